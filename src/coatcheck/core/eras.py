@@ -1,0 +1,202 @@
+"""What differs between the eras on the wire: `_meta`, the handshake, the headers, the shape of results.
+
+Sources: MCP 2025-11-25 (lifecycle, streamable HTTP) and MCP 2026-07-28 (versioning, SEP-2575, SEP-2243,
+SEP-2549).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from coatcheck import __version__
+from coatcheck.core import messages
+from coatcheck.model.call import Call, Fault, Reply, Result
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, SERVED_VERSIONS, Era
+
+HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+LEGACY_RESOURCE_NOT_FOUND: Final = -32002
+
+PREFIX: Final = "io.modelcontextprotocol/"
+META_VERSION: Final = PREFIX + "protocolVersion"
+META_CAPABILITIES: Final = PREFIX + "clientCapabilities"
+META_CLIENT_INFO: Final = PREFIX + "clientInfo"
+META_SERVER_INFO: Final = PREFIX + "serverInfo"
+_META_OF_THE_HOP: Final = frozenset(
+    {META_VERSION, META_CAPABILITIES, META_CLIENT_INFO, PREFIX + "logLevel", PREFIX + "subscriptionId"}
+)
+PROGRESS_TOKEN: Final = "progressToken"
+
+OUR_INFO: Final = messages.raw_of({"name": "coatcheck", "title": "Coatcheck", "version": __version__})
+LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
+_CACHEABLE: Final = LISTS | {"server/discover", "resources/read"}
+_MODERN_ONLY_MEMBERS: Final = ("resultType", "ttlMs", "cacheScope")
+
+NAME_PARAM: Final[Mapping[str, str]] = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+}
+"""Method -> the member of params that `Mcp-Name` mirrors (SEP-2243)."""
+
+
+# --- towards a server ----------------------------------------------------------------------------------
+
+
+def stamp(meta: Mapping[str, bytes], era: Era, version: str, progress: bytes | None) -> dict[str, bytes]:
+    """Return the `_meta` that goes to a server: the caller's own keys, ours in place of the hop's.
+
+    `progress` is the progress token to use upstream, or None where the caller asked for no progress.
+    """
+    stamped = {name: raw for name, raw in meta.items() if name not in _META_OF_THE_HOP}
+    stamped.pop(PROGRESS_TOKEN, None)
+    if progress is not None:
+        stamped[PROGRESS_TOKEN] = progress
+    if era is Era.MODERN:
+        stamped[META_VERSION] = messages.raw_of(version)
+        stamped[META_CAPABILITIES] = b"{}"
+        stamped[META_CLIENT_INFO] = OUR_INFO
+    return stamped
+
+
+def request_params(call: Call, era: Era, version: str, progress: bytes | None) -> dict[str, bytes]:
+    """Return the params of a call as they go to a server: judged members untouched, `_meta` stamped."""
+    params = dict(call.params)
+    meta = stamp(call.meta, era, version, progress)
+    if meta:
+        params["_meta"] = messages.object_of(meta)
+    return params
+
+
+def initialize_params() -> dict[str, bytes]:
+    """Return the params of our `initialize`: the newest legacy version, no capability."""
+    return {
+        "protocolVersion": messages.raw_of(LEGACY_VERSIONS[0]),
+        "capabilities": b"{}",
+        "clientInfo": OUR_INFO,
+    }
+
+
+def discover_params(version: str = MODERN_VERSIONS[0]) -> dict[str, bytes]:
+    """Return the params of our `server/discover`."""
+    return {"_meta": messages.object_of(stamp({}, Era.MODERN, version, None))}
+
+
+def read_initialize(raw: bytes) -> Greeting | None:
+    """Read the result of `initialize`; None if it is not one or names a version we do not speak."""
+    result = messages.members_of(raw)
+    if result is None:
+        return None
+    version = messages.text_of(result.pop("protocolVersion", None))
+    if version not in LEGACY_VERSIONS:
+        return None
+    return _greeting(Era.LEGACY, version, result, result.pop("serverInfo", b"{}"))
+
+
+def read_discover(raw: bytes) -> Greeting | None:
+    """Read the result of `server/discover`; None if it names no modern version that we speak."""
+    result = messages.members_of(raw)
+    if result is None:
+        return None
+    offered = [
+        messages.text_of(item) for item in messages.items_of(result.pop("supportedVersions", b"[]")) or []
+    ]
+    mutual = [version for version in MODERN_VERSIONS if version in offered]
+    if not mutual:
+        return None
+    for name in _MODERN_ONLY_MEMBERS:
+        result.pop(name, None)
+    meta = messages.members_of(result.pop("_meta", b"{}")) or {}
+    return _greeting(Era.MODERN, mutual[0], result, meta.get(META_SERVER_INFO, b"{}"))
+
+
+def _greeting(era: Era, version: str, result: dict[str, bytes], info: bytes) -> Greeting:
+    capabilities = messages.members_of(result.pop("capabilities", b"{}")) or {}
+    instructions = messages.text_of(result.pop("instructions", None))
+    return Greeting(era, version, capabilities, info, instructions, result)
+
+
+def versions_supported(fault: Fault) -> tuple[str, ...]:
+    """Return the versions that a `-32022` error names (SEP-2575), or none."""
+    if fault.code != UNSUPPORTED_VERSION or fault.data is None:
+        return ()
+    data = messages.members_of(fault.data) or {}
+    named = [messages.text_of(item) for item in messages.items_of(data.get("supported", b"[]")) or []]
+    return tuple(name for name in named if name is not None)
+
+
+# --- headers ---------------------------------------------------------------------------------------------
+
+_SENTINEL = re.compile(r"=\?base64\?(.*)\?=\Z", re.DOTALL)
+_PLAIN = re.compile(r"[\x20-\x7e]*\Z")
+
+
+def encode_header(value: str) -> str:
+    """Return a header value that survives HTTP: plain ASCII as it is, the rest as `=?base64?...?=`."""
+    if _PLAIN.match(value) and value == value.strip() and not _SENTINEL.match(value):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode('utf-8')).decode('ascii')}?="
+
+
+def decode_header(value: str) -> str | None:
+    """Return what a header value stands for, or None for a malformed `=?base64?...?=`."""
+    match = _SENTINEL.match(value)
+    if match is None:
+        return value
+    try:
+        decoded = base64.b64decode(match[1], validate=True)
+        if base64.b64encode(decoded).decode("ascii") != match[1]:
+            return None  # not canonical: two spellings of one name
+        return decoded.decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def modern_headers(method: str, params: Mapping[str, bytes], version: str) -> list[tuple[str, str]]:
+    """Return the headers that a modern request to a server owes, made from its body (SEP-2243)."""
+    headers = [("MCP-Protocol-Version", version), ("Mcp-Method", method)]
+    member = NAME_PARAM.get(method)
+    name = messages.text_of(params.get(member)) if member else None
+    if name is not None:
+        headers.append(("Mcp-Name", encode_header(name)))
+    return headers
+
+
+# --- results towards a client ----------------------------------------------------------------------------
+
+
+def reply_for(reply: Reply, method: str, era: Era) -> Reply:
+    """Return a server's reply in the shape that a client of `era` expects.
+
+    A modern client needs `resultType` and, on what may be cached, `ttlMs` and `cacheScope`, the scope
+    always private since what one caller sees depends on who is calling. A legacy client gets none of
+    them. "Not found" is -32602 for modern clients (-32002 is retired).
+    """
+    if isinstance(reply, Fault):
+        if era is Era.MODERN and reply.code == LEGACY_RESOURCE_NOT_FOUND:
+            return Fault(messages.INVALID_PARAMS, reply.message, reply.data)
+        return reply
+    members = messages.members_of(reply.raw)
+    if members is None:
+        return reply
+    if era is Era.LEGACY:
+        if not any(name in members for name in _MODERN_ONLY_MEMBERS):
+            return reply
+        return Result(messages.object_of({k: v for k, v in members.items() if k not in _MODERN_ONLY_MEMBERS}))
+    members.setdefault("resultType", b'"complete"')
+    if method in _CACHEABLE:
+        members.setdefault("ttlMs", b"0")
+        members["cacheScope"] = b'"private"'
+    return Result(messages.object_of(members))
+
+
+def unsupported(requested: str) -> Fault:
+    """Return the error for a version that we do not serve, naming those that we do (SEP-2575)."""
+    data = messages.raw_of({"supported": list(SERVED_VERSIONS), "requested": requested})
+    return Fault(UNSUPPORTED_VERSION, f"Unsupported protocol version {requested!r}", data)

@@ -1,0 +1,119 @@
+"""Foreseen failures, sorted by whose fault they are; each has a stable code that clients and docs use."""
+
+from __future__ import annotations
+
+
+class CoatcheckError(Exception):
+    """A failure with a stable `code` and a `fix`: what the reader can do about it (may be empty)."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+# --- blame: the caller ---------------------------------------------------------------------------
+
+
+class CallerError(CoatcheckError):
+    """The caller sent something we refuse."""
+
+    code = "caller"
+
+
+class BadJson(CallerError):
+    """The body is not JSON, or JSON outside the grammar we accept (RFC 8259). JSON-RPC -32700."""
+
+    code = "bad_json"
+
+
+class AmbiguousJson(CallerError):
+    """Valid JSON that two readers could take differently, or that is over a limit. JSON-RPC -32600."""
+
+    code = "ambiguous_json"
+
+
+# --- blame: the server ---------------------------------------------------------------------------
+
+
+class UpstreamError(CoatcheckError):
+    """A server failed us. `reached` tells whether it may have acted on the request.
+
+    The message may reach callers: it names the server and the kind of failure and never quotes what
+    the server sent. What an operator needs beyond that is in `detail`, already free of secrets.
+    """
+
+    code = "upstream"
+
+    def __init__(self, message: str, *, fix: str = "", detail: str = "", reached: bool = False) -> None:
+        super().__init__(message, fix=fix)
+        self.detail = detail
+        self.reached = reached
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, or no process: the server cannot have seen the request."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamForbidden(UpstreamUnreachable):
+    """The server's address is one that we never dial (loopback, private, metadata, ...)."""
+
+    code = "upstream_forbidden"
+
+
+class UpstreamLost(UpstreamError):
+    """The connection or the process ended before the answer."""
+
+    code = "upstream_lost"
+
+
+class UpstreamBadReply(UpstreamError):
+    """The server answered with something that is not an answer (status, media type, JSON, id, size)."""
+
+    code = "upstream_bad_reply"
+
+
+class UpstreamCredentialRefused(UpstreamError):
+    """The server answered 401 or 403 to the credential that we hold."""
+
+    code = "upstream_credential_refused"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The server did not connect, start or answer within its time."""
+
+    code = "upstream_timeout"
+
+
+# --- blame: us, for now --------------------------------------------------------------------------
+
+
+class Unavailable(CoatcheckError):
+    """We cannot serve this now: too many calls at once, stopping, or the record cannot be written."""
+
+    code = "unavailable"
+
+
+class LedgerUnavailable(Unavailable):
+    """The record could not be made durable, so nothing may be done."""
+
+    code = "ledger_unavailable"
+
+
+class Busy(Unavailable):
+    """More calls at once than the limit, and none ended within the queue's time."""
+
+    code = "busy"
+
+
+# --- blame: the configuration ----------------------------------------------------------------------
+
+
+class ConfigError(CoatcheckError):
+    """A setting or file that we refuse to run with. The command line exits 78."""
+
+    code = "config"

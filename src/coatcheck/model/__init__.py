@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and enums that every floor may hold. Standard library only."""

@@ -1,0 +1,80 @@
+"""A call and its answer in protocol terms, with every value the caller wrote kept as raw JSON bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from coatcheck.model.era import Era
+
+NO_PARAMS: Mapping[str, bytes] = MappingProxyType({})
+
+
+class Kind(StrEnum):
+    """What a call is about; the column of the method table that policy reads."""
+
+    TOOL = "tool"
+    PROMPT = "prompt"
+    RESOURCE = "resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The thing on a server that a call is about, by the server's own name or URI for it."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a client said of itself. Display and relaying only, never used to decide."""
+
+    era: Era
+    version: str
+    client_name: str = ""
+    client_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as read from the wire.
+
+    `id` is the JSON lexeme of the request id, echoed as it came. `params` maps each member of `params`
+    except `_meta` to its raw JSON; `meta` does the same for `_meta`.
+    """
+
+    id: bytes
+    method: str
+    params: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+    meta: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A server's result: the raw JSON of the object, never parsed further than needed."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A JSON-RPC error: `data` is raw JSON or None."""
+
+    code: int
+    message: str
+    data: bytes | None = None
+
+
+Reply = Result | Fault
+"""What a server answers to one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification that belongs to one request, such as progress: method and raw JSON of `params`."""
+
+    method: str
+    params: bytes

@@ -1,0 +1,47 @@
+"""What a server offers: its greeting and its lists, each entry kept as the bytes the server sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from coatcheck.model.call import NO_PARAMS
+from coatcheck.model.era import Era
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server said of itself in `initialize` or `server/discover`; raw JSON where it is relayed."""
+
+    era: Era
+    version: str
+    capabilities: Mapping[str, bytes]
+    server_info: bytes = b"{}"
+    instructions: str | None = None
+    extra: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tool, prompt, resource or template: its name (or URI, or URI template) and its members, raw."""
+
+    name: str
+    members: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One server's lists at one time. `version` grows by one whenever a list really changed.
+
+    `quarantined` names entries left out and says why; `ttl_ms` is how long the server lets a list be kept.
+    """
+
+    greeting: Greeting
+    tools: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    resources: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    templates: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    quarantined: tuple[str, ...] = ()
+    ttl_ms: int = 0
+    version: int = 0

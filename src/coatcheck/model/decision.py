@@ -1,0 +1,39 @@
+"""The answer of policy to one call: a permit or a denial, each with its reason and the rule it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from coatcheck.model.call import Call, Target
+from coatcheck.model.grant import Principal
+from coatcheck.model.server import Server
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Proof that `core.decide` allowed this call; the only thing that can be forwarded.
+
+    Made in `core/decide.py` and nowhere else: `tests/test_house.py` holds that.
+    """
+
+    call: Call
+    target: Target
+    principal: Principal
+    server: Server
+    rule: str
+    because: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A refusal, as a value. `visible` False: the caller must not learn that the target exists."""
+
+    rule: str
+    because: str
+    visible: bool = False
+
+
+Decision = Permit | Denial

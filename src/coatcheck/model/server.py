@@ -1,0 +1,95 @@
+"""A server: an MCP server registered with us, how to reach it and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from coatcheck.model.secret import Secret
+
+NO_SECRETS: Mapping[str, Secret] = MappingProxyType({})
+
+
+class Source(StrEnum):
+    """Where an object was declared."""
+
+    FILE = "file"
+    STORE = "store"
+
+
+class Transport(StrEnum):
+    """The wire between us and a server. `AUTO` tries streamable HTTP (modern, then legacy), then SSE."""
+
+    AUTO = "auto"
+    HTTP = "http"
+    SSE = "sse"
+    STDIO = "stdio"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReach:
+    """A server behind a URL.
+
+    `url` is what is dialled; `shown_url` is what may be displayed: as written, without expanded
+    variables, user information, query or fragment. Header values are secret whatever they hold.
+    """
+
+    url: Secret
+    shown_url: str
+    headers: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
+    transport: Transport = Transport.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class StdioReach:
+    """A server that is a child of ours: a command with arguments, environment and working directory.
+
+    Arguments are secret as well, since a variable may have been expanded into them.
+    """
+
+    command: str
+    args: tuple[Secret, ...] = ()
+    env: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
+    cwd: str | None = None
+
+    @property
+    def transport(self) -> Transport:
+        """Always `Transport.STDIO`; here so that both kinds of reach can be asked alike."""
+        return Transport.STDIO
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePolicy:
+    """When a stdio server with no call in flight is stopped; every time in seconds.
+
+    `after` None means never; `adaptive` picks 60, 180 or 300 seconds for under 5, 5 to 20 and over 20
+    calls an hour, kept between `least` and `most`.
+    """
+
+    adaptive: bool = True
+    after: float | None = None
+    least: float = 60.0
+    most: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMarks:
+    """An operator's word on which tools read and which write, as globs over the server's own names."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One registered server. Two equal servers need no new connection or child; unequal ones do."""
+
+    id: UUID
+    name: str
+    reach: HttpReach | StdioReach
+    idle: IdlePolicy = IdlePolicy()
+    marks: AccessMarks = AccessMarks()
+    source: Source = Source.FILE

@@ -1,0 +1,224 @@
+"""The protocols between the use cases and the adapters; the composition root binds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from coatcheck.model.call import Caller, Notice, Reply
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.decision import Permit
+from coatcheck.model.grant import Principal
+from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
+from coatcheck.model.secret import Secret
+from coatcheck.model.server import Server
+
+
+class Clock(Protocol):
+    """Time. Only the composition root makes the real one."""
+
+    def now(self) -> datetime:
+        """Return the wall clock in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        ...
+
+
+class Entropy(Protocol):
+    """Randomness. Only the composition root makes the real one."""
+
+    def token(self, size: int) -> bytes:
+        """Return `size` bytes fit for keys and identifiers."""
+        ...
+
+
+# --- upstream --------------------------------------------------------------------------------------
+
+
+class Ask(StrEnum):
+    """The requests that the gateway makes for itself. A caller's request is never one of these."""
+
+    TOOLS = "tools/list"
+    PROMPTS = "prompts/list"
+    RESOURCES = "resources/list"
+    TEMPLATES = "resources/templates/list"
+
+
+class State(StrEnum):
+    """Where a server stands. `idle`: not started or stopped for want of calls; the next call starts it."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    READY = "ready"
+    FAILING = "failing"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """What an operator is told of a server. `stderr` holds the last lines of a child, newest last."""
+
+    state: State
+    last_error: str = ""
+    in_flight: int = 0
+    restarts: int = 0
+    pid: int | None = None
+    stderr: tuple[str, ...] = ()
+
+
+Notify = Callable[[Notice], None]
+"""Takes a notification that belongs to the request under way. Never blocks and never raises."""
+
+
+class Upstream(Protocol):
+    """One server, reachable. Connects or starts on first use; safe for many requests at once.
+
+    Every method raises an `UpstreamError` for a server that fails, with a message fit for callers.
+    A cancelled `forward` tells the server so (`notifications/cancelled`, or a closed stream).
+    """
+
+    @property
+    def server(self) -> Server:
+        """The record this was opened for."""
+        ...
+
+    def status(self) -> UpstreamStatus:
+        """Say how the server does, without asking it."""
+        ...
+
+    async def greet(self) -> Greeting:
+        """Return what the server said of itself, connecting first if need be."""
+        ...
+
+    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+        """Send one of the gateway's own requests and return the reply."""
+        ...
+
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+        """Send the permitted call under an id of our own and return the server's reply.
+
+        The call's params go on as they are, `_meta` stamped anew for the server's era; a progress token
+        is replaced on the way there and restored on the way back. Nothing is sent twice.
+        """
+        ...
+
+    async def close(self, drain: float) -> None:
+        """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
+        ...
+
+
+class Upstreams(Protocol):
+    """Makes an upstream for a server; does not connect."""
+
+    def open(self, server: Server) -> Upstream:
+        """Return an upstream that connects on first use."""
+        ...
+
+
+# --- identity --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request brings to be identified by: header values by lower-case name, and the peer's address.
+
+    `peer` is the address of the TCP peer, `address` the client's after trusted proxies were taken off.
+    """
+
+    headers: Mapping[str, tuple[str, ...]]
+    peer: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotMine:
+    """This identifier has nothing to say on the request; the next one is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request presents something of this identifier's kind, and it is bad.
+
+    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id or a
+    keyed fingerprint of what was presented, never the thing itself. `guess` marks the refusals that are
+    throttled: an unknown token or a wrong secret.
+    """
+
+    reason: str
+    sentence: str
+    trace: str = ""
+    guess: bool = False
+
+
+Identified = Principal | Refused | NotMine
+
+
+class Identifier(Protocol):
+    """One way of telling who is calling."""
+
+    def identify(self, presented: Presented) -> Identified:
+        """Judge the request; never raises for anything a caller can send."""
+        ...
+
+
+# --- the record --------------------------------------------------------------------------------------
+
+
+class Ledger(Protocol):
+    """The durable record. A method that returns has made its entry survive a crash.
+
+    Raises `LedgerUnavailable` if it cannot; nothing is half-written then.
+    """
+
+    async def record(self, record: Record) -> None:
+        """Make a record durable before the request is acted on."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Make the outcome of a recorded request durable before the caller hears of it."""
+        ...
+
+    async def record_settled(self, record: Record, settlement: Settlement) -> None:
+        """Make a record and its outcome durable at once, for what was answered without a server."""
+        ...
+
+    async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
+        """Return matching entries, oldest first."""
+        ...
+
+    def follow(self, wanted: RecordFilter) -> AsyncIterator[RecordEntry]:
+        """Yield matching entries as they are settled, until the caller stops asking."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes copies of settled entries. Never blocks a call and never raises."""
+
+    def write(self, entry: RecordEntry) -> None:
+        """Take one entry."""
+        ...
+
+
+class ServerIds(Protocol):
+    """Remembers the UUID that a declared server got at first sight."""
+
+    async def assign(self, names: Sequence[str]) -> Mapping[str, UUID]:
+        """Return the UUID of each name, making and storing those never seen before."""
+        ...
+
+
+# --- secrets -----------------------------------------------------------------------------------------
+
+
+class SecretSource(Protocol):
+    """Where secret material comes from: the environment, a file, later the store."""
+
+    def find(self, reference: str) -> Secret | None:
+        """Return the material that `reference` names here, or None."""
+        ...
