@@ -12,6 +12,7 @@ from uuid import UUID
 from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
+from coatcheck.model.declaration import Declaration
 from coatcheck.model.grant import Principal
 from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.model.secret import Secret
@@ -221,4 +222,23 @@ class SecretSource(Protocol):
 
     def find(self, reference: str) -> Secret | None:
         """Return the material that `reference` names here, or None."""
+        ...
+
+
+# --- what people declare ---------------------------------------------------------------------------------
+
+
+class Declarations(Protocol):
+    """The file that people write, as it stands now."""
+
+    def changed(self) -> bool:
+        """Tell whether an edit waits to be read. Cheap: asked on every call."""
+        ...
+
+    def read(self) -> Declaration:
+        """Read the file anew.
+
+        Raises:
+            ConfigError: the file does not load; the message names every problem.
+        """
         ...

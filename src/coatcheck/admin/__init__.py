@@ -1,0 +1,1 @@
+"""The surface for programs: REST over the local socket, health and metrics."""

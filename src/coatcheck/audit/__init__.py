@@ -1,0 +1,1 @@
+"""Sinks: where copies of the record go. They follow the ledger, and no call waits for one."""

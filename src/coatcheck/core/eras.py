@@ -31,7 +31,7 @@ META_SERVER_INFO: Final = PREFIX + "serverInfo"
 _META_OF_THE_HOP: Final = frozenset(
     {META_VERSION, META_CAPABILITIES, META_CLIENT_INFO, PREFIX + "logLevel", PREFIX + "subscriptionId"}
 )
-PROGRESS_TOKEN: Final = "progressToken"
+PROGRESS: Final = "progressToken"
 
 OUR_INFO: Final = messages.raw_of({"name": "coatcheck", "title": "Coatcheck", "version": __version__})
 LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
@@ -55,9 +55,9 @@ def stamp(meta: Mapping[str, bytes], era: Era, version: str, progress: bytes | N
     `progress` is the progress token to use upstream, or None where the caller asked for no progress.
     """
     stamped = {name: raw for name, raw in meta.items() if name not in _META_OF_THE_HOP}
-    stamped.pop(PROGRESS_TOKEN, None)
+    stamped.pop(PROGRESS, None)
     if progress is not None:
-        stamped[PROGRESS_TOKEN] = progress
+        stamped[PROGRESS] = progress
     if era is Era.MODERN:
         stamped[META_VERSION] = messages.raw_of(version)
         stamped[META_CAPABILITIES] = b"{}"

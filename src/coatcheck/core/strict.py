@@ -36,7 +36,8 @@ def read(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadJson("the body is not UTF-8") from None
-    _limit_depth(text)
+    if is_deeper(text, MAX_DEPTH):
+        raise AmbiguousJson(f"the body is nested deeper than {MAX_DEPTH} levels")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -64,17 +65,19 @@ def refuse_look_alikes(names: Iterable[str], known: frozenset[str], where: str) 
         seen[folded] = name
 
 
-def _limit_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return  # cannot be deeper than it has brackets
+def is_deeper(text: str, limit: int) -> bool:
+    """Tell whether brackets nest deeper than `limit`, without parsing and so at any depth."""
+    if text.count("[") + text.count("{") <= limit:
+        return False  # cannot be deeper than it has brackets
     depth = 0
     for match in _BRACKETS.finditer(text):
         if match[1]:
             depth += 1
-            if depth > MAX_DEPTH:
-                raise AmbiguousJson(f"the body is nested deeper than {MAX_DEPTH} levels")
+            if depth > limit:
+                return True
         elif match[2]:
             depth -= 1
+    return False
 
 
 def _limit_nodes(text: str, value: Any) -> None:

@@ -1,0 +1,1 @@
+"""Where secret material comes from."""

@@ -1,0 +1,67 @@
+# What one does with this repository. `make` alone lists it.
+# PYTHON names the interpreter to make .venv with (3.11 or newer), PORT the demo's port.
+
+PYTHON ?= python3
+PORT ?= 8080
+ROUNDS ?= 3
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+
+# An environment is made anew when what it was made from changes: this Python, this folder, what is asked for.
+# The settings of the tools, which follow [project] in pyproject.toml, are no part of that.
+PRODUCT_KEY := $(shell { $(PYTHON) -VV; pwd; sed '/^\[tool\.ruff/,$$d' pyproject.toml; cat requirements/runtime.txt; } 2>&1 | cksum | cut -d ' ' -f 1)
+TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-constraints.txt | cksum | cut -d ' ' -f 1)
+PRODUCT := .venv/.product-$(PRODUCT_KEY)
+TOOLS := .venv/.tools-$(TOOLS_KEY)
+
+.PHONY: help demo test check fix docs bench clean product tools
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(PRODUCT) ## run the gateway in front of real public servers (PORT=8080)
+	@exec $(BIN)/python -m demo --port "$(PORT)"
+
+test: $(TOOLS) ## run the whole test suite (ARGS= for pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(TOOLS) ## judge format, lint, types, import floors and documents
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python docs/check.py
+
+fix: $(TOOLS) ## mend format and lint where a machine can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(TOOLS) ## check that the documents' links, commands and examples hold
+	@$(BIN)/python docs/check.py
+
+bench: $(TOOLS) ## measure the gateway beside a direct call (ROUNDS=3)
+	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+clean: ## remove everything that was made
+	@rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+product: $(PRODUCT) ## make .venv with Coatcheck alone
+tools: $(TOOLS) ## make .venv with Coatcheck and everything that checks it
+
+$(PRODUCT):
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one, as in: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Coatcheck needs Python 3.11 or newer and $(PYTHON) is $$("$(PYTHON)" -V 2>&1): name a newer one, as in: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "make: installing Coatcheck into .venv" >&2
+	@rm -rf .venv
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make environments: install its venv module (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PIP) --editable . --constraint requirements/runtime.txt
+	@touch $@
+
+$(TOOLS): $(PRODUCT)
+	@echo "make: installing the tools that check and test it" >&2
+	@$(PIP) --requirement requirements/dev.txt
+	@rm -f .venv/.tools-*
+	@touch $@

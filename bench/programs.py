@@ -1,0 +1,156 @@
+"""Starts what the benchmarks measure: the raw upstream, and the gateway with grant, rule and record."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.programs import Program, free_port
+from demo.servers import write_private
+
+from coatcheck.core.tokens import digest, mint
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    port: int
+    credential: str
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway; `cold_ms` is the time from its start to its first answered call."""
+
+    program: Program
+    port: int
+    grant: str
+    cold_ms: float
+
+
+@contextmanager
+def raw_upstream() -> Iterator[Upstream]:
+    credential = secrets.token_urlsafe(32)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bench.upstream"],
+        cwd=ROOT,
+        env={**os.environ, "BENCH_CREDENTIAL": credential},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        assert child.stdout is not None
+        yield Upstream(int(child.stdout.readline()), credential)
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@contextmanager
+def gateway(upstream: Upstream) -> Iterator[Gateway]:
+    """Start a gateway on an empty data directory and yield it once it has answered a call."""
+    state = BUILD / "data"
+    shutil.rmtree(state, ignore_errors=True)
+    grant = mint(secrets.token_bytes)
+    write_private(state / "servers.json", json.dumps(declaration(upstream, grant), indent=2))
+    port = free_port()
+    command = [sys.executable, "-m", "coatcheck", "serve", "--http", f"127.0.0.1:{port}"]
+    command += ["--config", str(state / "servers.json"), "--data", str(state)]
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("COATCHECK_", "MCP_"))}
+    began = time.perf_counter()
+    program = Program("coatcheck", command, BUILD / "coatcheck.log", env)
+    try:
+        first_call(program, port, grant)
+        yield Gateway(program, port, grant, (time.perf_counter() - began) * 1e3)
+    finally:
+        program.stop()
+
+
+def first_call(program: Program, port: int, grant: str) -> None:
+    """Call until the gateway answers; a refused connection is tried again at once."""
+    limit = time.monotonic() + 30
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("POST", "/mcp/raw", body=CALL, headers=headers(grant))
+            answer = connection.getresponse()
+            text = answer.read()
+            connection.close()
+        except ConnectionError:
+            text = b""
+        else:
+            if answer.status == 200 and b"hello" in text:
+                return
+        if program.has_ended() or time.monotonic() > limit:
+            raise SystemExit(f"the gateway did not answer: {text[:300]!r}\n{program.last_words()}")
+        time.sleep(0.002)
+
+
+def headers(grant: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {grant}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "echo",
+    }
+
+
+CALL = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "echo",
+            "arguments": {"text": "first"},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    }
+)
+
+
+def declaration(upstream: Upstream, grant: str) -> dict[str, object]:
+    """The whole path: a grant to check, a rule to pass, a credential to swap, the record on."""
+    return {
+        "mcpServers": {
+            "raw": {
+                "type": "http",
+                "url": f"http://127.0.0.1:{upstream.port}/mcp",
+                "headers": {"Authorization": f"Bearer {upstream.credential}"},
+            },
+            "pipe": {
+                "command": sys.executable,
+                "args": ["-m", "bench.child"],
+                "cwd": str(ROOT),
+                "idle_timeout": "never",
+            },
+        },
+        "serverAuth": {
+            "provider": "bearer",
+            "bearer": {"tokens": {f"sha256:{digest(grant)}": {"subject": "bench", "roles": ["caller"]}}},
+            "acl": {
+                "default": "deny",
+                "rules": [
+                    {"subjects": ["someone"], "tools": ["*"], "policy": "deny"},
+                    {"roles": ["caller"], "tools": ["raw__*", "pipe__*"], "policy": "allow"},
+                ],
+            },
+        },
+    }

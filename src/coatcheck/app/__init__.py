@@ -1,0 +1,8 @@
+"""The composition root: the only place that makes adapters, clocks and randomness and ties them together."""
+
+from __future__ import annotations
+
+from coatcheck.app.local import local_gateway
+from coatcheck.app.run import serve
+
+__all__ = ["local_gateway", "serve"]

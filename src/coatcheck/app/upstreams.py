@@ -1,0 +1,42 @@
+"""Chooses the upstream for a server by how it is reached, and gives it the limits that settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coatcheck.config import Config
+from coatcheck.model.server import HttpReach, Server
+from coatcheck.ports import Clock, Upstream
+from coatcheck.upstream.child import ChildLimits
+from coatcheck.upstream.egress import Egress
+from coatcheck.upstream.http import HttpUpstream
+from coatcheck.upstream.line import HttpLimits
+from coatcheck.upstream.reading import ReplyLimits
+from coatcheck.upstream.stdio import StdioUpstream
+from coatcheck.upstream.stdio_start import StdioLimits
+
+
+class RealUpstreams:
+    """Implements `ports.Upstreams`. `environment` is the gateway's own, of which children get a little."""
+
+    def __init__(self, config: Config, environment: Mapping[str, str], clock: Clock) -> None:
+        self._clock = clock
+        self._environment = environment
+        self._homes = config.data / "homes"
+        self._egress = Egress(loopback=config.http.is_loopback, private=config.allow_private)
+        self._http = HttpLimits(connect=config.connect_timeout, reply=ReplyLimits(body=config.reply_limit))
+        self._stdio = StdioLimits(
+            connect_timeout=config.connect_timeout, child=ChildLimits(line_bytes=config.reply_limit)
+        )
+
+    def open(self, server: Server) -> Upstream:
+        """Return an upstream that connects on first use."""
+        if isinstance(server.reach, HttpReach):
+            return HttpUpstream(server, self._egress, self._http)
+        return StdioUpstream(
+            server,
+            clock=self._clock,
+            home=self._homes / server.name,
+            ambient=self._environment,
+            limits=self._stdio,
+        )

@@ -1,0 +1,57 @@
+"""`coatcheck list`: each server with its state, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coatcheck.cli import options, show
+from coatcheck.cli.exits import Exit
+from coatcheck.cli.gateway import gateway
+from coatcheck.cli.options import Where
+from coatcheck.cli.reach import PATIENT_SECONDS
+
+NO_SERVERS = (
+    'no servers are declared; add one under "mcpServers" in servers.json (`coatcheck config show` says where)'
+)
+
+
+@click.command("list")
+@options.where
+@options.as_json
+def list_servers(where: Where, as_json: bool) -> int:
+    """List the servers: transport, state, number of tools, last error.
+
+    With no gateway running, the servers are started for this one command.
+    """
+    with gateway(options.load(where)) as reach:
+        answer = reach.get("/servers", {"probe": "true"}, within=PATIENT_SECONDS)
+    items = answer["items"]
+    if not items:
+        show.say(f"coatcheck: {NO_SERVERS}")
+    if as_json:
+        show.put_list(items)
+    elif items:
+        show.put_table(
+            ("SERVER", "TRANSPORT", "STATE", "TOOLS", "IN FLIGHT", "REACHED AT", "LAST ERROR"),
+            [_row(item) for item in items],
+        )
+    return Exit.DONE
+
+
+def state_of(item: dict[str, Any]) -> str:
+    """Return the state in words: a server with an old tool list is also `degraded`."""
+    return f"{item['state']} (degraded)" if item.get("degraded") else str(item["state"])
+
+
+def _row(item: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        item["name"],
+        item["transport"],
+        state_of(item),
+        item.get("tools"),
+        item.get("in_flight"),
+        show.clean_line(item.get("reach") or ""),
+        show.clean_line(item.get("last_error") or ""),
+    )

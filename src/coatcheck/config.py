@@ -1,0 +1,237 @@
+"""Coatcheck's own settings: one frozen `Config` from flags, environment and `coatcheck.toml`.
+
+A flag wins over `COATCHECK_*`, that over the file, that over the two variables shared with other gateways.
+What is unknown or unfit is refused, all of it at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from coatcheck.declared import settings_toml
+from coatcheck.declared.addresses import Address, Network
+from coatcheck.declared.problems import Unfit, nearest
+from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
+from coatcheck.errors import ConfigError
+from coatcheck.model.declaration import IdentityRules, Provider
+
+_NOT_SETTINGS: Final = frozenset({"COATCHECK_GRANT"})
+"""Known variables that are no settings: the grant that clients and examples use."""
+
+_CLUSTER = re.compile(r"COATCHECK_(SERVICE_HOST|SERVICE_PORT\w*|PORT_[0-9]+_(TCP|UDP|SCTP)\w*)")
+"""What Kubernetes and Docker links set in every container beside a service called `coatcheck`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line of `coatcheck config show`: `value` is fit for JSON, `source` says where it comes from."""
+
+    name: str
+    value: str | int | float | bool | list[str] | None
+    source: str
+    unit: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings, judged. Times are seconds, sizes bytes; `sources` says where each comes from."""
+
+    http: Address
+    insecure: bool
+    config: Path | None
+    data: Path
+    public_url: str | None
+    allow_private: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...]
+    call_timeout: float
+    connect_timeout: float
+    body_limit: int
+    reply_limit: int
+    calls_per_grant: int
+    calls_total: int
+    queue_timeout: float
+    sessions_per_grant: int
+    sessions_total: int
+    session_idle: float
+    drain_timeout: float
+    list_wait: float
+    list_ttl: float
+    log_level: str
+    sources: Mapping[str, str]
+
+    def describe(self) -> tuple[Shown, ...]:
+        """Return every setting with its value and source, for people and for JSON."""
+        return tuple(
+            Shown(s.name, _shown(getattr(self, s.name)), self.sources[s.name], s.unit, s.about)
+            for s in SETTINGS
+        )
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def load_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
+    """Return the settings. `flags` are by setting name; None and () stand for a flag that was not given.
+
+    An empty variable counts as not set. Relative paths in the file start from the data directory.
+
+    Raises:
+        ConfigError: an unknown or unfit setting; the message has one line for each.
+    """
+    reading = _Reading(flags, environment)
+    reading.refuse_unknown()
+    values = {setting.name: reading.value_of(setting) for setting in SETTINGS}
+    _raise_all(reading.complaints)
+    return Config(**values, sources=reading.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    value: Any
+    source: str
+    in_file: bool = False
+
+
+class _Reading:
+    def __init__(self, flags: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        self._flags = {name: value for name, value in flags.items() if value not in (None, (), [])}
+        self._environment = environment
+        self._written: Mapping[str, settings_toml.Written] = {}
+        self._data = self._data_directory()
+        self._file = self._data / settings_toml.NAME
+        self._written = settings_toml.read_settings(self._file)
+        self.complaints: list[str] = []
+        self.sources: dict[str, str] = {}
+
+    def refuse_unknown(self) -> None:
+        """Note every flag, setting of the file and variable that is not known."""
+        for name in self._flags.keys() - BY_NAME.keys():
+            self._complain(f"unknown setting '{name}'", _hint(name, BY_NAME))
+        for name, written in self._written.items():
+            where = f"{self._file} line {written.line}"
+            if name not in BY_NAME:
+                self._complain(f"{where}: unknown setting '{name}'", _hint(name, BY_NAME))
+            elif name == "data":
+                self._complain(f"{where}: data cannot be set in the file inside it", "give --data DIR")
+        known = [setting.variable for setting in SETTINGS]
+        for name, value in self._environment.items():
+            if name.startswith(PREFIX) and name not in known and not _is_foreign(name, value):
+                self._complain(f"unknown variable {name}", _hint(name, known))
+
+    def value_of(self, setting: Setting) -> Any:
+        """Return the value of a setting and remember its source; note why it is unfit."""
+        raw = self._raw_of(setting)
+        self.sources[setting.name] = raw.source
+        if setting.name == "data":
+            return self._data
+        if raw.value is None:
+            return None
+        try:
+            value = setting.read(raw.value)
+        except Unfit as error:
+            self._complain(f"{raw.source}: {setting.name}: {error.message}", error.fix)
+            return None
+        return self._whole(value, raw) if isinstance(value, Path) else value
+
+    def _raw_of(self, setting: Setting) -> _Raw:
+        if setting.name in self._flags:
+            return _Raw(self._flags[setting.name], setting.flag)
+        if value := self._environment.get(setting.variable):
+            return _Raw(value, setting.variable)
+        if (written := self._written.get(setting.name)) is not None:
+            return _Raw(written.value, f"{self._file} line {written.line}", in_file=True)
+        if setting.shared and (value := self._environment.get(setting.shared)):
+            return _Raw(value, setting.shared)
+        return _Raw(setting.default, "default")
+
+    def _data_directory(self) -> Path:
+        setting = BY_NAME["data"]
+        raw = self._raw_of(setting)
+        if raw.value is None:
+            return _usual_data(self._environment)
+        try:
+            return self._whole(setting.read(raw.value), raw)
+        except Unfit as error:
+            raise ConfigError(f"{raw.source}: data: {error.message}", fix=error.fix) from None
+
+    def _whole(self, path: Path, raw: _Raw) -> Path:
+        if path.parts[:1] == ("~",) and (home := self._environment.get("HOME")):
+            return Path(home, *path.parts[1:])
+        return self._data / path if raw.in_file else path.absolute()
+
+    def _complain(self, what: str, fix: str) -> None:
+        self.complaints.append(f"{what} ({fix})" if fix else what)
+
+
+def _usual_data(environment: Mapping[str, str]) -> Path:
+    share = environment.get("XDG_DATA_HOME", "")
+    if share.startswith("/"):  # relative ones are to be ignored (XDG Base Directory Specification)
+        return Path(share) / "coatcheck"
+    home = environment.get("HOME")
+    if not home:
+        raise ConfigError("there is no home directory to keep state in", fix="give --data DIR")
+    return Path(home).absolute() / ".local" / "share" / "coatcheck"
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    if name == "COATCHECK_PORT":
+        return re.match(r"(tcp|udp|sctp)://", value) is not None
+    return name in _NOT_SETTINGS or _CLUSTER.fullmatch(name) is not None
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = nearest(name, list(known))
+    return f"did you mean {close}?" if close else "`coatcheck config show` lists them"
+
+
+def _shown(value: Any) -> str | int | float | bool | list[str] | None:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _raise_all(complaints: list[str]) -> None:
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+
+
+# --- what may be opened to the network -----------------------------------------------------------------
+
+
+def check_exposure(config: Config, identity: IdentityRules, *, has_grants: bool = False) -> None:
+    """Refuse to listen beyond this machine in a way that lets strangers in. For the start and every edit.
+
+    `has_grants` tells that there are grants besides the file's, which are always asked for first.
+
+    Raises:
+        ConfigError: the message has one line for each reason.
+    """
+    if config.http.is_loopback:
+        return
+    complaints = []
+    if not config.insecure:
+        complaints.append(
+            f"{config.http} can be reached from other machines, and the gateway speaks no TLS itself"
+            " (put a TLS proxy in front and add --insecure, or listen on 127.0.0.1)"
+        )
+    if not identity.providers and not has_grants:
+        complaints.append(
+            f"{config.http} can be reached from other machines, and nobody has to say who they are"
+            ' (add serverAuth with "providers": ["bearer"] and tokens)'
+        )
+    if Provider.NONE in identity.providers:
+        complaints.append(
+            f"{config.http} can be reached from other machines, and the provider none lets anyone in"
+            " (remove none from serverAuth.providers)"
+        )
+    if Provider.FORWARDED in identity.providers and not identity.forwarded.trusted:
+        complaints.append(
+            f"{config.http} can be reached from other machines, and any of them could set the header"
+            f" {identity.forwarded.header} (name the proxies in serverAuth.forwarded.trusted_proxies)"
+        )
+    _raise_all(complaints)

@@ -1,0 +1,50 @@
+"""Which address a request came from, seen through the proxies that are trusted (RFC 7239 in spirit)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address, an IPv4-mapped one as IPv4; None for anything else."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def within(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    """Tell whether one of the networks holds the address."""
+    return any(address in network for network in networks)
+
+
+def is_loopback(text: str) -> bool:
+    """Tell whether the text is an address of this machine's loopback."""
+    address = parse(text)
+    return address is not None and address.is_loopback
+
+
+def client_address(peer: str, forwarded_for: Sequence[str], trusted: Networks) -> str:
+    """Return the right-most address of `X-Forwarded-For` that is no trusted proxy's, else the peer's.
+
+    The header counts only when the peer is trusted; what is left of an unreadable entry is ignored.
+    """
+    address = parse(peer)
+    if not trusted or address is None or not within(address, trusted):
+        return peer
+    nearest = peer
+    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
+    for hop in reversed(hops):
+        address = parse(hop)
+        if address is None:
+            return nearest
+        nearest = str(address)
+        if not within(address, trusted):
+            return nearest
+    return nearest

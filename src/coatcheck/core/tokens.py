@@ -1,0 +1,83 @@
+"""The form of our tokens: prefix, public id, 256-bit secret and checksum, so that scanners can find them.
+
+`cckg_` + 12 characters of id + 43 of secret + 6 of checksum, each in base 62 (digits, upper case, lower
+case). The checksum is the CRC-32 of everything before it, most significant digit first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+GRANT_PREFIX: Final = "cckg_"
+ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+ID_CHARS: Final = 12
+SECRET_CHARS: Final = 43
+CHECK_CHARS: Final = 6
+
+_SHAPE = re.compile(r"cck[gabs]_[0-9A-Za-z]{61}\Z")
+_FOREIGN: Final = (
+    (re.compile(r"gh[pousr]_|github_pat_"), "GitHub token"),
+    (re.compile(r"glpat-|gldt-|glrt-"), "GitLab token"),
+    (re.compile(r"xox[abeprs]-|xapp-"), "Slack token"),
+    (re.compile(r"sk-ant-"), "Anthropic key"),
+    (re.compile(r"sk-|sk_live_|sk_test_|rk_live_"), "secret API key"),
+    (re.compile(r"sntry[su]_"), "Sentry token"),
+    (re.compile(r"AKIA|ASIA"), "AWS access key"),
+    (re.compile(r"AIza"), "Google API key"),
+    (re.compile(r"npm_"), "npm token"),
+    (re.compile(r"pypi-"), "PyPI token"),
+    (re.compile(r"dop_v1_"), "DigitalOcean token"),
+    (re.compile(r"hvs\.|hvb\."), "Vault token"),
+    (re.compile(r"lin_api_"), "Linear key"),
+    (re.compile(r"ntn_|secret_"), "Notion token"),
+    (re.compile(r"eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\."), "JSON Web Token"),
+)
+
+
+def mint(random: Callable[[int], bytes], prefix: str = GRANT_PREFIX) -> str:
+    """Make a token from a source of random bytes. Show it once; keep only its digest."""
+    public = _base62(int.from_bytes(random(ID_CHARS + 8)), ID_CHARS)
+    secret = _base62(int.from_bytes(random(SECRET_CHARS)), SECRET_CHARS)
+    body = prefix + public + secret
+    return body + checksum(body)
+
+
+def checksum(body: str) -> str:
+    """Return the six characters that end a token whose other characters are `body`."""
+    return _base62(zlib.crc32(body.encode("ascii")), CHECK_CHARS)
+
+
+def looks_like_ours(text: str) -> bool:
+    """Tell whether the text begins as our tokens do, whatever follows."""
+    return text.startswith(("cckg_", "ccka_", "cckb_", "ccks_"))
+
+
+def is_well_formed(text: str) -> bool:
+    """Tell whether the text has the shape of our tokens and its checksum agrees."""
+    return bool(_SHAPE.match(text)) and checksum(text[:-CHECK_CHARS]) == text[-CHECK_CHARS:]
+
+
+def foreign_kind(text: str) -> str | None:
+    """Name the kind of service token that the text looks like, or None."""
+    for pattern, kind in _FOREIGN:
+        if pattern.match(text):
+            return kind
+    return None
+
+
+def digest(token: str) -> str:
+    """Return the SHA-256 of a token in hexadecimal: 256 random bits need no slower function."""
+    return hashlib.sha256(token.encode("utf-8")).hexdigest()
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, rest = divmod(number, 62)
+        digits.append(ALPHABET[rest])
+    return "".join(reversed(digits))

@@ -1,0 +1,71 @@
+"""Reading the body of a request: of the one media type, within its size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from coatcheck.core.framing import Headers
+from coatcheck.mcp.refusing import misframed, problem
+from coatcheck.mcp.relay import Receive
+
+BODY_SECONDS: Final = 30.0
+_CHARSET: Final = re.compile(r'\s*charset\s*=\s*"?utf-8"?\s*\Z', re.IGNORECASE)
+
+
+def check_media(headers: Headers) -> bool:
+    """Refuse bodies that are not plain JSON and clients that take none; return whether streams are taken.
+
+    Raises:
+        Reject: 415 or 406.
+    """
+    media, *parameters = headers.get("content-type", ("",))[0].split(";")
+    if media.strip().lower() != "application/json" or not all(_CHARSET.match(one) for one in parameters):
+        raise problem(415, "unsupported_media_type", "The body must be `application/json` in UTF-8.")
+    if "content-encoding" in headers:
+        raise problem(415, "unsupported_media_type", "Compressed bodies are not accepted.")
+    accepted = accepted_types(headers)
+    if not accepted & {"application/json", "application/*", "*/*"}:
+        raise problem(406, "not_acceptable", "Answers are `application/json`: say so in Accept.")
+    return "text/event-stream" in accepted
+
+
+def accepted_types(headers: Headers) -> frozenset[str]:
+    """Return the media ranges of Accept, without parameters; everything where the header is absent."""
+    values = headers.get("accept")
+    if values is None:
+        return frozenset({"*/*"})
+    return frozenset(part.partition(";")[0].strip().lower() for value in values for part in value.split(","))
+
+
+async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        Reject: 413 over `limit` bytes, 408 if it does not come in time, 400 if the client went away.
+    """
+    length = headers.get("content-length")
+    if length is not None and (len(length[0]) > 18 or int(length[0]) > limit):
+        raise misframed(413, f"The body is larger than {limit} bytes.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_all(receive, limit)
+    except TimeoutError:
+        raise misframed(408, f"The body did not come within {BODY_SECONDS:g} s.") from None
+
+
+async def _read_all(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise misframed(400, "The client went away.")
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise misframed(413, f"The body is larger than {limit} bytes.")
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)

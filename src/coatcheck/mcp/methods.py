@@ -1,0 +1,215 @@
+"""The table of methods: what each asks for, on one server or on all. A method not in the table is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from coatcheck.core import messages, names
+from coatcheck.core.eras import reply_for
+from coatcheck.core.templates import matches_template
+from coatcheck.errors import UpstreamError
+from coatcheck.mcp import openings
+from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.era import Era
+from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.server import Server
+from coatcheck.operations.call import Calls, not_found, our_fault, with_param
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.lists import KINDS, Lists
+from coatcheck.operations.records import Asked, Matter, Records
+from coatcheck.operations.servers import Servers
+from coatcheck.ports import Notify
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request on its way to an answer. `server` None means the aggregated route."""
+
+    asked: Asked
+    snapshot: Snapshot
+    server: Server | None
+    call: Call
+    notify: Notify
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a call is about: server, target by the server's own name, and the call as that server gets it."""
+
+    server: Server
+    target: Target
+    call: Call
+
+
+class Methods:
+    """Answers requests of both eras; transport and framing are the caller's affair."""
+
+    def __init__(self, servers: Servers, calls: Calls, lists: Lists, records: Records) -> None:
+        self._servers = servers
+        self._calls = calls
+        self._lists = lists
+        self._records = records
+        shared: dict[str, Callable[[Request], Awaitable[Reply]]] = dict.fromkeys(KINDS, self._list)
+        shared |= {
+            "tools/call": self._call_tool,
+            "prompts/get": self._get_prompt,
+            "resources/read": self._read_resource,
+            "completion/complete": self._complete,
+        }
+        self._tables: Final[Mapping[Era, Mapping[str, Callable[[Request], Awaitable[Reply]]]]] = {
+            Era.MODERN: shared | {"server/discover": self._discover},
+            Era.LEGACY: shared | {"ping": _pong},
+        }
+
+    def knows(self, era: Era, method: str) -> bool:
+        """Tell whether the era has the method and we serve it."""
+        return method in self._tables[era]
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request of a known method, in the shape its era expects.
+
+        Raises:
+            LedgerUnavailable: the record could not be made durable, and nothing was done.
+        """
+        era = request.asked.caller.era
+        reply = await self._tables[era][request.call.method](request)
+        return reply_for(reply, request.call.method, era)
+
+    # --- openings ---
+
+    async def initialize(self, request: Request, version: str) -> Reply:
+        """Answer `initialize` in the version negotiated."""
+        try:
+            greeting, instructions = await self._greet(request)
+        except UpstreamError as error:
+            return our_fault(error.message)
+        return openings.initialize_result(version, greeting, instructions)
+
+    async def _discover(self, request: Request) -> Reply:
+        try:
+            greeting, instructions = await self._greet(request)
+        except UpstreamError as error:
+            return our_fault(error.message)
+        return openings.discover_result(greeting, instructions)
+
+    async def _greet(self, request: Request) -> tuple[Greeting | None, str | None]:
+        """Return what one server said of itself; for all of them only what is known, without waiting."""
+        if request.server is not None:
+            greeting = (await self._servers.of(request.server).known()).greeting
+            return greeting, greeting.instructions
+        parts = []
+        for server in request.snapshot.reachable(request.asked.principal):
+            catalogue = self._servers.of(server).catalogue
+            if catalogue is not None and catalogue.greeting.instructions:
+                parts.append((server.name, catalogue.greeting.instructions))
+        return None, openings.merged_instructions(parts)
+
+    # --- lists ---
+
+    async def _list(self, request: Request) -> Reply:
+        kind = KINDS[request.call.method]
+        if "cursor" in request.call.params:
+            return await self._lists.refuse_cursor(request.asked, request.server, kind)
+        return await self._lists.list(request.asked, request.snapshot, request.server, kind)
+
+    # --- calls ---
+
+    async def _call_tool(self, request: Request) -> Reply:
+        return await self._perform_named(request, Kind.TOOL)
+
+    async def _get_prompt(self, request: Request) -> Reply:
+        return await self._perform_named(request, Kind.PROMPT)
+
+    async def _perform_named(self, request: Request, kind: Kind) -> Reply:
+        shown = messages.text_of(request.call.params.get("name")) or ""
+        found = await self._find_named(request, kind, shown)
+        if found is None:
+            return await self._nowhere(request, kind, shown)
+        return await self._perform(request, found, shown)
+
+    async def _read_resource(self, request: Request) -> Reply:
+        uri = messages.text_of(request.call.params.get("uri")) or ""
+        server = request.server or await self._find_owner(request, uri)
+        if server is None:
+            return await self._nowhere(request, Kind.RESOURCE, uri)
+        return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
+
+    async def _complete(self, request: Request) -> Reply:
+        reference = messages.members_of(request.call.params["ref"]) or {}
+        kind = messages.text_of(reference.get("type"))
+        name, uri = (messages.text_of(reference.get(key)) for key in ("name", "uri"))
+        if kind == "ref/prompt" and name is not None:
+            found = await self._find_named(request, Kind.PROMPT, name)
+            if found is None:
+                return await self._nowhere(request, Kind.PROMPT, name)
+            own = messages.object_of({**reference, "name": messages.raw_of(found.target.name)})
+            call = with_param(request.call, "ref", own)
+            return await self._perform(request, Found(found.server, found.target, call), name)
+        if kind == "ref/resource" and uri is not None:
+            server = request.server or await self._find_owner(request, uri)
+            if server is None:
+                return await self._nowhere(request, Kind.RESOURCE, uri)
+            return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
+        return Fault(messages.INVALID_PARAMS, "params.ref must be a ref/prompt or a ref/resource")
+
+    async def _perform(self, request: Request, found: Found, shown: str) -> Reply:
+        performed = await self._calls.perform(
+            request.asked,
+            request.snapshot.access,
+            found.server,
+            found.target,
+            found.call,
+            request.notify,
+            shown,
+        )
+        return performed.reply
+
+    async def _nowhere(self, request: Request, kind: Kind, shown: str) -> Fault:
+        """Answer a name that leads to no server; on record like any other refusal."""
+        matter = Matter(request.call.method, request.server.name if request.server else "", shown)
+        because = "no server in reach has this name"
+        await self._records.close(request.asked, matter, Verdict.HIDDEN, "(unknown)", because, Outcome.DENIED)
+        return not_found(kind, shown)
+
+    # --- finding the server of a name ---
+
+    async def _find_named(self, request: Request, kind: Kind, shown: str) -> Found | None:
+        if request.server is not None:
+            return Found(request.server, Target(kind, shown), request.call)
+        server = request.snapshot.servers.get(names.server_of(shown) or "")
+        if server is None or not request.asked.principal.may_reach(server.id):
+            return None
+        served = self._servers.of(server)
+        if served.catalogue is None and len(shown) == names.MAX_EXPOSED:
+            await self._lists.bring_up([server])  # perhaps a short form, which only the list explains
+        own = served.own_name(shown)
+        return Found(server, Target(kind, own), with_param(request.call, "name", messages.raw_of(own)))
+
+    async def _find_owner(self, request: Request, uri: str) -> Server | None:
+        owner = self._owner(request, uri)
+        if owner is None:
+            await self._lists.bring_up(request.snapshot.reachable(request.asked.principal))
+            owner = self._owner(request, uri)
+        return owner
+
+    def _owner(self, request: Request, uri: str) -> Server | None:
+        """Return the first server in reach that lists the URI, or has a template it fits."""
+        candidates = [
+            (server, catalogue)
+            for server in request.snapshot.reachable(request.asked.principal)
+            if (catalogue := self._servers.of(server).catalogue) is not None
+        ]
+        for server, catalogue in candidates:
+            if uri in catalogue.resources or uri in catalogue.templates:
+                return server
+        for server, catalogue in candidates:
+            if any(matches_template(template, uri) for template in catalogue.templates):
+                return server
+        return None
+
+
+async def _pong(request: Request) -> Reply:  # noqa: ARG001 - a row of the table
+    return Result(b"{}")

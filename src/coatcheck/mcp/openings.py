@@ -1,0 +1,84 @@
+"""What a client is told at the start: the answers to `initialize` and to `server/discover`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from coatcheck.core import eras, messages
+from coatcheck.model.call import Call, Result
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.era import LEGACY_VERSIONS, SERVED_VERSIONS
+
+_RELAYED: Final = {
+    "tools": frozenset({"listChanged"}),
+    "prompts": frozenset({"listChanged"}),
+    "resources": frozenset({"listChanged", "subscribe"}),
+    "completions": frozenset[str](),
+}
+"""Capability -> its members that are not relayed and so must not be announced."""
+
+_NOT_RELAYED: Final = frozenset({"logging", "tasks"})
+_AGGREGATE: Final = b'{"tools":{},"prompts":{},"resources":{},"completions":{}}'
+MAX_INSTRUCTIONS: Final = 16 * 1024
+
+
+def negotiate(call: Call) -> str:
+    """Return the legacy version to speak: the client's if we serve it, else our newest."""
+    asked = messages.text_of(call.params.get("protocolVersion"))
+    return asked if asked in LEGACY_VERSIONS else LEGACY_VERSIONS[0]
+
+
+def initialize_result(version: str, greeting: Greeting | None, instructions: str | None) -> Result:
+    """Return the result of `initialize`; `greeting` None means the aggregated route."""
+    members = {"protocolVersion": messages.raw_of(version), **_introduction(greeting, instructions)}
+    members["serverInfo"] = _server_info(greeting)
+    return Result(messages.object_of(members))
+
+
+def discover_result(greeting: Greeting | None, instructions: str | None) -> Result:
+    """Return the result of `server/discover`; `greeting` None means the aggregated route."""
+    meta = messages.object_of({eras.META_SERVER_INFO: _server_info(greeting)})
+    members = {
+        "supportedVersions": messages.raw_of(list(SERVED_VERSIONS)),
+        **_introduction(greeting, instructions),
+        "_meta": meta,
+    }
+    return Result(messages.object_of(members))
+
+
+def _introduction(greeting: Greeting | None, instructions: str | None) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    if greeting is None:
+        members["capabilities"] = _AGGREGATE
+    else:
+        members |= {name: raw for name, raw in greeting.extra.items() if name != "_meta"}
+        members["capabilities"] = messages.object_of(_truthful(greeting))
+    if instructions is not None:
+        members["instructions"] = messages.raw_of(instructions)
+    return members
+
+
+def _truthful(greeting: Greeting) -> Mapping[str, bytes]:
+    """Return a server's capabilities less what does not pass through us."""
+    kept: dict[str, bytes] = {}
+    for name, raw in greeting.capabilities.items():
+        if name in _NOT_RELAYED:
+            continue
+        dropped = _RELAYED.get(name)
+        members = messages.members_of(raw)
+        if dropped is None or members is None:
+            kept[name] = raw
+        else:
+            kept[name] = messages.object_of({k: v for k, v in members.items() if k not in dropped})
+    return kept
+
+
+def _server_info(greeting: Greeting | None) -> bytes:
+    return greeting.server_info if greeting is not None else eras.OUR_INFO
+
+
+def merged_instructions(parts: Sequence[tuple[str, str]]) -> str | None:
+    """Join the instructions of several servers under a heading each, cut where clients would cut anyway."""
+    text = "\n\n".join(f"## {server}\n\n{instructions}" for server, instructions in parts)
+    return text[:MAX_INSTRUCTIONS] or None

@@ -1,0 +1,73 @@
+"""The answers that end a request before it reaches a server: refusals and errors, each in its one form."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from coatcheck.core import messages
+from coatcheck.model.call import Fault
+from coatcheck.ports import Refused
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_CLOSE: Final = (b"connection", b"close")
+
+
+class Reject(Exception):
+    """A complete HTTP answer, raised from wherever the request turned out to be unacceptable."""
+
+    def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+def problem(status: int, error: str, sentence: str, *headers: tuple[bytes, bytes]) -> Reject:
+    """Return an answer that is no JSON-RPC: `{"error", "error_description"}` (the form of RFC 6749)."""
+    body = json.dumps({"error": error, "error_description": sentence}).encode()
+    return Reject(status, body, list(headers))
+
+
+def misframed(status: int, sentence: str) -> Reject:
+    """Return the answer to a head or body that was not read to its end; the connection closes."""
+    return problem(status, "bad_request", sentence, _CLOSE)
+
+
+def rpc(status: int, fault: Fault, id: bytes | None = None, *headers: tuple[bytes, bytes]) -> Reject:
+    """Return a JSON-RPC error; `id` None where it could not be read (JSON-RPC 2.0, section 5)."""
+    return Reject(status, messages.response(id or b"null", fault), list(headers))
+
+
+def unauthorized(refused: Refused) -> Reject:
+    """Return the 401 for a refused caller (RFC 6750 section 3).
+
+    There is no `resource_metadata`: clients that discover OAuth drop the header they were given.
+    """
+    challenge = 'Bearer realm="coatcheck"'
+    if refused.reason != "missing":
+        plain = refused.sentence.replace("\\", "").replace('"', "'")
+        challenge += f', error="invalid_token", error_description="{plain}"'
+    return problem(401, "invalid_token", refused.sentence, (b"www-authenticate", challenge.encode("ascii")))
+
+
+def nothing_here() -> Reject:
+    """Return the 404 for a path of unknown shape."""
+    return problem(404, "not_found", "There is nothing at this path.")
+
+
+def no_server() -> Reject:
+    """Return the 404 for a server that does not exist or is out of reach: alike for both."""
+    return problem(404, "not_found", "This grant reaches no server of this name.")
+
+
+def too_many_guesses() -> Reject:
+    """Return the 429 for an address that presented too many unknown grants."""
+    sentence = "Too many unknown grants from this address: wait a minute."
+    return problem(429, "slow_down", sentence, (b"retry-after", b"60"))
+
+
+def wrong_method(allowed: bytes) -> Reject:
+    """Return the 405 for a method that this path does not take."""
+    return problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))

@@ -1,0 +1,147 @@
+"""One call of a caller: decide, record, forward, settle. Nothing is forwarded without its record."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from coatcheck.core import messages
+from coatcheck.core.decide import decide
+from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError
+from coatcheck.model.access import AccessList
+from coatcheck.model.call import Call, Fault, Kind, Reply, Target
+from coatcheck.model.decision import Denial, Permit
+from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.server import Server
+from coatcheck.operations.gate import Gate
+from coatcheck.operations.records import Asked, Matter, Opened, Records
+from coatcheck.operations.servers import Servers
+from coatcheck.ports import Notify
+
+UNSETTLED: Final = "The server was called; the outcome could not be recorded; do not repeat blindly."
+_OURS: Final = b'{"gateway":true}'
+"""`data` of the errors that the gateway itself makes, so that they can be told from a server's."""
+
+
+def not_found(kind: Kind, shown: str) -> Fault:
+    """Return what a name that does not exist gets; a hidden one gets the same, byte for byte."""
+    if kind is Kind.TOOL:
+        return Fault(messages.INVALID_PARAMS, f"Unknown tool: {shown}")
+    if kind is Kind.PROMPT:
+        return Fault(messages.INVALID_PARAMS, f"Unknown prompt: {shown}")
+    return Fault(-32002, "Resource not found", messages.raw_of({"uri": shown}))
+
+
+def our_fault(message: str) -> Fault:
+    """Return an internal error that says it is the gateway's and not the server's."""
+    return Fault(messages.INTERNAL_ERROR, message, _OURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What the caller gets, and how the call ended. `unknown`: the server was called, the record failed."""
+
+    reply: Reply
+    outcome: Outcome
+
+
+class Calls:
+    """Performs calls."""
+
+    def __init__(self, servers: Servers, records: Records, gate: Gate, timeout: float) -> None:
+        self._servers = servers
+        self._records = records
+        self._gate = gate
+        self._timeout = timeout
+
+    async def perform(
+        self,
+        asked: Asked,
+        access: AccessList,
+        server: Server,
+        target: Target,
+        call: Call,
+        notify: Notify,
+        shown: str,
+    ) -> Performed:
+        """Decide, record, forward and settle one call, and return what the caller gets.
+
+        `call` is what goes to the server; `shown` is the name the caller used, for the answer to a name
+        that does not exist.
+
+        Raises:
+            LedgerUnavailable: the record could not be made durable, and nothing was sent.
+            asyncio.CancelledError: the call was cancelled; its outcome is on record.
+        """
+        matter = Matter(call.method, server.name, target.name, call.params.get("arguments"))
+        decision = decide(call, target, asked.principal, server, access)
+        if isinstance(decision, Denial):
+            verdict = Verdict.DENIED if decision.visible else Verdict.HIDDEN
+            await self._records.close(asked, matter, verdict, decision.rule, decision.because, Outcome.DENIED)
+            return Performed(not_found(target.kind, shown), Outcome.DENIED)
+        try:
+            await self._gate.enter(asked.principal.grant_id, server.id)
+        except Busy as busy:
+            await self._records.close(asked, matter, Verdict.DENIED, "(limit)", busy.message, Outcome.DENIED)
+            return Performed(our_fault(busy.message), Outcome.DENIED)
+        try:
+            return await self._permitted(asked, matter, decision, notify, shown)
+        finally:
+            self._gate.leave(asked.principal.grant_id, server.id)
+
+    async def _permitted(
+        self, asked: Asked, matter: Matter, permit: Permit, notify: Notify, shown: str
+    ) -> Performed:
+        opened = await self._records.open(asked, matter, permit.rule, permit.because)
+        try:
+            async with asyncio.timeout(self._timeout):
+                if await self._is_unknown(permit):
+                    return await self._settled(
+                        opened, not_found(permit.target.kind, shown), Outcome.DENIED, "no such name"
+                    )
+                upstream = self._servers.of(permit.server).upstream
+                reply = await upstream.forward(permit, asked.caller, notify)
+        except TimeoutError:
+            sentence = f"{permit.server.name} did not answer within {self._timeout:g} s. It may still act."
+            return await self._settled(opened, our_fault(sentence), Outcome.TIMEOUT, "")
+        except UpstreamError as error:
+            detail = f"{error.code}: {error.detail}" if error.detail else error.code
+            return await self._settled(opened, our_fault(error.message), Outcome.UPSTREAM_ERROR, detail)
+        except asyncio.CancelledError:
+            with suppress(LedgerUnavailable):  # nobody is left to be told; the ledger has said so
+                await asyncio.shield(self._records.settle(opened, Outcome.CANCELLED))
+            raise
+        outcome, detail = _outcome_of(permit.call.method, reply)
+        return await self._settled(opened, reply, outcome, detail)
+
+    async def _is_unknown(self, permit: Permit) -> bool:
+        """Tell whether the server has no such tool. Only tools are looked up: other lists may be partial."""
+        if permit.target.kind is not Kind.TOOL:
+            return False
+        served = self._servers.of(permit.server)
+        return await served.find_tool(permit.target.name) is None
+
+    async def _settled(self, opened: Opened, reply: Reply, outcome: Outcome, detail: str) -> Performed:
+        """Return the reply once its outcome is on record; without a record the caller must not see it."""
+        try:
+            await self._records.settle(opened, outcome, detail)
+        except LedgerUnavailable:
+            return Performed(our_fault(UNSETTLED), Outcome.UNKNOWN)
+        return Performed(reply, outcome)
+
+
+def _outcome_of(method: str, reply: Reply) -> tuple[Outcome, str]:
+    if isinstance(reply, Fault):
+        return Outcome.TOOL_ERROR, f"error {reply.code}"  # the server did answer
+    if method == "tools/call" and b'"isError"' in reply.raw:
+        members = messages.members_of(reply.raw) or {}
+        if members.get("isError") == b"true":
+            return Outcome.TOOL_ERROR, ""
+    return Outcome.OK, ""
+
+
+def with_param(call: Call, name: str, raw: bytes) -> Call:
+    """Return the call with one member of its params replaced, in its place."""
+    return replace(call, params={key: raw if key == name else value for key, value in call.params.items()})

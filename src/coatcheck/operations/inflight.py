@@ -1,0 +1,79 @@
+"""Requests under way, by grant, so that ending a grant ends them too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cut(StrEnum):
+    """Why a request under way was cancelled."""
+
+    REVOKED = "the grant was revoked"
+    CANCELLED = "the client cancelled the request"
+    DISCONNECTED = "the client went away"
+    STOPPING = "the gateway is stopping"
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One request under way. `cut` is set once, by whoever cancels it."""
+
+    grant_id: str
+    task: asyncio.Task[object]
+    cut: Cut | None = None
+
+    def cancel(self, cut: Cut) -> None:
+        """Cancel the request, unless it was cancelled before."""
+        if self.cut is None:
+            self.cut = cut
+            self.task.cancel()
+
+
+class Inflight:
+    """All requests under way."""
+
+    def __init__(self) -> None:
+        self._by_grant: defaultdict[str, set[Entry]] = defaultdict(set)
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.count = 0
+
+    def enter(self, grant_id: str, task: asyncio.Task[object]) -> Entry:
+        """Note a request; leave it when it ended."""
+        entry = Entry(grant_id, task)
+        self._by_grant[grant_id].add(entry)
+        self.count += 1
+        self._empty.clear()
+        return entry
+
+    def leave(self, entry: Entry) -> None:
+        """Forget a request that ended."""
+        entries = self._by_grant[entry.grant_id]
+        entries.discard(entry)
+        if not entries:
+            del self._by_grant[entry.grant_id]
+        self.count -= 1
+        if not self.count:
+            self._empty.set()
+
+    def end(self, grant_ids: frozenset[str]) -> int:
+        """Cancel every request of these grants; return how many."""
+        ended = [entry for grant_id in grant_ids for entry in self._by_grant.get(grant_id, ())]
+        for entry in ended:
+            entry.cancel(Cut.REVOKED)
+        return len(ended)
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for all to end; cancel those left after `seconds` and return how many that were."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            left = [entry for entries in self._by_grant.values() for entry in entries]
+            for entry in left:
+                entry.cancel(Cut.STOPPING)
+            return len(left)
+        return 0

@@ -1,0 +1,95 @@
+"""Recording callers that were not let in: the first at once, repeats counted, so that a flood stays small."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from coatcheck.model.record import Record, Verdict
+from coatcheck.operations.records import Records
+from coatcheck.operations.tally import Tally
+from coatcheck.ports import Clock, Refused
+
+WINDOW: Final = 60.0
+"""Seconds in which equal refusals are folded into one record."""
+MAX_FOLDED: Final = 10_000
+MAX_SUMMARIES: Final = 100
+"""Most records of repeats written at once: what does not fit is kept for the next time."""
+
+_NOT_RECORDED: Final = frozenset({"missing"})
+"""Probes without a token are what clients do to find out; they are counted only."""
+
+_Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Fold:
+    since: float
+    repeats: int
+    route: str
+
+
+class Refusals:
+    """Remembers recent refusals by (what was presented, reason, address)."""
+
+    def __init__(self, records: Records, clock: Clock, tally: Tally) -> None:
+        self._records = records
+        self._clock = clock
+        self._tally = tally
+        self._folds: OrderedDict[_Key, _Fold] = OrderedDict()
+
+    async def note(self, refused: Refused, route: str, address: str) -> None:
+        """Count a refusal and record it, unless the same one was recorded within the window.
+
+        Raises:
+            LedgerUnavailable: the record could not be made durable.
+        """
+        self._tally.refused(refused.reason)
+        if refused.reason in _NOT_RECORDED:
+            return
+        key = (refused.trace, refused.reason, address)
+        now = self._clock.monotonic()
+        fold = self._folds.get(key)
+        if fold is not None and now - fold.since < WINDOW:
+            fold.repeats += 1
+            return
+        repeats = fold.repeats if fold else 0
+        self._folds.pop(key, None)
+        self._folds[key] = _Fold(now, 0, route)
+        if len(self._folds) > MAX_FOLDED:
+            self._folds.popitem(last=False)
+        await self._records.refuse(self._record(key, route, repeats + 1))
+
+    async def flush(self) -> None:
+        """Record the repeats of windows that have passed. Call it about once a minute.
+
+        Raises:
+            LedgerUnavailable: a record could not be made durable.
+        """
+        now = self._clock.monotonic()
+        passed = [key for key, fold in self._folds.items() if now - fold.since >= WINDOW][:MAX_SUMMARIES]
+        for key in passed:
+            fold = self._folds.pop(key)
+            if fold.repeats:
+                await self._records.refuse(self._record(key, fold.route, fold.repeats))
+
+    def _record(self, key: _Key, route: str, repeats: int) -> Record:
+        trace, reason, address = key
+        return Record(
+            id=self._records.new_id(),
+            at=self._clock.now(),
+            subject="",
+            grant_id=trace,
+            grant_label="",
+            route=route,
+            server="",
+            method="",
+            tool="",
+            decision=Verdict.REFUSED,
+            rule="(identity)",
+            reason=reason,
+            client_ip=address,
+            client_name="",
+            repeats=repeats,
+        )

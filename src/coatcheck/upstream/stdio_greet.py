@@ -1,0 +1,56 @@
+"""The opening of a conversation with a child: which era it speaks, and what it says of itself.
+
+MCP 2026-07-28, stdio: `server/discover` is asked first; any answer but a modern greeting, and none in
+time, means `initialize`. A server started slowly may answer late: its answer then belongs to no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from coatcheck.core import eras
+from coatcheck.errors import UpstreamBadReply
+from coatcheck.model.call import Fault, Result
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.era import Era
+from coatcheck.upstream.stdio_exchange import Exchange
+
+
+async def negotiate(exchange: Exchange, first: Era, probe_timeout: float) -> Greeting:
+    """Return the greeting of a child that was just started, trying the era `first` first.
+
+    Raises:
+        UpstreamError: the child is gone, or speaks no version that we speak.
+    """
+    greeting: Greeting | None = None
+    if first is Era.MODERN:
+        greeting = await _discover(exchange, probe_timeout)
+    if greeting is None:
+        greeting = await _initialize(exchange)
+    if greeting is None:
+        # Strictly modern: asked for the wrong era first, or too slow to answer the first question.
+        greeting = await _discover(exchange, probe_timeout)
+    if greeting is None:
+        raise UpstreamBadReply(f"{exchange.name} speaks no version of the protocol that we speak")
+    return greeting
+
+
+async def _discover(exchange: Exchange, limit: float) -> Greeting | None:
+    try:
+        async with asyncio.timeout(limit):
+            reply = await exchange.ask("server/discover", eras.discover_params())
+    except (TimeoutError, UpstreamBadReply):
+        return None
+    return eras.read_discover(reply.raw) if isinstance(reply, Result) else None
+
+
+async def _initialize(exchange: Exchange) -> Greeting | None:
+    """Return the greeting; None if the server refused, as one that is strictly modern does (-32022)."""
+    reply = await exchange.ask("initialize", eras.initialize_params())
+    if isinstance(reply, Fault):
+        return None
+    greeting = eras.read_initialize(reply.raw)
+    if greeting is None:
+        raise UpstreamBadReply(f"{exchange.name} answered initialize with a version that we do not speak")
+    exchange.tell("notifications/initialized")
+    return greeting

@@ -1,0 +1,24 @@
+"""What is suggested for a name that does not exist."""
+
+import pytest
+
+from coatcheck.cli.near import suggestion
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names", "expected"),
+    [
+        ("tme", ["time", "git", "sqlite"], "did you mean time?"),
+        ("TIME", ["time", "git"], "did you mean time?"),
+        ("issue", ["list_issues", "get_issue", "whoami"], "did you mean get_issue or list_issues?"),
+        ("zzz", ["time", "git"], "the tools are: time, git"),
+        ("zzz", [], "there are no tools"),
+        (
+            "q",
+            [f"n{n}" for n in range(14)],
+            f"the tools are: {', '.join(f'n{n}' for n in range(12))} and 2 more",
+        ),
+    ],
+)
+def test_suggestion(wanted: str, names: list[str], expected: str) -> None:
+    assert suggestion(wanted, names, "tools") == expected

@@ -1,0 +1,40 @@
+"""Ages and instants as `--since` takes them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coatcheck.cli.since import instant
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", NOW - timedelta(seconds=90)),
+        ("10m", NOW - timedelta(minutes=10)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("7d", NOW - timedelta(days=7)),
+        ("4w", NOW - timedelta(weeks=4)),
+        ("0m", NOW),
+        ("999999w", datetime.min.replace(tzinfo=UTC)),
+        ("2026-11-20T10:00:00Z", datetime(2026, 11, 20, 10, tzinfo=UTC)),
+        ("2026-11-20t10:00:00z", datetime(2026, 11, 20, 10, tzinfo=UTC)),
+        ("2026-11-20T10:00:00+02:00", datetime(2026, 11, 20, 8, tzinfo=UTC)),
+        ("2026-11-20T10:00:00.250Z", datetime(2026, 11, 20, 10, 0, 0, 250000, tzinfo=UTC)),
+        ("2026-11-20 10:00", datetime(2026, 11, 20, 10, tzinfo=UTC)),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+    ],
+)
+def test_reads(text: str, expected: datetime) -> None:
+    assert instant(text, lambda: NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "m", "-5m", "10y", "1h30m", "yesterday", "2026-13-01", "2026-11-20T25:00Z", "12:00", "٣m"],
+)
+def test_refuses(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        instant(text, lambda: NOW)

@@ -1,0 +1,72 @@
+"""Drives the `mcp` SDK as a client over streamable HTTP: 2.x in either era, or 1.x, whichever is installed.
+
+`python python_sdk.py URL MODE`, the bearer token in GRANT. Reads one request a line, writes one answer a
+line: {"do":"tools"} gives {"tools":[names]}, {"do":"call","tool":..,"arguments":{..}} gives {"text":..,
+"is_error":..}; a failure gives {"failed": words}. The first line it writes is {"connected": version}.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import asynccontextmanager
+
+BEARER = {"Authorization": f"Bearer {os.environ['GRANT']}"}
+
+
+@asynccontextmanager
+async def newer(url, mode):
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with httpx2.AsyncClient(headers=BEARER, timeout=30) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            yield client, client.protocol_version
+
+
+@asynccontextmanager
+async def older(url, _mode):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with streamablehttp_client(url, headers=BEARER) as (reading, writing, _):
+        async with ClientSession(reading, writing) as session:
+            greeting = await session.initialize()
+            yield session, greeting.protocolVersion
+
+
+async def answer(client, asked):
+    if asked["do"] == "tools":
+        found = await client.list_tools()
+        return {"tools": [tool.name for tool in found.tools]}
+    result = await client.call_tool(asked["tool"], asked.get("arguments", {}))
+    text = "".join(getattr(part, "text", "") for part in result.content)
+    is_error = result.is_error if hasattr(result, "is_error") else result.isError
+    return {"text": text, "is_error": bool(is_error)}
+
+
+def words(failure):
+    """Dig the causes out of exception groups."""
+    inner = getattr(failure, "exceptions", None)
+    return "; ".join(map(words, inner)) if inner else f"{type(failure).__name__}: {failure}"
+
+
+def say(answer):
+    print(json.dumps(answer), flush=True)
+
+
+async def main(url, mode):
+    try:
+        async with (older if mode == "1.x" else newer)(url, mode) as (client, version):
+            say({"connected": version})
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                try:
+                    say(await asyncio.wait_for(answer(client, json.loads(line)), 30))
+                except Exception as failure:
+                    say({"failed": words(failure)})
+    except BaseException as failure:
+        say({"failed": words(failure)})
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))

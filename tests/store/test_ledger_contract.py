@@ -1,0 +1,239 @@
+"""What every ledger owes its callers, run on each adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from ledgers import START, MemoryLedger, a_record, its_settlement
+
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.store.ledger import SqliteLedger
+
+ALL = RecordFilter(limit=1_000_000)
+
+
+@pytest.fixture
+async def ledger(open_ledger) -> AsyncIterator[SqliteLedger | MemoryLedger]:
+    opened = await open_ledger()
+    yield opened
+    await opened.close()
+
+
+async def take(stream: AsyncIterator[RecordEntry], count: int) -> list[RecordEntry]:
+    async def gather() -> list[RecordEntry]:
+        return [await anext(stream) for _ in range(count)]
+
+    return await asyncio.wait_for(gather(), 20)
+
+
+async def test_record_then_settle_reads_back_equal(ledger):
+    record = a_record(arguments='{"q":3}', client_version="2.1", repeats=7, reason="caf\u00e9\n\u2028\x00")
+    await ledger.record(record)
+    assert await ledger.list(ALL) == [RecordEntry(1, record, None)]
+    settlement = its_settlement(record, Outcome.TOOL_ERROR, detail="it said no", seconds=0.1 + 0.2)
+    await ledger.settle(settlement)
+    assert await ledger.list(ALL) == [RecordEntry(1, record, settlement)]
+
+
+async def test_record_settled_does_both_at_once(ledger):
+    record = a_record(decision=Verdict.DENIED)
+    settlement = its_settlement(record, Outcome.DENIED)
+    await ledger.record_settled(record, settlement)
+    assert await ledger.list(ALL) == [RecordEntry(1, record, settlement)]
+
+
+@pytest.mark.parametrize("decision", list(Verdict))
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_every_decision_and_outcome_is_kept(ledger, decision, outcome):
+    record = a_record(decision=decision)
+    await ledger.record_settled(record, its_settlement(record, outcome))
+    (entry,) = await ledger.list(ALL)
+    assert entry.record.decision is decision
+    assert entry.settlement.outcome is outcome
+
+
+async def test_a_record_is_settled_once(ledger):
+    record = a_record()
+    await ledger.record(record)
+    await ledger.settle(its_settlement(record, Outcome.OK))
+    with pytest.raises(LedgerUnavailable, match="not open"):
+        await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
+    (entry,) = await ledger.list(ALL)
+    assert entry.settlement.outcome is Outcome.OK
+
+
+async def test_what_was_never_recorded_cannot_be_settled(ledger):
+    with pytest.raises(LedgerUnavailable, match="not open"):
+        await ledger.settle(its_settlement(a_record()))
+    assert await ledger.list(ALL) == []
+
+
+async def test_one_id_is_not_opened_twice(ledger):
+    record = a_record()
+    await ledger.record(record)
+    with pytest.raises(LedgerUnavailable, match="open already"):
+        await ledger.record(record)
+    await ledger.settle(its_settlement(record))
+    assert len(await ledger.list(ALL)) == 1
+
+
+async def test_many_callers_at_once(ledger):
+    async def call(number: int) -> None:
+        record = a_record(tool=f"tool{number}")
+        await ledger.record(record)
+        await ledger.settle(its_settlement(record, detail=record.tool))
+
+    await asyncio.gather(*(call(number) for number in range(500)))
+    entries = await ledger.list(ALL)
+    assert [entry.position for entry in entries] == list(range(1, 501))
+    assert all(entry.settlement.detail == entry.record.tool for entry in entries)
+    assert {entry.record.tool for entry in entries} == {f"tool{number}" for number in range(500)}
+
+
+async def test_after_close_nothing_is_taken(ledger):
+    await ledger.record(a_record())
+    await ledger.close()
+    with pytest.raises(LedgerUnavailable):
+        await ledger.record(a_record())
+
+
+# --- filters ---------------------------------------------------------------------------------------------
+
+_SAMPLES = (  # one entry for each, in order; position = index + 1
+    (a_record(server="github", tool="search", subject="alice"), Outcome.OK),
+    (a_record(server="github", tool="delete", subject="bob", decision=Verdict.DENIED), Outcome.DENIED),
+    (a_record(server="jira", tool="search", subject="alice", at=START + timedelta(microseconds=1)), Outcome.OK),
+    (a_record(server="jira", tool="search", subject="bob", at=START + timedelta(hours=1)), Outcome.TIMEOUT),
+    (a_record(server="jira", tool="nope", decision=Verdict.HIDDEN, at=START - timedelta(days=1)), Outcome.DENIED),
+    (a_record(server="", tool="", subject="", decision=Verdict.REFUSED), None),
+    (a_record(server="github", tool="search", subject="alice"), None),
+    (a_record(server="github", tool="search", subject="carol"), Outcome.UNKNOWN),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        (RecordFilter(), [1, 2, 3, 4, 5, 6, 7, 8]),
+        (RecordFilter(limit=3), [6, 7, 8]),
+        (RecordFilter(limit=0), []),
+        (RecordFilter(server="github"), [1, 2, 7, 8]),
+        (RecordFilter(server="GitHub"), []),
+        (RecordFilter(server=""), [6]),
+        (RecordFilter(tool="search"), [1, 3, 4, 7, 8]),
+        (RecordFilter(server="jira", tool="search"), [3, 4]),
+        (RecordFilter(subject="bob"), [2, 4]),
+        (RecordFilter(subject="bob' OR '1'='1"), []),
+        (RecordFilter(decision=Verdict.ALLOWED), [1, 3, 4, 7, 8]),
+        (RecordFilter(decision=Verdict.DENIED), [2]),
+        (RecordFilter(decision=Verdict.REFUSED), [6]),
+        (RecordFilter(since=START), [1, 2, 3, 4, 6, 7, 8]),
+        (RecordFilter(since=START + timedelta(microseconds=1)), [3, 4]),
+        (RecordFilter(errors=True), [2, 4, 5, 6, 8]),
+        (RecordFilter(errors=True, limit=2), [6, 8]),
+        (RecordFilter(errors=True, decision=Verdict.ALLOWED), [4, 8]),
+        (RecordFilter(after=5), [6, 7, 8]),
+        (RecordFilter(after=5, limit=1), [8]),
+        (RecordFilter(after=8), []),
+        (RecordFilter(server="github", subject="alice", since=START, errors=False, after=1), [7]),
+    ],
+)
+async def test_list_filters(ledger, wanted, positions):
+    for record, outcome in _SAMPLES:
+        await ledger.record(record)
+        if outcome is not None:
+            await ledger.settle(its_settlement(record, outcome))
+    assert [entry.position for entry in await ledger.list(wanted)] == positions
+
+
+# --- following --------------------------------------------------------------------------------------------
+
+
+async def test_follow_yields_from_the_call_on_in_the_order_of_settling(ledger):
+    early, first, second = a_record(), a_record(), a_record()
+    await ledger.record_settled(early, its_settlement(early))
+    stream = ledger.follow(RecordFilter())
+    await ledger.record(first)
+    await ledger.record(second)
+    await ledger.settle(its_settlement(second))
+    await ledger.settle(its_settlement(first))
+    entries = await take(stream, 2)
+    assert [entry.position for entry in entries] == [3, 2]
+    assert entries[1] == RecordEntry(2, first, its_settlement(first))
+    await stream.aclose()
+
+
+async def test_follow_yields_what_it_is_asked_for_only(ledger):
+    stream = ledger.follow(RecordFilter(server="jira", errors=True))
+    for server, outcome in (("jira", Outcome.OK), ("github", Outcome.TIMEOUT), ("jira", Outcome.TIMEOUT)):
+        record = a_record(server=server)
+        await ledger.record_settled(record, its_settlement(record, outcome))
+    assert [entry.position for entry in await take(stream, 1)] == [3]
+    await stream.aclose()
+
+
+async def test_follow_after_a_position_catches_up_and_goes_on(ledger):
+    records = [a_record() for _ in range(6)]
+    for record in records[:4]:
+        await ledger.record(record)
+    for index in (3, 0, 2):  # 2 stays under way
+        await ledger.settle(its_settlement(records[index]))
+    stream = ledger.follow(RecordFilter(after=1))
+    assert [entry.position for entry in await take(stream, 2)] == [4, 3]
+    for record in records[4:]:
+        await ledger.record_settled(record, its_settlement(record))
+    await ledger.settle(its_settlement(records[1]))
+    assert [entry.position for entry in await take(stream, 3)] == [5, 6, 2]
+    await stream.aclose()
+
+
+async def test_followers_miss_and_double_nothing_while_calls_go_on(ledger):
+    total = 3_000  # more than any buffer holds
+    streams = [ledger.follow(RecordFilter(after=0)), ledger.follow(RecordFilter())]
+
+    async def call() -> None:
+        record = a_record()
+        await ledger.record_settled(record, its_settlement(record))
+
+    async def calls() -> None:
+        for _ in range(total // 100):
+            await asyncio.gather(*(call() for _ in range(100)))
+
+    quick = asyncio.create_task(take(streams[0], total))
+    slow_start = await take(streams[1], 1) if (await calls()) is None else []
+    slow = slow_start + await take(streams[1], total - 1)
+    for entries in (await quick, slow):
+        assert sorted(entry.position for entry in entries) == list(range(1, total + 1))
+    late = ledger.follow(RecordFilter(after=10))
+    assert [entry.position for entry in await take(late, total - 10)] == list(range(11, total + 1))
+    for stream in (*streams, late):
+        await stream.aclose()
+
+
+async def test_follow_ends_when_the_ledger_closes_with_nothing_left_behind(ledger):
+    record = a_record()
+    stream = ledger.follow(RecordFilter())
+    waiting = asyncio.create_task(take(stream, 1))
+    await ledger.record_settled(record, its_settlement(record))
+    assert len(await waiting) == 1
+    await ledger.record_settled(a_record(id=record.id), its_settlement(record))
+    await ledger.close()
+    assert [entry.position async for entry in stream] == [2]
+
+
+async def test_a_follower_can_leave(ledger):
+    stream = ledger.follow(RecordFilter())
+    waiting = asyncio.create_task(take(stream, 1))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    record = a_record()
+    await ledger.record_settled(record, its_settlement(record))
+    again = ledger.follow(RecordFilter(after=0))
+    assert len(await take(again, 1)) == 1
+    await again.aclose()
