@@ -35,7 +35,7 @@ def test_bounds_are_told_in_words():
 
 @given(st.integers(0, 10**6))
 def test_shown_durations_read_back(seconds):
-    assert seconds_of(shown_seconds(seconds), 0, 10**7) == pytest.approx(seconds, rel=1e-5)
+    assert seconds_of(shown_seconds(seconds), 0, 10**7) == seconds
 
 
 @pytest.mark.parametrize(("value", "size"), [("4MiB", 4194304), ("64 KiB", 65536), (10, 10), ("10", 10), ("1MB", 10**6), ("5B", 5)])

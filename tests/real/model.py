@@ -143,7 +143,11 @@ def responses(script: Script, asked: dict[str, Any]) -> Sequence[Event]:
         if tool.get("type") == "namespace"
         for inner in tool.get("tools", [])
     }
-    plain = {tool["name"]: (None, tool["name"]) for tool in asked.get("tools", []) if tool.get("type") == "function"}
+    plain = {
+        tool["name"]: (None, tool["name"])
+        for tool in asked.get("tools", [])
+        if tool.get("type") == "function"
+    }
     known = {**plain, **namespaced}
     script.offered = list(known) or script.offered
     told = [item for item in asked.get("input", []) if item.get("type") == "function_call_output"]
@@ -152,7 +156,13 @@ def responses(script: Script, asked: dict[str, Any]) -> Sequence[Event]:
         return _response(_text(f"ANSWER {json.dumps(told[-1]['output'])}"))
     if script.tool in known:
         namespace, name = known[script.tool]
-        call = {"type": "function_call", "id": "fc_01", "call_id": "call_01", "name": name, "status": "completed"}
+        call = {
+            "type": "function_call",
+            "id": "fc_01",
+            "call_id": "call_01",
+            "name": name,
+            "status": "completed",
+        }
         call["arguments"] = json.dumps(script.arguments)
         return _response({**call, **({"namespace": namespace} if namespace else {})})
     return _response(_text(f"NO SUCH TOOL {script.tool}"))
@@ -171,11 +181,20 @@ def _response(item: dict[str, Any]) -> Sequence[Event]:
         "input_tokens_details": {"cached_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": 0},
     }
-    response = {"id": "resp_01", "object": "response", "status": "completed", "output": [item], "usage": usage}
+    response = {
+        "id": "resp_01",
+        "object": "response",
+        "status": "completed",
+        "output": [item],
+        "usage": usage,
+    }
     begun = {**response, "status": "in_progress", "output": []}
     return [
         ("response.created", {"type": "response.created", "response": begun}),
-        ("response.output_item.added", {"type": "response.output_item.added", "output_index": 0, "item": item}),
+        (
+            "response.output_item.added",
+            {"type": "response.output_item.added", "output_index": 0, "item": item},
+        ),
         ("response.output_item.done", {"type": "response.output_item.done", "output_index": 0, "item": item}),
         ("response.completed", {"type": "response.completed", "response": response}),
     ]

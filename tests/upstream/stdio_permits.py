@@ -44,10 +44,16 @@ class RealClock:
 
 
 def python_server(
-    script: str, *args: str, env: dict[str, str] | None = None, idle: IdlePolicy = NEVER, cwd: str | None = None
+    script: str,
+    *args: str,
+    env: dict[str, str] | None = None,
+    idle: IdlePolicy = NEVER,
+    cwd: str | None = None,
 ) -> Server:
     """Return a server that is one of our child programs."""
-    return command_server(sys.executable, "-S", "-E", str(CHILDREN / script), *args, env=env, idle=idle, cwd=cwd)
+    return command_server(
+        sys.executable, "-S", "-E", str(CHILDREN / script), *args, env=env, idle=idle, cwd=cwd
+    )
 
 
 def command_server(

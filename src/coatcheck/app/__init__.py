@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coatcheck.app.local import local_gateway
+from coatcheck.app.pipes import serve_stdio
 from coatcheck.app.run import serve
 
-__all__ = ["local_gateway", "serve"]
+__all__ = ["local_gateway", "serve", "serve_stdio"]

@@ -50,7 +50,7 @@ def serve(config: Config) -> int:
         ConfigError: settings, file, data directory or address cannot be used.
     """
     hardening.harden()
-    _log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level)
     return run(_serve(config, os.environ))
 
 
@@ -66,7 +66,7 @@ async def _serve(config: Config, environment: Mapping[str, str]) -> int:
             config.trusted_proxies,
             gateway.tally,
         )
-        ended = _ended_by_signal(gateway)
+        ended = ended_by_signal(gateway)
         async with (
             control_socket(gateway, config.data / SOCKET_NAME),
             background(gateway),
@@ -217,7 +217,7 @@ async def _flush_refusals(gateway: Gateway) -> None:
             await gateway.refusals.flush()
 
 
-def _ended_by_signal(gateway: Gateway) -> asyncio.Event:
+def ended_by_signal(gateway: Gateway) -> asyncio.Event:
     """Return an event that SIGINT and SIGTERM set; SIGHUP reads the file. A second signal ends at once."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -245,7 +245,8 @@ def run(main: Coroutine[Any, Any, _Done]) -> _Done:
         return runner.run(main)
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
+    """Send logs to standard error; libraries that chat are heard from their errors on."""
     logging.basicConfig(
         stream=sys.stderr,
         level=level.upper(),

@@ -33,6 +33,9 @@ class Stop(CoatcheckError):
         self.exit_code = exit_code
 
 
+LOCKED: Final = "locked"
+"""The code of the store's `DirectoryLocked`, which is known by it: importing the store loads SQLAlchemy."""
+
 _BY_CLASS: Final[tuple[tuple[type[CoatcheckError], Exit], ...]] = (
     (ConfigError, Exit.CONFIG),
     (UpstreamError, Exit.UNREACHABLE),
@@ -45,6 +48,8 @@ def exit_of(error: CoatcheckError) -> Exit:
     """Return the exit code owed for a foreseen failure."""
     if isinstance(error, Stop):
         return error.exit_code
+    if error.code == LOCKED:
+        return Exit.LOCKED
     for kind, code in _BY_CLASS:
         if isinstance(error, kind):
             return code

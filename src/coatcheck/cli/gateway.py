@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Final
 
+from coatcheck.cli.exits import LOCKED
 from coatcheck.cli.reach import SOCKET_NAME, NoGateway, Reach
 from coatcheck.config import Config
+from coatcheck.errors import ConfigError
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+_ATTEMPTS: Final = 20
+_PAUSE_SECONDS: Final = 0.25
 
 
 @contextmanager
@@ -22,17 +27,29 @@ def gateway(config: Config) -> Iterator[Reach]:
     Both answer the same API, so a command cannot tell them apart.
 
     Raises:
-        ConfigError: no gateway runs, and the configuration does not let one start.
-        CoatcheckError: the data directory is held by a gateway that does not answer.
+        ConfigError: no gateway runs, and the configuration does not let one start; or, with the code
+            `LOCKED`, the data directory stays in use by a process that does not answer.
     """
-    running = find_running(config)
-    if running is not None:
-        yield running
-        return
-    from coatcheck.app import local_gateway  # heavy: only paid where no gateway runs
+    with ExitStack() as stack:
+        yield _running_or_own(config, stack)
 
-    with _ending_quietly(), local_gateway(config) as path:
-        yield Reach(path)
+
+def _running_or_own(config: Config, stack: ExitStack) -> Reach:
+    """Look again while the directory is in use: a gateway is starting, or another command has its own."""
+    for attempt in range(_ATTEMPTS):
+        if running := find_running(config):
+            return running
+        from coatcheck.app import local_gateway  # heavy: only paid where no gateway runs
+
+        if not attempt:
+            stack.enter_context(_ending_quietly())
+        try:
+            return Reach(stack.enter_context(local_gateway(config)))
+        except ConfigError as error:
+            if error.code != LOCKED or attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+    raise AssertionError  # the last attempt returned or raised
 
 
 def find_running(config: Config) -> Reach | None:

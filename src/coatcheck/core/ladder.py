@@ -37,15 +37,18 @@ def is_modern(headers: Headers, message: messages.Message) -> bool:
     return message.method != "initialize" and eras.META_VERSION in message.meta
 
 
-def climb(headers: Headers, call: Call) -> Caller | Rejection:
-    """Check a modern request: `_meta`, headers against the body, version. The first failure wins."""
+def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
+    """Check a modern request: `_meta`, headers against the body, version. The first failure wins.
+
+    `headers` None: a transport without headers, where the body alone counts.
+    """
     version = messages.text_of(call.meta.get(eras.META_VERSION))
     capabilities = call.meta.get(eras.META_CAPABILITIES, b"")
     if version is None:
         return _invalid(f"params._meta needs {eras.META_VERSION!r}, a string")
     if not capabilities.startswith(b"{"):
         return _invalid(f"params._meta needs {eras.META_CAPABILITIES!r}, an object")
-    if wrong := _mismatch(headers, call, version):
+    if headers is not None and (wrong := _mismatch(headers, call, version)):
         return Rejection(400, Fault(eras.HEADER_MISMATCH, wrong))
     if version not in MODERN_VERSIONS:
         return Rejection(400, eras.unsupported(version))

@@ -21,6 +21,9 @@ MARK: Final = "[redacted]"
 MIN_CHARS: Final = 8
 """Shorter material is not looked for: it would be found everywhere."""
 
+_NESTED: Final = 3
+"""How deep JSON within the strings of JSON is looked through: tool results hold JSON that holds JSON."""
+
 _MARK: Final = MARK.encode("ascii")
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _ASCII_ESCAPE: Final = re.compile(rb"\\u00[2-7]")
@@ -123,11 +126,11 @@ def _spellings(secret: str) -> Iterator[bytes]:
     """Yield the secret in every encoding that is looked for, each as bytes."""
     raw = secret.encode("utf-8", "surrogatepass")
     yield raw
-    for outer, inner in ((False, False), (False, True), (True, True)):
-        once = json.dumps(secret, ensure_ascii=outer)[1:-1]
-        yield once.encode("utf-8", "surrogatepass")
-        twice = json.dumps(once, ensure_ascii=inner)[1:-1]  # JSON text within a JSON string
-        yield twice.encode("utf-8", "surrogatepass")
+    for ascii_only in (False, True):
+        text = secret
+        for _ in range(_NESTED):
+            text = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+            yield text.encode("utf-8", "surrogatepass")
     for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
         yield quoted.encode("ascii")
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quoted).encode("ascii")

@@ -120,6 +120,8 @@ def listen_address_of(text: str) -> Address:
     fix = "write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"
     if _PORT.fullmatch(text):
         return Address("127.0.0.1", _port(text, fix, least=0))
+    if not text:
+        raise Unfit("is empty", fix)
     if text.count(":") > 1 and not text.startswith("["):
         raise Unfit("an IPv6 address needs brackets", fix)
     host, port = _split(text, least=0)
@@ -158,9 +160,9 @@ def trusted_network_of(text: str) -> Network:
 def _split(authority: str, least: int = 1) -> tuple[str, int | None]:
     fix = f"write a port from {least} to 65535 without leading zeros, or none"
     if authority.startswith("["):
-        host, _, after = authority.partition("]")
-        if after and not after.startswith(":"):
-            raise Unfit("there is text between the address in brackets and the port", fix)
+        host, end, after = authority.partition("]")
+        if not end or after and not after.startswith(":"):
+            raise Unfit("the address in brackets does not end before the port", fix)
         return f"{host}]", _port(after[1:], fix, least) if after else None
     host, colon, port = authority.partition(":")
     return host, _port(port, fix, least) if colon else None

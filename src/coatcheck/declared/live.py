@@ -31,6 +31,7 @@ class LiveDeclaration:
         self._found = found
         self._sources = sources
         self._watch = Watch(poll)
+        self._files: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path | None:
@@ -45,16 +46,12 @@ class LiveDeclaration:
         Raises:
             DeclarationError: with everything that is wrong; what was read before stays right to use.
         """
-        if self._found.path is None and self._found.text is None:
-            self._watch.take(self._found.awaited)
-            self._found = choose(self._found.awaited)
-        wanted = (self._found.path,) if self._found.path else self._found.awaited
         for _ in range(_ROUNDS):
-            self._watch.take(wanted)
+            self._watch.take(self._files)
             outcome = self._attempt()
+            self._files = outcome.files
             if self._watch.knows(outcome.files):
-                break
-            wanted = outcome.files  # read again: the state of a new file has to be taken before its content
+                break  # else read again: the state of a new file has to be taken before its content
         self._watch.keep(outcome.files)
         if isinstance(outcome, DeclarationError):
             raise outcome
@@ -69,6 +66,8 @@ class LiveDeclaration:
         return self._watch.changes()
 
     def _attempt(self) -> Declaration | DeclarationError:
+        if self._found.path is None and self._found.text is None:
+            self._found = choose(self._found.awaited)
         found = self._found
         try:
             if found.text is not None:
@@ -86,10 +85,15 @@ def _content(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _unreadable(path, error.strerror or "error") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _unreadable(path, "not a regular file")
-        return file.read(jsonc.MAX_BYTES + 1)
+        content = b""
+        while chunk := os.read(descriptor, jsonc.MAX_BYTES + 1 - len(content)):
+            content += chunk
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def _unreadable(path: Path, why: str) -> DeclarationError:

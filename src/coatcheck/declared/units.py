@@ -72,7 +72,7 @@ def shown_seconds(seconds: float) -> str:
     for unit in ("d", "h", "m"):
         if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{int(seconds // _SECONDS[unit])}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:.15g}s"
 
 
 def _number_of(value: Any, shape: re.Pattern[str], units: dict[str, Any]) -> float | int | None:

@@ -73,7 +73,11 @@ def call(request: dict) -> None:  # noqa: C901 - a list of tools
         answer(request, text(surroundings()))
     elif name == "progress":
         for step in range(args.get("n", 3)):
-            note = {"progressToken": meta.get("progressToken"), "progress": step, "note": args.get("note", "")}
+            note = {
+                "progressToken": meta.get("progressToken"),
+                "progress": step,
+                "note": args.get("note", ""),
+            }
             send({"jsonrpc": "2.0", "method": "notifications/progress", "params": note})
         send({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 999_999}})
         answer(request, text("done"))
@@ -104,7 +108,7 @@ def call(request: dict) -> None:  # noqa: C901 - a list of tools
         answer(request, text("flooded"))
     elif name == "junk":
         with lock:
-            os.write(1, b"\x1b[31mhello\x1b[0m \xe2\x80\xaeworld\xff\n\n[1]\n\"x\"\n" + b"z" * 10_000 + b"\n")
+            os.write(1, b'\x1b[31mhello\x1b[0m \xe2\x80\xaeworld\xff\n\n[1]\n"x"\n' + b"z" * 10_000 + b"\n")
         answer(request, text("ok"))
     elif name == "deaf":
         answer(request, text("will not listen"))
@@ -149,7 +153,11 @@ def on_request(message: dict, era: str, options: set[str]) -> None:  # noqa: C90
         if era == "legacy" or "refuse-all" in options:
             refuse(message, -32601, "Method not found")
         else:
-            found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "resultType": "complete"}
+            found = {
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}},
+                "resultType": "complete",
+            }
             answer(message, found | {"_meta": {"io.modelcontextprotocol/serverInfo": info}})
     elif method == "initialize":
         if era == "modern" or "refuse-all" in options:

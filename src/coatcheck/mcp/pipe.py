@@ -1,0 +1,133 @@
+"""The surface for one local client that speaks one message a line (MCP, stdio transport)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from coatcheck.core import ladder, messages
+from coatcheck.core.eras import META_VERSION
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.mcp import openings
+from coatcheck.mcp.exchange import STOPPING, UNRECORDED
+from coatcheck.mcp.methods import Methods, Request
+from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
+from coatcheck.model.era import Era
+from coatcheck.model.grant import Principal
+from coatcheck.operations.directory import Directory
+from coatcheck.operations.inflight import Cut, Entry, Inflight
+from coatcheck.operations.records import Asked
+from coatcheck.ports import Presented, Refused
+
+ROUTE: Final = "stdio"
+"""The route on records of this surface."""
+MAX_UNDER_WAY: Final = 256
+_NOT_OPEN: Final = "Send `initialize` first."
+
+
+class Pipe:
+    """Answers the lines of one client on the aggregated route. `write` takes a message without its newline.
+
+    `presented` is what the client's environment brings: every request is judged by it anew, so that ending
+    the grant ends the client's access.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        methods: Methods,
+        inflight: Inflight,
+        presented: Presented,
+        write: Callable[[bytes], None],
+    ) -> None:
+        self._directory = directory
+        self._methods = methods
+        self._inflight = inflight
+        self._presented = presented
+        self._write = write
+        self._caller: Caller | None = None
+        self._under_way: dict[bytes, Entry] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def receive(self, line: bytes) -> None:
+        """Take one line; the answer is written when it is there, in whatever order."""
+        try:
+            message = messages.read_message(line)
+        except messages.Unreadable as error:
+            self._answer(error.id or b"null", Fault(error.number, error.message))
+            return
+        if isinstance(message, Call):
+            if len(self._tasks) >= MAX_UNDER_WAY:
+                self._answer(message.id, Fault(messages.INTERNAL_ERROR, "Too many requests at once."))
+                return
+            task = asyncio.create_task(self._serve(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif isinstance(message, messages.CallerNotice) and message.method == "notifications/cancelled":
+            entry = self._under_way.get(message.params.get("requestId", b""))
+            if entry is not None:
+                entry.cancel(Cut.CANCELLED)
+
+    async def drain(self) -> None:
+        """Wait for every answer under way; the client may have closed its side after its last question."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, call: Call) -> None:
+        if self._directory.stale():
+            await self._directory.refresh()
+        who = self._directory.snapshot.identify(self._presented)
+        if isinstance(who, Refused):
+            self._answer(call.id, Fault(messages.INVALID_REQUEST, who.sentence))
+            return
+        caller = self._caller_of(call)
+        if isinstance(caller, Fault):
+            self._answer(call.id, caller)
+            return
+        await self._perform(call, caller, who)
+
+    def _caller_of(self, call: Call) -> Caller | Fault:
+        """Return who the client says it is: in the request itself (modern) or in the handshake (legacy)."""
+        if call.method == "initialize":
+            version = openings.negotiate(call)
+            self._caller = ladder.caller_of(Era.LEGACY, version, call.params.get("clientInfo"))
+            return self._caller
+        if META_VERSION in call.meta:
+            caller = ladder.climb(None, call)
+            return caller.fault if isinstance(caller, ladder.Rejection) else caller
+        return self._caller or Fault(messages.INVALID_REQUEST, _NOT_OPEN)
+
+    async def _perform(self, call: Call, caller: Caller, principal: Principal) -> None:
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
+        entry = self._inflight.enter(principal.grant_id, task)
+        self._under_way[call.id] = entry
+        asked = Asked(principal, caller, ROUTE, "")
+        request = Request(asked, self._directory.snapshot, None, call, self._notify)
+        try:
+            self._answer(call.id, await self._reply(request))
+        except LedgerUnavailable:
+            self._answer(call.id, Fault(messages.INTERNAL_ERROR, UNRECORDED))
+        except asyncio.CancelledError:
+            if entry.cut is Cut.STOPPING:
+                self._answer(call.id, Fault(messages.INTERNAL_ERROR, STOPPING))
+            elif entry.cut is None:
+                raise  # what a client cancelled or a revocation cut gets no answer
+        finally:
+            self._inflight.leave(entry)
+            if self._under_way.get(call.id) is entry:
+                del self._under_way[call.id]
+
+    async def _reply(self, request: Request) -> Reply:
+        call, caller = request.call, request.asked.caller
+        if call.method == "initialize":
+            return await self._methods.initialize(request, caller.version)
+        if not self._methods.knows(caller.era, call.method):
+            return Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}")
+        return ladder.check_params(call) or await self._methods.answer(request)
+
+    def _notify(self, notice: Notice) -> None:
+        self._write(messages.notification(notice.method, notice.params))
+
+    def _answer(self, id: bytes, reply: Reply) -> None:
+        self._write(messages.response(id, reply))

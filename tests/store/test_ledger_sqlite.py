@@ -1,0 +1,256 @@
+"""What the ledger on SQLite owes beyond the contract: sharing a commit, failing whole, and coming back."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ledgers import TickingClock, a_record, its_settlement
+
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.record import Outcome, RecordFilter
+from coatcheck.store import reconciling, writer
+from coatcheck.store.engine import Database
+from coatcheck.store.ledger import LEFT, SqliteLedger
+
+ALL = RecordFilter(limit=1_000_000)
+
+
+@pytest.fixture
+async def ledger(database: Database) -> AsyncIterator[SqliteLedger]:
+    opened = await SqliteLedger.open(database, TickingClock())
+    yield opened
+    await opened.close()
+
+
+async def until_healthy(ledger: SqliteLedger) -> None:
+    async with asyncio.timeout(20):
+        while not ledger.healthy:
+            await asyncio.sleep(0.02)
+
+
+async def present(ledger: SqliteLedger) -> dict:
+    return {entry.record.id: entry for entry in await ledger.list(ALL)}
+
+
+def statements_of(ledger: SqliteLedger) -> list[str]:
+    seen: list[str] = []
+    ledger._writer._connection.set_trace_callback(seen.append)
+    return seen
+
+
+async def test_callers_share_a_commit(ledger):
+    seen = statements_of(ledger)
+    await ledger.record(a_record())
+    assert seen.count("COMMIT") == 1
+    await asyncio.gather(*(ledger.record(a_record()) for _ in range(400)))
+    assert seen.count("BEGIN IMMEDIATE") == seen.count("COMMIT")
+    assert seen.count("COMMIT") <= 41
+    assert len(await ledger.list(ALL)) == 401
+
+
+async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger):
+    record = a_record()
+    call = asyncio.create_task(ledger.record(record))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    async with asyncio.timeout(20):
+        while (entries := await ledger.list(ALL)) == [] or entries[0].settlement is None:
+            await asyncio.sleep(0.005)
+    assert entries[0].record == record
+    assert entries[0].settlement.outcome is Outcome.CANCELLED
+    assert entries[0].settlement.detail == LEFT
+    assert ledger.waiting == 0
+
+
+async def test_more_waiting_than_the_limit_is_refused(database):
+    ledger = await SqliteLedger.open(database, TickingClock(), waiting=5)
+    calls = [asyncio.create_task(ledger.record(a_record())) for _ in range(8)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None)] * 5 + [LedgerUnavailable] * 3
+    assert len(await ledger.list(ALL)) == 5
+    await ledger.record(a_record())
+    await ledger.close()
+
+
+async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger):
+    good, bad = a_record(), a_record(client_name="x\udc80y", subject="ok")
+    await asyncio.gather(ledger.record(good), ledger.record(bad))
+    entries = await present(ledger)
+    assert entries[good.id].record == good
+    assert entries[bad.id].record.client_name == "x\\udc80y"
+    assert ledger.healthy
+
+
+async def test_one_bad_row_does_not_fail_its_batch(ledger):
+    records = [a_record() for _ in range(20)]
+    records[7] = a_record(repeats=2**80)
+    answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
+    assert [index for index, answer in enumerate(answers) if answer is not None] == [7]
+    assert isinstance(answers[7], LedgerUnavailable)
+    await ledger.record(a_record())
+    assert len(await ledger.list(ALL)) == 20
+    assert ledger.healthy
+
+
+# --- the disk ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size`: what a full disk does, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+async def fill(ledger: SqliteLedger) -> tuple[list, list]:
+    """Record and settle until the disk is full; return the ids acknowledged and those refused."""
+    kept, refused = [], []
+    for _ in range(200):
+        records = [a_record(reason="x" * 500) for _ in range(5)]
+        answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
+        for record, answer in zip(records, answers, strict=True):
+            (refused if answer else kept).append(record)
+            assert answer is None or isinstance(answer, LedgerUnavailable)
+        if refused:
+            return kept, refused
+    raise AssertionError("the disk never got full")
+
+
+async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(ledger, directory):
+    before = a_record()
+    await ledger.record(before)
+    log = directory / "coatcheck.sqlite3-wal"
+    with files_no_larger_than(log.stat().st_size + 150_000):
+        kept, refused = await fill(ledger)
+        assert kept
+        assert not ledger.healthy
+        assert ledger.last_error
+        with pytest.raises(LedgerUnavailable, match="cannot be written: the disk"):
+            await ledger.settle(its_settlement(before))
+    await until_healthy(ledger)
+    assert ledger.last_error == ""
+    entries = await present(ledger)
+    assert entries.keys() >= {record.id for record in kept}
+    for record in refused:
+        if record.id in entries:  # it reached the disk all the same: then it is marked as not sent
+            assert entries[record.id].settlement.detail == reconciling.UNCONFIRMED
+    settled = entries[before.id].settlement
+    assert settled.outcome is Outcome.UNKNOWN
+    assert settled.detail == reconciling.WITHHELD.format(outcome="ok")
+    await ledger.settle(its_settlement(kept[0]))
+    last = a_record()
+    await ledger.record_settled(last, its_settlement(last))
+    assert [entry.position for entry in await ledger.list(ALL)] == list(range(1, len(entries) + 2))
+
+
+async def test_a_settlement_that_failed_can_be_tried_once_more(ledger, directory):
+    record = a_record()
+    await ledger.record(record)
+    with files_no_larger_than(1):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
+    await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
+    (entry,) = await ledger.list(ALL)
+    assert entry.settlement == its_settlement(record, Outcome.TIMEOUT)
+
+
+async def test_another_program_that_locks_the_database(ledger, directory, monkeypatch):
+    ledger._writer._connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(directory / "coatcheck.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable, match="another program keeps the database locked"):
+        await ledger.record(a_record())
+    other.execute("ROLLBACK")
+    other.close()
+    await until_healthy(ledger)
+    record = a_record()
+    await ledger.record(record)
+    assert list(await present(ledger)) == [record.id]
+
+
+@pytest.mark.parametrize("name", ["coatcheck.sqlite3", "coatcheck.sqlite3-wal"])
+async def test_a_file_removed_under_the_gateway_is_noticed(ledger, directory: Path, name):
+    await ledger.record(a_record())
+    (directory / name).rename(directory / "moved")
+    with pytest.raises(LedgerUnavailable, match="removed or replaced"):
+        await ledger.record(a_record())
+    assert not ledger.healthy
+
+
+async def test_a_database_moved_away_and_back_is_used_again(ledger, directory: Path):
+    first = a_record()
+    await ledger.record(first)
+    (directory / "coatcheck.sqlite3").rename(directory / "moved")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.record(a_record())
+    with pytest.raises(LedgerUnavailable, match="cannot be opened"):
+        await ledger.record(a_record())
+    (directory / "moved").rename(directory / "coatcheck.sqlite3")
+    second = a_record()
+    await ledger.record(second)
+    await ledger.settle(its_settlement(first))
+    entries = await present(ledger)
+    assert list(entries) == [first.id, second.id]
+    assert entries[first.id].settlement.outcome is Outcome.OK
+
+
+async def test_a_database_that_takes_no_writes_is_refused_at_start(database, directory):
+    other = sqlite3.connect(directory / "coatcheck.sqlite3")
+    other.execute("DROP TABLE settled_through")
+    other.close()
+    with pytest.raises(LedgerUnavailable, match="the database failed"):
+        await SqliteLedger.open(database, TickingClock())
+
+
+# --- followers and starts -----------------------------------------------------------------------------------
+
+
+async def test_followers_see_what_recovery_settled(ledger):
+    record = a_record()
+    await ledger.record(record)
+    stream = ledger.follow(RecordFilter())
+    with files_no_larger_than(1):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.settle(its_settlement(record))
+    async with asyncio.timeout(20):
+        entry = await anext(stream)
+    assert entry.record.id == record.id
+    assert entry.settlement.outcome is Outcome.UNKNOWN
+    await stream.aclose()
+
+
+async def test_a_start_reads_only_what_was_not_noted_as_settled(database, monkeypatch):
+    monkeypatch.setattr(writer, "NOTE_EVERY", 10)
+    ledger = await SqliteLedger.open(database, TickingClock())
+    left_open = a_record()
+    for _ in range(25):
+        record = a_record()
+        await ledger.record_settled(record, its_settlement(record))
+    noted = database.read_now(lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one())
+    assert noted in {10, 20}
+    await ledger.record(left_open)
+    for _ in range(25):
+        record = a_record()
+        await ledger.record_settled(record, its_settlement(record))
+    await ledger.close()
+    noted = database.read_now(lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one())
+    assert noted == 25
+    again = await SqliteLedger.open(database, TickingClock())
+    unknown = [e for e in await again.list(ALL) if e.settlement.outcome is Outcome.UNKNOWN]
+    assert [entry.record.id for entry in unknown] == [left_open.id]
+    await again.close()

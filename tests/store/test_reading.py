@@ -1,0 +1,67 @@
+"""Reading many records: the indexes on exceptions serve the questions they were made for."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ledgers import a_record, its_settlement
+from sqlalchemy.dialects import sqlite
+
+from coatcheck.model.record import Outcome, RecordFilter, Verdict
+from coatcheck.store import reading
+from coatcheck.store.engine import Database, connect
+from coatcheck.store.rows import ENTRIES, INSERT_RECORD, INSERT_SETTLEMENT, record_row, settlement_row
+from coatcheck.store.tables import record
+
+TOTAL = 10_000
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    connection = connect(database.path)
+    connection.execute("BEGIN")
+    outcomes = itertools.cycle([Outcome.OK] * 99 + [Outcome.TIMEOUT])
+    for position in range(1, TOTAL + 1):
+        made = a_record(tool=f"tool{position % 10}", subject=f"user{position % 100}")
+        connection.execute(INSERT_RECORD, record_row(position, made))
+        settled = its_settlement(made, next(outcomes))
+        connection.execute(INSERT_SETTLEMENT, settlement_row(position, position, settled))
+    connection.execute("COMMIT")
+    connection.close()
+    return database
+
+
+def test_ten_thousand_records_can_be_listed(filled):
+    entries = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(limit=TOTAL)))
+    assert [entry.position for entry in entries] == list(range(1, TOTAL + 1))
+    errors = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, limit=50)))
+    assert [entry.position for entry in errors] == list(range(5_100, TOTAL + 1, 100))
+
+
+def test_pages_of_settled_entries_join_without_a_gap(filled):
+    wanted, found, cursor = RecordFilter(tool="tool3"), [], 100
+    while page := filled.read_now(lambda c: reading.page_settled(c, wanted, cursor, TOTAL - 5)):
+        assert len(page) <= reading.PAGE
+        found += [sequence for sequence, _ in page]
+        cursor = found[-1]
+    assert found == list(range(103, TOTAL - 5, 10))
+    assert filled.read_now(lambda c: reading.first_sequence_beyond(c, 4_000)) == 4_001
+    assert filled.read_now(lambda c: reading.first_sequence_beyond(c, TOTAL)) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (RecordFilter(decision=Verdict.REFUSED), "ix_record_not_allowed"),
+        (RecordFilter(errors=True), "ix_settlement_not_ok"),
+        (RecordFilter(subject="user3"), "ix_record_subject"),
+        (RecordFilter(server="jira", tool="x"), "ix_record_server_tool"),
+    ],
+)
+def test_a_question_is_served_by_its_index(filled, wanted, index):
+    asked = ENTRIES.where(*reading._conditions(wanted)).order_by(record.c.position.desc()).limit(100)
+    literal = {"literal_binds": True}
+    sql = str(asked.compile(dialect=sqlite.dialect(), compile_kwargs=literal))
+    plan = filled.read_now(lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all())
+    assert any(index in row[3] for row in plan), plan

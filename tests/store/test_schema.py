@@ -1,0 +1,93 @@
+"""The migrations lead to the tables that the code uses, and nothing newer or half-done is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+from coatcheck.errors import ConfigError
+from coatcheck.store import schema
+from coatcheck.store.engine import Database
+from coatcheck.store.tables import metadata
+
+
+def shape_of(inspector) -> dict:
+    return {
+        table: (
+            [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+            inspector.get_pk_constraint(table),
+            inspector.get_foreign_keys(table),
+            sorted(inspector.get_indexes(table), key=lambda index: index["name"]),
+            inspector.get_unique_constraints(table),
+        )
+        for table in sorted(set(inspector.get_table_names()) - {"alembic_version"})
+    }
+
+
+def test_the_migrated_schema_is_the_one_in_the_tables(database):
+    direct = create_engine("sqlite://")
+    metadata.create_all(direct)
+    migrated = database.read_now(lambda reading: shape_of(inspect(reading)))
+    assert migrated.keys() == metadata.tables.keys()
+    assert migrated == shape_of(inspect(direct))
+    direct.dispose()
+
+
+def test_alembic_finds_nothing_to_generate(database):
+    def compare(reading):
+        return compare_metadata(MigrationContext.configure(reading), metadata)
+
+    assert database.read_now(compare) == []
+
+
+def test_positions_are_never_reused(database):
+    for table in ("record", "settlement"):
+        sql = database.read_now(
+            lambda reading, table=table: reading.exec_driver_sql(
+                "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+            ).scalar_one()
+        )
+        assert "AUTOINCREMENT" in sql
+
+
+def test_head_is_the_newest_revision(database):
+    assert ScriptDirectory(str(schema._MIGRATIONS)).get_current_head() == schema.HEAD
+    connection = sqlite3.connect(database.path)
+    assert schema.revision_of(connection, database.path) == schema.HEAD
+    connection.close()
+
+
+def test_a_newer_database_is_refused_and_left_alone(directory):
+    Database.open(directory).close()
+    path = directory / "coatcheck.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    for opening in (Database.open, Database.open_to_read):
+        with pytest.raises(ConfigError, match="newer version of Coatcheck"):
+            opening(directory)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+    connection.close()
+
+
+def test_a_migration_happens_whole_or_not_at_all(directory, monkeypatch):
+    from alembic.runtime.migration import HeadMaintainer
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("the plug was pulled")
+
+    monkeypatch.setattr(HeadMaintainer, "update_to_step", fail)
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        Database.open(directory)
+    connection = sqlite3.connect(directory / "coatcheck.sqlite3")
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+    monkeypatch.undo()
+    Database.open(directory).close()
