@@ -32,14 +32,15 @@ class Ended(BaseException):
 
 def main() -> int:
     """Run until asked to end. Returns 0 after Ctrl-C, 1 when something did not start, 2 for a bad port."""
-    port = _port()
+    chosen = _arguments()
+    port = _port(chosen.port)
     if port is None:
         return 2
     for number in ENDINGS:
         signal.signal(number, _end)
     try:
         with ExitStack() as running:
-            gateway = _start(running, port)
+            gateway = _start(running, port, Place(chosen.home.resolve()))
             while not gateway.has_ended():
                 time.sleep(0.2)
             _say(f"the gateway ended by itself:\n{gateway.last_words()}")
@@ -52,21 +53,20 @@ def main() -> int:
         return 1
 
 
-def _start(running: ExitStack, port: int) -> Program:
-    place = Place(ROOT / ".demo")
+def _start(running: ExitStack, port: int, place: Place) -> Program:
     commands = install(place, _say)
     _say("starting the servers and the gateway")
     orders, orders_url = start_orders(place, commands)
     running.callback(_stop, orders)
     grant = mint(secrets.token_bytes)
-    declare(place, commands, orders_url, grant)
+    servers = declare(place, commands, orders_url, grant)
     gateway = _gateway(place, port)
     running.callback(_stop, gateway)
     gateway.wait_for_port(port, READY_SECONDS)
     _wait_until_ready(gateway, port)
     here = Path(sys.executable).parent / "coatcheck"
     command = f"COATCHECK_DATA={_short(place.state)} {_short(here)}"
-    print("\n" + sheet(f"http://127.0.0.1:{port}/mcp", grant, command) + "\n", flush=True)
+    print("\n" + sheet(f"http://127.0.0.1:{port}/mcp", grant, command, servers) + "\n", flush=True)
     _say(f"the gateway's log is {_short(place.log('coatcheck'))}; Ctrl-C ends everything")
     return gateway
 
@@ -102,12 +102,16 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Ended
 
 
-def _port() -> int | None:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo", description="Run Coatcheck in front of real public servers."
     )
-    parser.add_argument("--port", default="8080")
-    text = parser.parse_args().port
+    parser.add_argument("--port", default="8080", help="where the gateway listens on 127.0.0.1")
+    parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="where everything is kept")
+    return parser.parse_args()
+
+
+def _port(text: str) -> int | None:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
         _say(f"{text!r} is no port: use a number from 1 to 65535, as in: make demo PORT=9090")
         return None

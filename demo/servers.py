@@ -84,8 +84,8 @@ def start_orders(place: Place, commands: Mapping[str, Path]) -> tuple[Program, s
     return program, f"http://127.0.0.1:{port}/-/mcp"
 
 
-def declare(place: Place, commands: Mapping[str, Path], orders_url: str, grant: str) -> None:
-    """Write `servers.json`: the servers, one grant by its digest, and one access rule."""
+def declare(place: Place, commands: Mapping[str, Path], orders_url: str, grant: str) -> list[str]:
+    """Write `servers.json`: servers, one grant by its digest, one access rule. Return the servers' names."""
     notes = sample.notes(place.root / "samples" / "notes.db")
     servers: dict[str, Any] = {
         "time": {"command": str(commands["time"] / "mcp-server-time"), "args": ["--local-timezone", "UTC"]},
@@ -115,6 +115,7 @@ def declare(place: Place, commands: Mapping[str, Path], orders_url: str, grant: 
         },
     }
     write_private(place.config, json.dumps(declaration, indent=2) + "\n")
+    return list(servers)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 NAME: Final = "coatcheck"
 VARIABLE: Final = "COATCHECK_GRANT"
 
 
-def sheet(url: str, grant: str, command: str) -> str:
+def sheet(url: str, grant: str, command: str, servers: Sequence[str]) -> str:
     """Return the whole sheet. `command` is how to type `coatcheck` with the demo's data directory."""
     bearer = {"Authorization": f"Bearer {grant}"}
     cursor = {"mcpServers": {NAME: {"url": url, "headers": bearer}}}
     windsurf = {"mcpServers": {NAME: {"serverUrl": url, "headers": bearer}}}
     parts = [
-        f"Coatcheck answers at  {url}\nYour grant            {grant}",
+        f"Coatcheck answers at  {url}\nYour grant            {grant}\n"
+        f"In front of           {', '.join(servers)} (orders over HTTP, with a credential you never see)",
         _part(
             "Claude Code",
             f'claude mcp add --transport http {NAME} {url} --header "Authorization: Bearer {grant}"',

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 # Tests import what they share by its place under tests/, and the demo's code by its place in the repository.
 # At the end of the path, so that no folder here stands before a package of the same name.
-sys.path += [str(ROOT / "tests"), str(ROOT)]
+sys.path.extend(str(Path(__file__).resolve().parents[level]) for level in (0, 1))
 
 from gateway import Gateway
 

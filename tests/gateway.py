@@ -1,4 +1,4 @@
-"""Runs `coatcheck serve` as a child in a data directory of its own, and checks that it leaves nothing behind."""
+"""Runs `coatcheck serve` as a child in a data directory of its own; checks that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from coatcheck.core.tokens import digest, mint
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
+CHANGE_SECONDS: Final = 20.0
 MODERN: Final = "2026-07-28"
+_EPOCH: Final = "coatcheck_config_epoch "
 
 
 def free_port() -> int:
@@ -97,6 +99,24 @@ class Gateway:
         unfinished.write_text(json.dumps(declaration, indent=2), encoding="utf-8")
         unfinished.chmod(0o600)
         unfinished.rename(self.config)
+
+    def epoch(self) -> int:
+        """Return the number of the configuration in force."""
+        page = self.request("GET", "/metrics", {}).body.decode()
+        return int(float(next(line.split()[1] for line in page.splitlines() if line.startswith(_EPOCH))))
+
+    def await_epoch(self, after: int) -> None:
+        """Return when a configuration later than `after` is in force."""
+        limit = time.monotonic() + CHANGE_SECONDS
+        while self.epoch() <= after:
+            assert time.monotonic() < limit, f"the change was not taken up:\n{self.said()}"
+            time.sleep(0.02)
+
+    def change(self, declaration: dict[str, Any]) -> None:
+        """Edit the declaration while the gateway runs and wait until it is in force."""
+        before = self.epoch()
+        self.write(declaration)
+        self.await_epoch(before)
 
     def start(self) -> Gateway:
         """Start the program and wait until it can answer calls."""

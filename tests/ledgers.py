@@ -1,11 +1,11 @@
-"""A ledger in memory, and what tests need to fill any ledger; `tests/store` proves that both keep one contract."""
+"""A ledger in memory, and what fills any ledger; `tests/store` proves that all keep one contract."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -43,6 +43,12 @@ def its_settlement(record: Record, outcome: Outcome = Outcome.OK, **changes: Any
     """Return a settlement a quarter of a second after the record."""
     settlement = Settlement(record.id, record.at + timedelta(milliseconds=250), outcome, 0.25)
     return dataclasses.replace(settlement, **changes)
+
+
+def ended(entry: RecordEntry) -> Settlement:
+    """Return the settlement of an entry that must have one."""
+    assert entry.settlement is not None
+    return entry.settlement
 
 
 class TickingClock:
@@ -94,10 +100,10 @@ class MemoryLedger:
         found = [entry for entry in self.entries if matches(entry, wanted)]
         return found[max(0, len(found) - wanted.limit) :]
 
-    def follow(self, wanted: RecordFilter) -> AsyncIterator[RecordEntry]:
+    def follow(self, wanted: RecordFilter) -> AsyncGenerator[RecordEntry, None]:
         return self._follow(wanted, len(self._settled) if wanted.after is None else 0)
 
-    async def _follow(self, wanted: RecordFilter, cursor: int) -> AsyncIterator[RecordEntry]:
+    async def _follow(self, wanted: RecordFilter, cursor: int) -> AsyncGenerator[RecordEntry, None]:
         news = asyncio.Event()
         self._news.add(news)
         try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,8 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))  # so that tests can import `cli.fake_api`, as mypy does
 
 from cli.fake_api import FakeApi, serving
+from cli.ran import Ran, Run
 from coatcheck.cli import main
-
-
-@dataclass
-class Ran:
-    """What one command gave: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture(autouse=True)

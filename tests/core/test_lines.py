@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +12,13 @@ from coatcheck.core.lines import LineReader, OversizedLine, Tail, shown
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     """Cut a stream into pieces at some places."""
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
-    return [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(edges)]
 
 
 @given(
     st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b""))), st.lists(st.integers(0, 10_000))
 )
-def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], places: list[int]):
+def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], places: list[int]) -> None:
     reader = LineReader(100)
     stream = b"".join(line + b"\n" for line in lines) + b"rest"
     assert [line for piece in cut(stream, places) for line in reader.feed(piece)] == lines
@@ -24,7 +26,7 @@ def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], places
 
 
 @given(st.integers(0, 30), st.booleans(), st.lists(st.integers(0, 100)))
-def test_a_line_over_the_limit_is_refused_ended_or_not(length: int, ended: bool, places: list[int]):
+def test_a_line_over_the_limit_is_refused_ended_or_not(length: int, ended: bool, places: list[int]) -> None:
     reader = LineReader(10)
     stream = b"ok\n" + b"x" * length + (b"\n" if ended else b"")
 
@@ -40,7 +42,7 @@ def test_a_line_over_the_limit_is_refused_ended_or_not(length: int, ended: bool,
 
 
 @given(st.lists(st.binary(max_size=40)))
-def test_a_tail_keeps_the_last_bytes_and_no_more(pieces: list[bytes]):
+def test_a_tail_keeps_the_last_bytes_and_no_more(pieces: list[bytes]) -> None:
     tail = Tail(32)
     for piece in pieces:
         tail.feed(piece)
@@ -52,7 +54,7 @@ def test_a_tail_keeps_the_last_bytes_and_no_more(pieces: list[bytes]):
     assert tail.text() == kept.decode("utf-8", "replace")
 
 
-def test_a_line_of_another_origin_stands_alone():
+def test_a_line_of_another_origin_stands_alone() -> None:
     tail = Tail(100)
     tail.feed(b"half")
     tail.add_line(b"(stdout) hi")
@@ -76,17 +78,17 @@ def test_a_line_of_another_origin_stands_alone():
         ("sep\u2028arated", ("separated",)),
     ],
 )
-def test_what_is_shown_is_safe_on_a_terminal(text: str, lines: tuple[str, ...]):
+def test_what_is_shown_is_safe_on_a_terminal(text: str, lines: tuple[str, ...]) -> None:
     assert shown(text) == lines
 
 
 @given(st.text())
-def test_nothing_that_moves_a_cursor_or_turns_a_line_is_ever_shown(text: str):
+def test_nothing_that_moves_a_cursor_or_turns_a_line_is_ever_shown(text: str) -> None:
     for line in shown(text):
         assert all(c >= " " and not "\x7f" <= c <= "\x9f" for c in line)
         assert not set(line) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
-def test_many_and_long_lines_are_cut():
+def test_many_and_long_lines_are_cut() -> None:
     assert shown("".join(f"{n}\n" for n in range(1000))) == tuple(str(n) for n in range(800, 1000))
     assert shown("x" * 5000) == ("x" * 2000,)

@@ -5,7 +5,7 @@ import pytest
 from coatcheck.core.surroundings import DEFAULT_PATH, env_secrets, environment
 
 
-def test_only_what_is_on_the_list_is_passed_on():
+def test_only_what_is_on_the_list_is_passed_on() -> None:
     ambient = {
         "PATH": "/bin",
         "LANG": "de_DE.UTF-8",
@@ -31,12 +31,12 @@ def test_only_what_is_on_the_list_is_passed_on():
     }
 
 
-def test_the_servers_own_word_is_the_last():
+def test_the_servers_own_word_is_the_last() -> None:
     own = {"PATH": "/opt/bin", "HOME": "/srv", "LANG": "C"}
     assert environment({"PATH": "/bin", "LANG": "x"}, "/h", own) == own
 
 
-def test_a_child_has_a_path_and_a_locale():
+def test_a_child_has_a_path_and_a_locale() -> None:
     assert environment({}, "/h", {}) == {"PATH": DEFAULT_PATH, "HOME": "/h", "LANG": "C.UTF-8"}
     assert "LANG" not in environment({"LC_ALL": "C"}, "/h", {})
 
@@ -48,7 +48,16 @@ def test_a_child_has_a_path_and_a_locale():
         ("api_key", "production", ["production"]),
         ("PASSWORD", "/a/path", ["/a/path"]),
         ("WHATEVER", "a1b2c3d4", ["a1b2c3d4"]),
-        ("WHATEVER", "correct horse battery", ["correct horse battery"]),
+        ("WHATEVER", "9f86d081-884c-4d65", ["9f86d081-884c-4d65"]),
+        ("WHATEVER", "xoxb-123456-abc", ["xoxb-123456-abc"]),
+        ("PASSPHRASE", "correct horse battery", ["correct horse battery"]),
+        ("WHATEVER", "correct horse battery", []),
+        ("REGION", "us-east-1", []),
+        ("ZONE", "eu-central-1a", []),
+        ("TZ", "Asia/Tokyo", []),
+        ("HOST", "db.internal.example.com:5432", []),
+        ("ADDRESS", "someone@example.com", []),
+        ("VERSION", "2026.10.19", []),
         ("NODE_ENV", "production", []),
         ("DB_FILE", "/srv/data/db.sqlite", []),
         ("SEARCH", "/usr/bin:/bin", []),
@@ -59,5 +68,5 @@ def test_a_child_has_a_path_and_a_locale():
         ("BROKEN", "http://[::1", ["http://[::1"]),
     ],
 )
-def test_what_must_not_come_back(name: str, value: str, secrets: list[str]):
+def test_what_must_not_come_back(name: str, value: str, secrets: list[str]) -> None:
     assert list(env_secrets({name: value})) == secrets

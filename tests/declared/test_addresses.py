@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ from coatcheck.declared.problems import Unfit
         ("https://h/a%20b/../c", None),
     ],
 )
-def test_urls(text, expected):
+def test_urls(text: str, expected: Any) -> None:
     assert addresses.url_of(text) == (expected or text)
 
 
@@ -59,7 +60,7 @@ def test_urls(text, expected):
         "https://h/ü",
         "https://bücher.example/",
         "https://127。0。0。1/",
-        "https://１２７.0.0.1/",
+        "https://\uff11\uff12\uff17.0.0.1/",
         "http://127.1/",
         "http://127.0.1/",
         "http://0x7f.1/",
@@ -95,7 +96,7 @@ def test_urls(text, expected):
         "https://h/" + "a" * addresses.MAX_URL,
     ],
 )
-def test_refused_urls(text):
+def test_refused_urls(text: str) -> None:
     assert addresses.url_of("https://h/")
     with pytest.raises(Unfit) as caught:
         addresses.url_of(text)
@@ -103,12 +104,12 @@ def test_refused_urls(text):
 
 
 @given(st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address), st.integers(1, 65535))
-def test_every_plain_ipv4_address_is_taken_as_it_is(address, port):
+def test_every_plain_ipv4_address_is_taken_as_it_is(address: Any, port: int) -> None:
     assert addresses.url_of(f"http://{address}:{port}/") == f"http://{address}:{port}/"
 
 
 @given(st.text(alphabet="0123456789xabcdef.:[]@%/ -_。", max_size=24))
-def test_a_host_that_is_taken_is_the_host_that_others_read(text):
+def test_a_host_that_is_taken_is_the_host_that_others_read(text: str) -> None:
     try:
         url = addresses.url_of(f"http://{text}/")
     except Unfit:
@@ -129,12 +130,14 @@ def test_a_host_that_is_taken_is_the_host_that_others_read(text):
         ("https://[::1]:8443/", "https://[::1]:8443"),
     ],
 )
-def test_origins(text, expected):
+def test_origins(text: str, expected: Any) -> None:
     assert addresses.origin_of(text) == expected
 
 
-@pytest.mark.parametrize("text", ["https://h/mcp", "https://h?x", "https://h/?x", "h", "https://u@h", "wss://h"])
-def test_refused_origins(text):
+@pytest.mark.parametrize(
+    "text", ["https://h/mcp", "https://h?x", "https://h/?x", "h", "https://u@h", "wss://h"]
+)
+def test_refused_origins(text: str) -> None:
     with pytest.raises(Unfit):
         addresses.origin_of(text)
 
@@ -159,21 +162,22 @@ def test_refused_origins(text):
         ("localhost.example.com:80", "localhost.example.com", 80, False),
     ],
 )
-def test_listening_addresses(text, host, port, loopback):
+def test_listening_addresses(text: str, host: str, port: int, loopback: bool) -> None:
     address = addresses.listen_address_of(text)
     assert (address.host, address.port, address.is_loopback) == (host, port, loopback)
     assert addresses.listen_address_of(str(address)) == address
 
 
 @pytest.mark.parametrize(
-    "text", ["", "::1", "::1:8080", "h:x", "h:", "h:65536", "127.1:80", "a b:80", "http://h:80", "[::1]80", "*:80"]
+    "text",
+    ["", "::1", "::1:8080", "h:x", "h:", "h:65536", "127.1:80", "a b:80", "http://h:80", "[::1]80", "*:80"],
 )
-def test_refused_listening_addresses(text):
+def test_refused_listening_addresses(text: str) -> None:
     with pytest.raises(Unfit):
         addresses.listen_address_of(text)
 
 
-def test_networks():
+def test_networks() -> None:
     assert str(addresses.network_of("10.0.0.0/8")) == "10.0.0.0/8"
     assert str(addresses.network_of("fd00::/8")) == "fd00::/8"
     assert str(addresses.network_of("192.0.2.7")) == "192.0.2.7/32"

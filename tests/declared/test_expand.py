@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +18,11 @@ from coatcheck.model.secret import Secret
 class Held:
     """A source in memory."""
 
-    def __init__(self, held):
+    def __init__(self, held: dict[str, Any]) -> None:
         self.held = held
-        self.asked = []
+        self.asked: list[str] = []
 
-    def find(self, reference):
+    def find(self, reference: str) -> Any:
         self.asked.append(reference)
         value = self.held.get(reference)
         if isinstance(value, ConfigError):
@@ -27,7 +30,7 @@ class Held:
         return None if value is None else Secret(value)
 
 
-def expander(environment=None, files=None, base=None):
+def expander(environment: Any = None, files: Any = None, base: Any = None) -> Any:
     findings = Findings({"": 1})
     sources = Sources(Held(environment or {}), Held(files or {}))
     return Expander(sources, base, findings), findings, sources
@@ -53,7 +56,7 @@ def expander(environment=None, files=None, base=None):
         ("${BRACES}", "${A}"),
     ],
 )
-def test_replaces(raw, expected):
+def test_replaces(raw: Any, expected: Any) -> None:
     it, findings, _ = expander({"A": "one", "B": "two", "EMPTY": "", "BRACES": "${A}"}, {"/s/t": "from file"})
     assert it.expand(raw, "/x") == expected
     assert findings.problems == ()
@@ -78,7 +81,7 @@ def test_replaces(raw, expected):
         ("${file:t}", "must start with /"),
     ],
 )
-def test_says_what_is_missing(raw, word):
+def test_says_what_is_missing(raw: Any, word: str) -> None:
     it, findings, _ = expander({"A": "one", "B": "two"}, {"/odd": ConfigError("the file /odd is odd")})
     assert it.expand("${A}", "/x") == "one"
     assert it.expand(raw, "/x") is None
@@ -87,14 +90,14 @@ def test_says_what_is_missing(raw, word):
     assert problem.where == "/x"
 
 
-def test_relative_files_start_from_the_directory_of_the_file(tmp_path):
+def test_relative_files_start_from_the_directory_of_the_file(tmp_path: Path) -> None:
     it, _, sources = expander(files={str(tmp_path / "t"): "v"}, base=tmp_path)
     assert it.expand("${file:t}", "") == "v"
     assert it.files == (tmp_path / "t",)
     assert sources.files.asked == [str(tmp_path / "t")]
 
 
-def test_one_reading_reads_a_file_once_and_names_the_missing_ones_too():
+def test_one_reading_reads_a_file_once_and_names_the_missing_ones_too() -> None:
     it, _, sources = expander(files={"/a": "v"})
     assert it.expand("${file:/a}${file:/a}", "") == "vv"
     assert it.expand("${file:/b}", "") is None
@@ -103,7 +106,7 @@ def test_one_reading_reads_a_file_once_and_names_the_missing_ones_too():
 
 
 @given(st.text(), st.text())
-def test_a_value_is_taken_as_it_is_whatever_it_holds(value, around):
+def test_a_value_is_taken_as_it_is_whatever_it_holds(value: Any, around: Any) -> None:
     around = around.replace("$", "")
     it, findings, _ = expander({"V": value})
     assert it.expand(f"{around}${{V}}{around}", "") == f"{around}{value}{around}"
@@ -111,7 +114,7 @@ def test_a_value_is_taken_as_it_is_whatever_it_holds(value, around):
 
 
 @given(st.text(alphabet="ab${}:-/.\n"))
-def test_any_text_is_replaced_or_told(raw):
+def test_any_text_is_replaced_or_told(raw: Any) -> None:
     it, findings, _ = expander({"a": "1"}, {"/a": "2"})
     assert (it.expand(raw, "") is None) == bool(findings.problems)
 
@@ -124,5 +127,5 @@ def test_any_text_is_replaced_or_told(raw):
         ("https://h/${file:/s/t}", "https://h/${file:/s/t}"),
     ],
 )
-def test_what_is_shown_has_no_defaults(raw, expected):
+def test_what_is_shown_has_no_defaults(raw: Any, expected: Any) -> None:
     assert shown(raw) == expected

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 from contextlib import aclosing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,25 +17,32 @@ from coatcheck.declared.locate import Found, locate
 from coatcheck.declared.problems import DeclarationError
 from coatcheck.declared.servers_json import load
 from coatcheck.model.declaration import Declaration
+from coatcheck.model.server import StdioReach
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 
 SOURCES = Sources(EnvSource({}), FileSource())
 
 
-def written(folder, name, **keys):
+def written(folder: Path, name: str, **keys: Any) -> Any:
     (folder / "servers.json").write_text(json.dumps({"mcpServers": {name: {"command": "x", **keys}}}))
 
 
-def live(folder, **options):
+def live(folder: Path, **options: Any) -> Any:
     return LiveDeclaration(Found(folder / "servers.json"), SOURCES, **options)
 
 
-def names(declaration):
+def cwd_of(it: LiveDeclaration) -> str | None:
+    reach = it.read().servers[0].reach
+    assert isinstance(reach, StdioReach)
+    return reach.cwd
+
+
+def names(declaration: Any) -> Any:
     return [server.name for server in declaration.servers]
 
 
-def test_an_edit_is_live_on_the_next_call(tmp_path):
+def test_an_edit_is_live_on_the_next_call(tmp_path: Path) -> None:
     written(tmp_path, "one")
     it = live(tmp_path)
     assert names(it.read()) == ["one"]
@@ -44,7 +53,7 @@ def test_an_edit_is_live_on_the_next_call(tmp_path):
     assert not it.changed()
 
 
-def test_a_bad_edit_is_told_once_and_mended_later(tmp_path):
+def test_a_bad_edit_is_told_once_and_mended_later(tmp_path: Path) -> None:
     written(tmp_path, "one")
     it = live(tmp_path)
     it.read()
@@ -59,7 +68,7 @@ def test_a_bad_edit_is_told_once_and_mended_later(tmp_path):
     assert names(it.read()) == ["two"]
 
 
-def test_a_file_that_is_gone_is_bad_and_not_empty(tmp_path):
+def test_a_file_that_is_gone_is_bad_and_not_empty(tmp_path: Path) -> None:
     written(tmp_path, "one")
     it = LiveDeclaration(locate(None, {}, tmp_path), SOURCES)
     assert names(it.read()) == ["one"]
@@ -72,7 +81,7 @@ def test_a_file_that_is_gone_is_bad_and_not_empty(tmp_path):
     assert names(it.read()) == ["one"]
 
 
-def test_no_file_declares_nothing_until_one_appears(tmp_path):
+def test_no_file_declares_nothing_until_one_appears(tmp_path: Path) -> None:
     it = LiveDeclaration(locate(None, {"HOME": str(tmp_path / "home")}, tmp_path / "data"), SOURCES)
     assert it.read() == Declaration(files=it.read().files)
     assert it.path is None
@@ -84,14 +93,14 @@ def test_no_file_declares_nothing_until_one_appears(tmp_path):
     assert it.path == tmp_path / "data" / "servers.json"
 
 
-def test_a_file_that_was_asked_for_must_be_there(tmp_path):
+def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="No such file"):
         live(tmp_path).read()
     written(tmp_path, "one")
     assert names(live(tmp_path).read()) == ["one"]
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "servers.json")
     with pytest.raises(DeclarationError, match="not a regular file"):
         live(tmp_path).read()
@@ -101,20 +110,20 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
         live(tmp_path).read()
 
 
-def test_a_text_of_the_environment_is_read_and_its_files_watched(tmp_path):
+def test_a_text_of_the_environment_is_read_and_its_files_watched(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("one\n")
     text = json.dumps({"mcpServers": {"s": {"command": "x", "cwd": f"${{file:{tmp_path}/t}}"}}})
     it = LiveDeclaration(Found(text=text), SOURCES)
-    assert it.read().servers[0].reach.cwd == "one"
+    assert cwd_of(it) == "one"
     assert not it.changed()
     (tmp_path / "t").write_text("two\n")
     assert it.changed()
-    assert it.read().servers[0].reach.cwd == "two"
+    assert cwd_of(it) == "two"
     with pytest.raises(DeclarationError, match="must start with /"):
         load('{"mcpServers": {"s": {"command": "${file:t}"}}}', None, SOURCES)
 
 
-def test_an_edit_of_a_file_that_holds_a_value_is_an_edit(tmp_path):
+def test_an_edit_of_a_file_that_holds_a_value_is_an_edit(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("one\n")
     written(tmp_path, "s", env={"A": "${file:t}"})
     it = live(tmp_path)
@@ -133,7 +142,7 @@ def test_an_edit_of_a_file_that_holds_a_value_is_an_edit(tmp_path):
     assert it.read().servers == after.servers
 
 
-def test_a_missing_value_file_is_watched_until_it_appears(tmp_path):
+def test_a_missing_value_file_is_watched_until_it_appears(tmp_path: Path) -> None:
     written(tmp_path, "s", env={"A": "${file:t}"})
     it = live(tmp_path)
     with pytest.raises(DeclarationError, match="does not exist"):
@@ -147,11 +156,11 @@ def test_a_missing_value_file_is_watched_until_it_appears(tmp_path):
 class Editing:
     """A file source that edits a file in the middle of a reading."""
 
-    def __init__(self, edits):
+    def __init__(self, edits: Any) -> None:
         self.edits = edits
         self.files = FileSource()
 
-    def find(self, reference):
+    def find(self, reference: str) -> Any:
         found = self.files.find(reference)
         if self.edits:
             self.edits.pop()()
@@ -159,11 +168,11 @@ class Editing:
 
 
 @pytest.mark.parametrize("which", ["servers.json", "t"])
-def test_a_change_during_the_reading_is_not_lost(tmp_path, which):
+def test_a_change_during_the_reading_is_not_lost(tmp_path: Path, which: str) -> None:
     (tmp_path / "t").write_text("one")
     written(tmp_path, "s", env={"A": "${file:t}"})
 
-    def edit():
+    def edit() -> Any:
         if which == "t":
             (tmp_path / "t").write_text("two!")
         else:
@@ -178,16 +187,16 @@ def test_a_change_during_the_reading_is_not_lost(tmp_path, which):
     assert not it.changed()
 
 
-def test_a_change_during_the_very_first_reading_is_not_lost(tmp_path):
+def test_a_change_during_the_very_first_reading_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("one")
     written(tmp_path, "s", cwd="${file:t}")
     edits = [lambda: (tmp_path / "t").write_text("two!")]
     it = LiveDeclaration(Found(tmp_path / "servers.json"), Sources(EnvSource({}), Editing(edits)))
-    assert it.read().servers[0].reach.cwd == "two!" or it.changed()
+    assert cwd_of(it) == "two!" or it.changed()
     assert edits == []
 
 
-def test_files_that_are_no_longer_named_are_forgotten(tmp_path):
+def test_files_that_are_no_longer_named_are_forgotten(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("one")
     written(tmp_path, "s", env={"A": "${file:t}"})
     it = live(tmp_path)
@@ -198,7 +207,7 @@ def test_files_that_are_no_longer_named_are_forgotten(tmp_path):
     assert not it.changed()
 
 
-async def test_edits_are_told_until_asked_no_more(tmp_path):
+async def test_edits_are_told_until_asked_no_more(tmp_path: Path) -> None:
     written(tmp_path, "s0")
     it = live(tmp_path, poll=0.5)
     it.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +13,29 @@ from hypothesis import strategies as st
 
 from coatcheck.declared.expand import Sources
 from coatcheck.declared.problems import DeclarationError, sentence
-from coatcheck.declared.servers_json import load
+from coatcheck.declared.servers_json import known_keys, load
 from coatcheck.model.access import OPEN, AccessList, AccessRule
-from coatcheck.model.declaration import AuditRules, ForwardedRules, IdentityRules, Output, Provider
+from coatcheck.model.declaration import (
+    AuditRules,
+    Declaration,
+    ForwardedRules,
+    IdentityRules,
+    Output,
+    Problem,
+    Provider,
+)
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach, Transport
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 
-ENVIRONMENT = {"TOKEN": "canary-token", "GRANT": "canary-grant-0123456789", "BAD": "a\r\nX: y", "NIL": "", "NUL": "a\x00"}
+ENVIRONMENT = {
+    "TOKEN": "canary-token",
+    "GRANT": "canary-grant-0123456789",
+    "BAD": "a\r\nX: y",
+    "NIL": "",
+    "NUL": "a\x00",
+    "RAW": "\udcff",
+}
 SOURCES = Sources(EnvSource(ENVIRONMENT), FileSource())
 TEAM = """{
   // what a team has
@@ -48,38 +64,38 @@ TEAM = """{
 }"""
 
 
-def read(value, **options):
+def read(value: Any, **options: Any) -> Declaration:
     text = value if isinstance(value, str) else json.dumps(value)
     return load(text, options.get("path"), options.get("sources", SOURCES))
 
 
-def problems_of(value, **options):
+def problems_of(value: Any, **options: Any) -> tuple[Problem, ...]:
     with pytest.raises(DeclarationError) as caught:
         read(value, **options)
     return caught.value.problems
 
 
-def the_problem(value, **options):
+def the_problem(value: Any, **options: Any) -> Problem:
     (problem,) = problems_of(value, **options)
     return problem
 
 
-def server(**keys):
+def server(**keys: Any) -> dict[str, Any]:
     return {"mcpServers": {"s": keys}}
 
 
-def reach_of(**keys):
+def reach_of(**keys: Any) -> Any:
     return read(server(**keys)).servers[0].reach
 
 
-def digest(token):
+def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 # --- whole files -----------------------------------------------------------------------------------------
 
 
-def test_the_file_of_a_team():
+def test_the_file_of_a_team() -> None:
     declaration = read(TEAM, path=Path("/etc/coatcheck/servers.json"))
     sentry, time = declaration.servers
     assert sentry.name == "sentry"
@@ -91,7 +107,10 @@ def test_the_file_of_a_team():
     assert isinstance(time.reach, StdioReach)
     assert time.reach.command == "uvx"
     assert [arg.reveal() for arg in time.reach.args] == ["mcp-server-time"]
-    assert {name: value.reveal() for name, value in time.reach.env.items()} == {"TZ": "UTC", "T": "canary-token"}
+    assert {name: value.reveal() for name, value in time.reach.env.items()} == {
+        "TZ": "UTC",
+        "T": "canary-token",
+    }
     alice, bob, carol = declaration.identity.grants
     assert (alice.subject, bob.subject, carol.subject) == ("alice", "bob", "carol")
     assert bob.roles == {"dev", "oncall"}
@@ -104,7 +123,7 @@ def test_the_file_of_a_team():
     assert declaration.files == (declaration.path,)
 
 
-def test_an_empty_object_declares_nothing():
+def test_an_empty_object_declares_nothing() -> None:
     declaration = read("{}")
     assert declaration.servers == ()
     assert declaration.identity == IdentityRules()
@@ -112,7 +131,7 @@ def test_an_empty_object_declares_nothing():
     assert declaration.files == ()
 
 
-def test_every_problem_is_told_at_once_with_its_line():
+def test_every_problem_is_told_at_once_with_its_line() -> None:
     text = TEAM.replace("${TOKEN}", "${NOPE}").replace('"uvx"', "7").replace('"deny"', '"refuse"')
     text = text.replace('"output"', '"outptu"').replace('"alice"', '"anonymous"')
     found = problems_of(text, path=Path("/etc/coatcheck/servers.json"))
@@ -128,22 +147,24 @@ def test_every_problem_is_told_at_once_with_its_line():
     assert "did you mean 'output'?" in found[-1].fix
 
 
-def test_the_error_names_file_lines_and_fixes():
+def test_the_error_names_file_lines_and_fixes() -> None:
     with pytest.raises(DeclarationError) as caught:
         read('{\n"mcpServers": {"s": {"url": "${NOPE}"}}}', path=Path("/x/servers.json"))
-    assert str(caught.value).startswith("/x/servers.json has 1 problem:\n  line 2 /mcpServers/s/url: the variable NOPE")
+    assert str(caught.value).startswith(
+        "/x/servers.json has 1 problem:\n  line 2 /mcpServers/s/url: the variable NOPE"
+    )
     assert "set NOPE" in str(caught.value)
     assert caught.value.files == (Path("/x/servers.json"),)
 
 
-def test_what_is_no_json_is_one_problem_with_its_line():
+def test_what_is_no_json_is_one_problem_with_its_line() -> None:
     problem = the_problem('{\n"mcpServers": {},\n}', path=Path("/x/servers.json"))
     assert problem.line == 2
     assert "comma" in problem.message
     assert problem.fix == "remove the comma"
 
 
-def test_equal_keys_are_refused_wherever_they_are():
+def test_equal_keys_are_refused_wherever_they_are() -> None:
     text = TEAM.replace('"tok-carol": "carol"', '"tok-alice": "carol"')
     problem = the_problem(text)
     assert (problem.line, "line 14" in problem.message) == (16, True)
@@ -151,11 +172,11 @@ def test_equal_keys_are_refused_wherever_they_are():
 
 
 @pytest.mark.parametrize("value", ["[]", "null", '"x"', "7", "true"])
-def test_the_file_is_an_object(value):
+def test_the_file_is_an_object(value: Any) -> None:
     assert "an object" in the_problem(value).message
 
 
-def test_files_that_values_come_from_are_named_even_if_missing(tmp_path):
+def test_files_that_values_come_from_are_named_even_if_missing(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("canary\n")
     text = json.dumps(server(command="x", env={"A": "${file:t}", "B": f"${{file:{tmp_path}/none}}"}))
     (tmp_path / "servers.json").write_text(text)
@@ -170,7 +191,7 @@ def test_files_that_values_come_from_are_named_even_if_missing(tmp_path):
     assert reach.env["A"].reveal() == "canary"
 
 
-def test_vs_codes_spelling_and_its_extras():
+def test_vs_codes_spelling_and_its_extras() -> None:
     declaration = read({"servers": {"s": {"command": "x", "type": "stdio"}}, "inputs": [], "$schema": "x"})
     assert [s.name for s in declaration.servers] == ["s"]
     assert {notice.where for notice in declaration.notices} == {"/inputs", "/$schema"}
@@ -179,9 +200,14 @@ def test_vs_codes_spelling_and_its_extras():
 
 @pytest.mark.parametrize(
     ("key", "fix"),
-    [("mcpservers", "'mcpServers'"), ("server", "'servers'"), ("serverauth", "'serverAuth'"), ("zzz", "known here")],
+    [
+        ("mcpservers", "'mcpServers'"),
+        ("server", "'servers'"),
+        ("serverauth", "'serverAuth'"),
+        ("zzz", "known here"),
+    ],
 )
-def test_unknown_keys_at_the_top(key, fix):
+def test_unknown_keys_at_the_top(key: str, fix: str) -> None:
     assert read({"mcpServers": {}})
     assert fix in the_problem({key: {}}).fix
 
@@ -190,20 +216,22 @@ def test_unknown_keys_at_the_top(key, fix):
 
 
 @pytest.mark.parametrize("name", ["a", "A-b_c9", "9", "-", "_a", "a" * 40, "ssee", "messages"])
-def test_names(name):
+def test_names(name: str) -> None:
     assert read({"mcpServers": {name: {"command": "x"}}}).servers[0].name == name
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a" * 41, "a.b", "a b", "a/b", "ü", "a__b", "a_", "_", "__", "sse", "SSE", "message"]
-    + ["0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789ABCDEF"],
+    [
+        *("", "a" * 41, "a.b", "a b", "a/b", "ü", "a__b", "a_", "_", "__", "sse", "SSE", "message"),
+        *("0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789ABCDEF"),
+    ],
 )
-def test_no_names(name):
+def test_no_names(name: str) -> None:
     assert "name" in the_problem({"mcpServers": {name: {"command": "x"}}}).message
 
 
-def test_names_differ_in_more_than_case():
+def test_names_differ_in_more_than_case() -> None:
     problem = the_problem({"mcpServers": {"Sentry": {"command": "x"}, "sentry": {"command": "x"}}})
     assert "'Sentry'" in problem.message
     assert problem.where == "/mcpServers/sentry"
@@ -214,14 +242,19 @@ def test_names_differ_in_more_than_case():
 
 @pytest.mark.parametrize(
     ("kind", "transport"),
-    [("http", Transport.HTTP), ("streamable-http", Transport.HTTP), ("sse", Transport.SSE), (None, Transport.AUTO)],
+    [
+        ("http", Transport.HTTP),
+        ("streamable-http", Transport.HTTP),
+        ("sse", Transport.SSE),
+        (None, Transport.AUTO),
+    ],
 )
-def test_types_of_remote_servers(kind, transport):
+def test_types_of_remote_servers(kind: str | None, transport: Transport) -> None:
     keys = {"url": "https://h/mcp"} | ({"type": kind} if kind else {})
     assert reach_of(**keys).transport is transport
 
 
-def test_what_is_shown_of_a_url():
+def test_what_is_shown_of_a_url() -> None:
     reach = reach_of(url="https://H/${TOKEN}/x?key=${TOKEN}&k=canary")
     assert isinstance(reach, HttpReach)
     assert reach.url.reveal() == "https://h/canary-token/x?key=canary-token&k=canary"
@@ -243,6 +276,8 @@ def test_what_is_shown_of_a_url():
         ({"command": "x", "env": []}, "/env", "an object"),
         ({"command": "x", "env": {"A": 1}}, "/env/A", "a string"),
         ({"command": "x", "env": {"A": "${NUL}"}}, "/env/A", "NUL"),
+        ({"command": "x", "env": {"A": "${RAW}"}}, "/env/A", "not UTF-8"),
+        ({"command": "x", "args": ["${RAW}"]}, "/args/0", "not UTF-8"),
         ({"command": "x", "env": {"A=canary": "1"}}, "/env", "variable name"),
         ({"command": "x", "env": {"": "1"}}, "/env", "variable name"),
         ({"command": "x", "cwd": "~/x"}, "/cwd", "starts with ~"),
@@ -287,7 +322,7 @@ def test_what_is_shown_of_a_url():
         ({"url": "https://h", "transport": "sse"}, "/transport", "not supported"),
     ],
 )
-def test_refused_servers(keys, where, word):
+def test_refused_servers(keys: Any, where: str, word: str) -> None:
     assert read(server(command="x"))
     problem = the_problem(server(**keys))
     assert problem.where == f"/mcpServers/s{where}"
@@ -295,13 +330,15 @@ def test_refused_servers(keys, where, word):
     assert "canary" not in sentence(problem)
 
 
-@pytest.mark.parametrize("key", ["autoApprove", "alwaysAllow", "disabledTools", "timeout", "description", "name"])
-def test_clients_own_keys_are_set_aside(key):
+@pytest.mark.parametrize(
+    "key", ["autoApprove", "alwaysAllow", "disabledTools", "timeout", "description", "name"]
+)
+def test_clients_own_keys_are_set_aside(key: str) -> None:
     declaration = read(server(command="x", **{key: []}))
     assert [notice.where for notice in declaration.notices] == [f"/mcpServers/s/{key}"]
 
 
-def test_headers_that_the_gateway_writes_are_set_aside():
+def test_headers_that_the_gateway_writes_are_set_aside() -> None:
     declaration = read(server(url="https://h", headers={"Accept": "*/*", "content-type": "x", "X-A": "1"}))
     reach = declaration.servers[0].reach
     assert isinstance(reach, HttpReach)
@@ -309,13 +346,15 @@ def test_headers_that_the_gateway_writes_are_set_aside():
     assert len(declaration.notices) == 2
 
 
-@pytest.mark.parametrize(("url", "count"), [("http://h", 1), ("https://h", 0), ("http://127.0.0.1:1", 0), ("http://[::1]", 0)])
-def test_headers_in_the_clear_are_noticed(url, count):
+@pytest.mark.parametrize(
+    ("url", "count"), [("http://h", 1), ("https://h", 0), ("http://127.0.0.1:1", 0), ("http://[::1]", 0)]
+)
+def test_headers_in_the_clear_are_noticed(url: str, count: int) -> None:
     assert len(read(server(url=url, headers={"X-A": "1"})).notices) == count
     assert read(server(url=url)).notices == ()
 
 
-def test_a_disabled_server_is_left_out_and_needs_no_variables():
+def test_a_disabled_server_is_left_out_and_needs_no_variables() -> None:
     assert read(server(command="${NOPE}", disabled=True)).servers == ()
     assert "NOPE" in the_problem(server(command="${NOPE}", disabled=False)).message
     assert "unknown key" in the_problem(server(comand="x", disabled=True)).message
@@ -335,11 +374,11 @@ def test_a_disabled_server_is_left_out_and_needs_no_variables():
         ({"idle_timeout": "${IDLE:-45s}"}, IdlePolicy(False, 45, 60, 300)),
     ],
 )
-def test_idle_timeouts(keys, idle):
+def test_idle_timeouts(keys: Any, idle: Any) -> None:
     assert read(server(command="x", **keys)).servers[0].idle == idle
 
 
-def test_tool_marks():
+def test_tool_marks() -> None:
     marks = read(server(command="x", tool_acl={"read": ["get_*"], "write": ["*"]})).servers[0].marks
     assert marks == AccessMarks(("get_*",), ("*",))
 
@@ -347,11 +386,11 @@ def test_tool_marks():
 # --- serverAuth --------------------------------------------------------------------------------------------
 
 
-def auth(**keys):
+def auth(**keys: Any) -> dict[str, Any]:
     return {"serverAuth": keys}
 
 
-def identity_of(**keys):
+def identity_of(**keys: Any) -> IdentityRules:
     return read(auth(**keys)).identity
 
 
@@ -370,7 +409,7 @@ TOKENS = {"tokens": {"canary-0123456789": "alice"}}
         ({"providers": ["forwarded", "bearer"]}, (Provider.FORWARDED, Provider.BEARER)),
     ],
 )
-def test_chains(keys, providers):
+def test_chains(keys: Any, providers: Any) -> None:
     assert identity_of(**keys).providers == providers
 
 
@@ -395,7 +434,7 @@ def test_chains(keys, providers):
         ({"provider": "bearer", "bearer": {"tokens": []}}, "/bearer/tokens", "an object"),
     ],
 )
-def test_refused_chains(keys, where, word):
+def test_refused_chains(keys: Any, where: str, word: str) -> None:
     problem = the_problem(auth(**keys))
     assert problem.where == f"/serverAuth{where}"
     assert word in problem.message
@@ -412,7 +451,7 @@ def test_refused_chains(keys, where, word):
         ("sha256:${HASH:-" + digest("x") + "}", "x"),
     ],
 )
-def test_tokens(key, held):
+def test_tokens(key: str, held: str) -> None:
     declaration = read(auth(provider="bearer", bearer={"tokens": {key: "alice"}}))
     (grant,) = declaration.identity.grants
     assert grant.digest == digest(held)
@@ -451,31 +490,34 @@ def test_tokens(key, held):
         ({"canary": "a", f"sha256:{digest('canary')}": "b"}, "#2", "already"),
     ],
 )
-def test_refused_tokens(tokens, where, word):
+def test_refused_tokens(tokens: Any, where: str, word: str) -> None:
     problem = the_problem(auth(provider="bearer", bearer={"tokens": tokens}))
     assert problem.where == f"/serverAuth/bearer/tokens/{where}"
     assert word in problem.message
     assert "canary" not in sentence(problem)
 
 
-def test_a_key_twice_inside_a_holder_does_not_show_the_token():
-    text = '{"serverAuth": {"provider": "bearer", "bearer": {"tokens": {"canary": {"subject": "a", "subject": "b"}}}}}'
+def test_a_key_twice_inside_a_holder_does_not_show_the_token() -> None:
+    holder = '{"subject": "a", "subject": "b"}'
+    text = f'{{"serverAuth": {{"provider": "bearer", "bearer": {{"tokens": {{"canary": {holder}}}}}}}}}'
     assert "canary" not in sentence(the_problem(text))
 
 
-@pytest.mark.parametrize(("token", "count"), [("tok-dev", 1), ("change-me-alice-0123", 1), ("0123456789abcdef", 0)])
-def test_weak_tokens_are_noticed(token, count):
+@pytest.mark.parametrize(
+    ("token", "count"), [("tok-dev", 1), ("change-me-alice-0123", 1), ("0123456789abcdef", 0)]
+)
+def test_weak_tokens_are_noticed(token: str, count: int) -> None:
     notices = read(auth(provider="bearer", bearer={"tokens": {token: "alice"}})).notices
     assert len(notices) == count
     assert token not in repr(notices)
 
 
-def test_what_no_provider_uses_is_noticed():
+def test_what_no_provider_uses_is_noticed() -> None:
     declaration = read(auth(providers=["none"], bearer=TOKENS, forwarded={}))
     assert {notice.where for notice in declaration.notices} == {"/serverAuth/bearer", "/serverAuth/forwarded"}
 
 
-def test_forwarded():
+def test_forwarded() -> None:
     assert identity_of(provider="forwarded").forwarded == ForwardedRules()
     rules = identity_of(
         provider="forwarded",
@@ -511,7 +553,7 @@ def test_forwarded():
         ({"trusted": []}, "/trusted", "unknown key"),
     ],
 )
-def test_refused_forwarded(keys, where, word):
+def test_refused_forwarded(keys: Any, where: str, word: str) -> None:
     problem = the_problem(auth(provider="forwarded", forwarded=keys))
     assert problem.where == f"/serverAuth/forwarded{where}"
     assert word in problem.message
@@ -528,7 +570,10 @@ def test_refused_forwarded(keys, where, word):
         ({"default": "deny"}, AccessList((), False)),
         ({"rules": [{"tools": ["*"], "policy": "deny"}]}, AccessList((AccessRule(("*",), False),))),
         (
-            {"default": "deny", "rules": [{"subjects": ["a"], "roles": ["r"], "tools": ["x", "y*"], "policy": "allow"}]},
+            {
+                "default": "deny",
+                "rules": [{"subjects": ["a"], "roles": ["r"], "tools": ["x", "y*"], "policy": "allow"}],
+            },
             AccessList((AccessRule(("x", "y*"), True, frozenset("a"), frozenset("r")),), False),
         ),
         (
@@ -537,7 +582,7 @@ def test_refused_forwarded(keys, where, word):
         ),
     ],
 )
-def test_access(acl, access):
+def test_access(acl: Any, access: Any) -> None:
     assert read(auth(acl=acl)).access == access
 
 
@@ -557,20 +602,24 @@ def test_access(acl, access):
         ({"rules": [{"policy": "deny", "tools": ["*"], "subject": []}]}, "/rules/0/subject", "unknown key"),
         ({"rules": [{"policy": "deny", "tools": ["*"], "subjects": "a"}]}, "/rules/0/subjects", "a list"),
         ({"rules": [{"policy": "deny", "tools": ["*"], "subjects": [""]}]}, "/rules/0/subjects/0", "visible"),
-        ({"rules": [{"policy": "deny", "tools": ["*"], "subjects": ["a*"]}]}, "/rules/0/subjects/0", "only * alone"),
+        (
+            {"rules": [{"policy": "deny", "tools": ["*"], "subjects": ["a*"]}]},
+            "/rules/0/subjects/0",
+            "only * alone",
+        ),
         ({"roles": {}}, "", "by-role access rules are not supported by this version"),
         ({"subjects": {}, "default": "deny"}, "", "by-role"),
         ({"strictClassification": True}, "", "by-role"),
         ({"roles": {}, "rules": []}, "", "mixed"),
     ],
 )
-def test_refused_access(acl, where, word):
+def test_refused_access(acl: Any, where: str, word: str) -> None:
     problem = the_problem(auth(acl=acl))
     assert problem.where == f"/serverAuth/acl{where}"
     assert word in problem.message
 
 
-def test_patterns_with_other_signs_are_noticed():
+def test_patterns_with_other_signs_are_noticed() -> None:
     declaration = read(auth(acl={"rules": [{"tools": ["a?"], "policy": "deny"}]}))
     assert [notice.where for notice in declaration.notices] == ["/serverAuth/acl/rules/0/tools/0"]
 
@@ -588,7 +637,7 @@ def test_patterns_with_other_signs_are_noticed():
         ({"output": "file+stdout"}, AuditRules(Output.STDOUT)),
     ],
 )
-def test_audit(audit, rules):
+def test_audit(audit: Any, rules: Any) -> None:
     assert read({"audit": audit}).audit == rules
 
 
@@ -605,22 +654,32 @@ def test_audit(audit, rules):
         ({"verbose": True}, "/verbose", "unknown key"),
     ],
 )
-def test_refused_audit(audit, where, word):
+def test_refused_audit(audit: Any, where: str, word: str) -> None:
     problem = the_problem({"audit": audit})
     assert problem.where == f"/audit{where}"
     assert word in problem.message
 
 
-# --- any file ------------------------------------------------------------------------------------------------
+# --- any file ----------------------------------------------------------------------------------------------
 
-KEYS = st.sampled_from(
-    "mcpServers servers serverAuth audit s url command args env headers type tool_acl idle_timeout disabled provider"
-    " providers bearer tokens forwarded acl rules roles subjects tools policy default header secret trusted_proxies"
-    " output enabled tok-canary Authorization: canary-k ${NOPE} x".split(" ")
-)
+KEYS = st.sampled_from([*known_keys(), "s", "x", "tok-canary", "Authorization", "canary: k", "${NOPE}"])
 LEAVES = st.sampled_from(
-    ["canary-v", "x", "", "https://h", "https://canary@h", "bearer", "none", "deny", "${TOKEN}", "${NOPE}", "${BAD}"]
-    + ["30s", "*", "stdio", 7, True, None, 1.5]
+    [
+        *(
+            "canary-v",
+            "x",
+            "",
+            "https://h",
+            "https://canary@h",
+            "bearer",
+            "none",
+            "deny",
+            "30s",
+            "*",
+            "stdio",
+        ),
+        *("${TOKEN}", "${NOPE}", "${BAD}", 7, True, None, 1.5),
+    ]
 )
 SHAPES = st.recursive(
     LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(KEYS, v, max_size=4), max_leaves=20
@@ -628,7 +687,9 @@ SHAPES = st.recursive(
 SECRETLY = st.fixed_dictionaries(
     {},
     optional={
-        "mcpServers": st.dictionaries(st.sampled_from(["a", "b"]), st.dictionaries(KEYS, SHAPES, max_size=5), max_size=2),
+        "mcpServers": st.dictionaries(
+            st.sampled_from(["a", "b"]), st.dictionaries(KEYS, SHAPES, max_size=5), max_size=2
+        ),
         "serverAuth": st.dictionaries(KEYS, SHAPES, max_size=5),
         "audit": st.dictionaries(KEYS, SHAPES, max_size=3),
     },
@@ -637,30 +698,37 @@ SECRETLY = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(SECRETLY | SHAPES)
-def test_any_shape_loads_or_is_told(value):
+def test_any_shape_loads_or_is_told(value: Any) -> None:
     text = json.dumps(value, indent=1)
     try:
-        declaration = read(text)
+        loaded = repr(read(text))
+        assert "canary-token" not in loaded
     except DeclarationError as error:
-        assert error.problems
-        assert all(1 <= problem.line <= text.count("\n") + 1 for problem in error.problems)
+        told = error.problems
     else:
-        assert {provider in declaration.identity.providers for provider in declaration.identity.providers} <= {True}
-        assert "canary-token" not in repr(declaration)
+        return
+    assert told
+    assert all(1 <= problem.line <= text.count("\n") + 1 for problem in told)
 
 
 HIDING = (
     lambda c: server(url=f"https://h/?k={c}", headers={"Authorization": c, f"{c}:x": c, "Host": c}),
     lambda c: server(url=f"https://{c}@h/{c}#", headers={"Authorization": f"{c}\n"}, nope=c),
-    lambda c: server(command=f"{c}\x00", args=[c, 7], env={"A": f"{c}\x00", f"{c}=": c}, type=c, idle_timeout=c),
-    lambda c: auth(provider="bearer", bearer={"tokens": {c: "", f"{c} ": "a", c + "ü": {"roles": 7, "subject": "*"}}}),
+    lambda c: server(
+        command=f"{c}\x00", args=[c, 7], env={"A": f"{c}\x00", f"{c}=": c}, type=c, idle_timeout=c
+    ),
+    lambda c: auth(
+        provider="bearer", bearer={"tokens": {c: "", f"{c} ": "a", c + "ü": {"roles": 7, "subject": "*"}}}
+    ),
     lambda c: auth(provider=c, bearer={c: c}, forwarded={"secret": f"{c}\n", "secret_header": "x"}),
-    lambda c: auth(providers=[c], acl={"default": c, "rules": [{"policy": c, "tools": [f"{c} "], "roles": [f"{c}*"]}]}),
+    lambda c: auth(
+        providers=[c], acl={"default": c, "rules": [{"policy": c, "tools": [f"{c} "], "roles": [f"{c}*"]}]}
+    ),
 )
 
 
 @given(st.text(alphabet="abcdefghij0123456789", min_size=12, max_size=30), st.sampled_from(HIDING))
-def test_no_problem_shows_a_secret(noise, hide):
+def test_no_problem_shows_a_secret(noise: str, hide: Any) -> None:
     canary = f"K7{noise}"
     problems = problems_of(hide(canary))
     assert canary not in repr(problems)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,27 +16,27 @@ from coatcheck.declared.watch import Watch
 LIMIT = 20
 
 
-def write_in_place(file, text):
+def write_in_place(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-def replace(file, text):
+def replace(file: Path, text: str) -> None:
     new = file.with_suffix(".new")
     new.write_text(text)
     new.replace(file)
 
 
-def rename_away_and_write(file, text):
+def rename_away_and_write(file: Path, text: str) -> None:
     file.rename(file.with_suffix(".old"))
     file.write_text(text)
 
 
-def unlink_and_write(file, text):
+def unlink_and_write(file: Path, text: str) -> None:
     file.unlink()
     file.write_text(text)
 
 
-def replace_keeping_times(file, text):
+def replace_keeping_times(file: Path, text: str) -> None:
     state = file.stat()
     new = file.with_suffix(".new")
     new.write_text(text)
@@ -41,7 +44,7 @@ def replace_keeping_times(file, text):
     new.replace(file)
 
 
-def swap_link(file, text):
+def swap_link(file: Path, text: str) -> None:
     """Do as Kubernetes does: `..data` is a link to a directory, and is replaced by a rename."""
     folder = file.parent
     old = os.readlink(folder / "..data")
@@ -51,11 +54,19 @@ def swap_link(file, text):
     (folder / "..data_tmp").replace(folder / "..data")
 
 
-EDITS = [write_in_place, replace, rename_away_and_write, unlink_and_write, replace_keeping_times, swap_link]
+Edit = Callable[[Path, str], None]
+EDITS: list[Edit] = [
+    write_in_place,
+    replace,
+    rename_away_and_write,
+    unlink_and_write,
+    replace_keeping_times,
+    swap_link,
+]
 
 
 @pytest.fixture
-def edited(request, tmp_path):
+def edited(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Return the edit and a file that suits it."""
     edit = request.param
     file = tmp_path / "servers.json"
@@ -70,7 +81,7 @@ def edited(request, tmp_path):
 
 
 @pytest.mark.parametrize("edited", EDITS, indirect=True)
-def test_an_edit_is_seen_when_asked(edited):
+def test_an_edit_is_seen_when_asked(edited: tuple[Edit, Path]) -> None:
     edit, file = edited
     watch = Watch()
     watch.take([file])
@@ -84,7 +95,7 @@ def test_an_edit_is_seen_when_asked(edited):
 
 
 @pytest.mark.parametrize("edited", EDITS, indirect=True)
-async def test_an_edit_is_told(edited):
+async def test_an_edit_is_told(edited: tuple[Edit, Path]) -> None:
     edit, file = edited
     watch = Watch(poll=0.5)
     watch.take([file])
@@ -98,7 +109,7 @@ async def test_an_edit_is_told(edited):
             watch.take([file])
 
 
-def test_going_and_coming_are_changes(tmp_path):
+def test_going_and_coming_are_changes(tmp_path: Path) -> None:
     file = tmp_path / "f"
     watch = Watch()
     watch.take([file])
@@ -110,25 +121,25 @@ def test_going_and_coming_are_changes(tmp_path):
     assert watch.changed()
 
 
-def test_a_second_write_in_the_same_tick_is_found_by_its_content(tmp_path):
+def test_a_second_write_in_the_same_tick_is_found_by_its_content(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text("one")
     watch = Watch()
     watch.take([file])
     seen = watch._seen[str(file)]
     file.write_text("two")
-    watch._seen[str(file)] = seen._replace(look=Watch_look(file))  # what a coarse clock would show
+    watch._seen[str(file)] = seen._replace(look=look_of(file))  # what a coarse clock would show
     assert not watch.changed()
     assert watch.rewritten()
 
 
-def Watch_look(file):
+def look_of(file: Path) -> Any:
     watch = Watch()
     watch.take([file])
     return watch._seen[str(file)].look
 
 
-def test_only_kept_files_count(tmp_path):
+def test_only_kept_files_count(tmp_path: Path) -> None:
     watch = Watch()
     watch.take([tmp_path / "a", tmp_path / "b"])
     assert watch.knows([tmp_path / "b"])
@@ -140,7 +151,7 @@ def test_only_kept_files_count(tmp_path):
     assert watch.changed()
 
 
-async def test_nothing_is_told_of_other_files_beside_it(tmp_path):
+async def test_nothing_is_told_of_other_files_beside_it(tmp_path: Path) -> None:
     file = tmp_path / "servers.json"
     file.write_text("one")
     watch = Watch(poll=0.3)
@@ -155,7 +166,7 @@ async def test_nothing_is_told_of_other_files_beside_it(tmp_path):
         await asyncio.wait_for(told, LIMIT)
 
 
-async def test_a_directory_that_comes_later_is_watched(tmp_path):
+async def test_a_directory_that_comes_later_is_watched(tmp_path: Path) -> None:
     file = tmp_path / "later" / "servers.json"
     watch = Watch(poll=0.1)
     watch.take([file])
@@ -167,7 +178,7 @@ async def test_a_directory_that_comes_later_is_watched(tmp_path):
         await asyncio.wait_for(told, LIMIT)
 
 
-async def test_a_new_set_of_files_is_watched_from_then_on(tmp_path):
+async def test_a_new_set_of_files_is_watched_from_then_on(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "f", tmp_path / "b" / "f"
     for file in (first, second):
         file.parent.mkdir()
@@ -183,7 +194,7 @@ async def test_a_new_set_of_files_is_watched_from_then_on(tmp_path):
             await asyncio.wait_for(told, LIMIT)
 
 
-async def test_stopping_leaves_no_task_behind(tmp_path):
+async def test_stopping_leaves_no_task_behind(tmp_path: Path) -> None:
     watch = Watch()
     watch.take([tmp_path / "f"])
     told = asyncio.ensure_future(anext(watch.changes()))

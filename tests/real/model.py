@@ -114,7 +114,7 @@ def _message(block: dict[str, Any], script: Script) -> Sequence[Event]:
         else {"type": "text_delta", "text": block["text"]}
     )
     usage = {"input_tokens": 1, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_01",
         "type": "message",
         "role": "assistant",

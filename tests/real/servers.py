@@ -1,4 +1,4 @@
-"""Real servers for the journeys: their declarations, and Datasette, which checks the credential it is shown."""
+"""Real servers for the journeys: declarations, and Datasette, which checks the credential it is shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from demo import sample
 from demo.programs import Program, free_port
+
 from real.installed import server
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1]))  # so that tests can import `ledgers`, as mypy does
-
-from ledgers import MemoryLedger, TickingClock
-
 from coatcheck.store.engine import Database
 from coatcheck.store.ledger import SqliteLedger
+from ledgers import MemoryLedger, TickingClock
 
 OpenLedger = Callable[[], Awaitable[SqliteLedger | MemoryLedger]]
 
@@ -44,4 +40,5 @@ def open_ledger(request: pytest.FixtureRequest, directory: Path) -> Iterator[Ope
         async def memory() -> MemoryLedger:
             return MemoryLedger()
 
-        yield {"sqlite": sqlite, "memory": memory}[request.param]
+        openers: dict[str, OpenLedger] = {"sqlite": sqlite, "memory": memory}
+        yield openers[request.param]

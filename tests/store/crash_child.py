@@ -7,10 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from ledgers import TickingClock, a_record, its_settlement
-
 from coatcheck.store.engine import Database
 from coatcheck.store.ledger import SqliteLedger
+from ledgers import TickingClock, a_record, its_settlement
 
 
 async def main(directory: Path, notes: int) -> None:

@@ -9,12 +9,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from ledgers import TickingClock
-
 from coatcheck.model.record import Outcome, RecordFilter
 from coatcheck.store.engine import Database
 from coatcheck.store.ledger import SqliteLedger
 from coatcheck.store.reconciling import STOPPED
+from ledgers import TickingClock, ended
 
 KILLS = 10
 CHILD = Path(__file__).with_name("crash_child.py")
@@ -44,7 +43,7 @@ def run_and_kill(directory: Path, notes: Path, settled: int) -> None:
         child.wait()
 
 
-async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory, tmp_path):
+async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory: Path, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     for kill in range(1, KILLS + 1):
         run_and_kill(directory, notes, settled=kill * 40 + kill)
@@ -59,15 +58,15 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory, t
     assert present.keys() - noted["tried"] == set()
     assert len(present) == len(entries)
     for id in noted["settled"]:
-        assert present[id].settlement.outcome is Outcome.OK
-    outcomes = {(e.settlement.outcome, e.settlement.detail) for e in entries}
+        assert ended(present[id]).outcome is Outcome.OK
+    outcomes = {(ended(e).outcome, ended(e).detail) for e in entries}
     assert outcomes <= {(Outcome.OK, ""), (Outcome.UNKNOWN, STOPPED)}
     assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     await ledger.close()
     database.close()
 
 
-async def test_a_start_settles_what_the_last_run_left_open(directory):
+async def test_a_start_settles_what_the_last_run_left_open(directory: Path) -> None:
     run_and_kill(directory, directory.parent / "notes", settled=5)
     reader = Database.open_to_read(directory)
     reader.close()

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from ledgers import TickingClock, a_record
 from sqlalchemy.exc import OperationalError
 
 from coatcheck.errors import ConfigError
@@ -20,13 +19,14 @@ from coatcheck.store.engine import Database, connect
 from coatcheck.store.faults import DirectoryLocked
 from coatcheck.store.ledger import SqliteLedger
 from coatcheck.store.reading import list_entries
+from ledgers import TickingClock, a_record
 
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_only_the_owner_can_read_what_is_there(directory):
+async def test_only_the_owner_can_read_what_is_there(directory: Path) -> None:
     database = Database.open(directory)
     ledger = await SqliteLedger.open(database, TickingClock())
     await ledger.record(a_record())
@@ -38,13 +38,13 @@ async def test_only_the_owner_can_read_what_is_there(directory):
     database.close()
 
 
-def test_an_empty_directory_is_closed_to_others(directory):
+def test_an_empty_directory_is_closed_to_others(directory: Path) -> None:
     directory.mkdir(mode=0o755)
     Database.open(directory).close()
     assert mode_of(directory) == 0o700
 
 
-def test_a_directory_with_other_files_keeps_its_mode(directory):
+def test_a_directory_with_other_files_keeps_its_mode(directory: Path) -> None:
     directory.mkdir(mode=0o755)
     (directory / "servers.json").write_text("{}")
     assert prepare(directory) == directory
@@ -54,7 +54,7 @@ def test_a_directory_with_other_files_keeps_its_mode(directory):
         prepare(directory)
 
 
-def test_a_file_in_place_of_the_directory(tmp_path):
+def test_a_file_in_place_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(ConfigError, match="not a directory"):
         Database.open(tmp_path / "data")
@@ -62,7 +62,7 @@ def test_a_file_in_place_of_the_directory(tmp_path):
         Database.open(tmp_path / "data" / "below")
 
 
-def test_a_link_in_place_of_the_database_is_refused(directory, tmp_path):
+def test_a_link_in_place_of_the_database_is_refused(directory: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("precious")
     create_private(prepare(directory) / "plain")
@@ -72,7 +72,7 @@ def test_a_link_in_place_of_the_database_is_refused(directory, tmp_path):
     assert elsewhere.read_text() == "precious"
 
 
-def test_settings_of_a_connection(database):
+def test_settings_of_a_connection(database: Database) -> None:
     connection = connect(database.path)
     names = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "secure_delete", "busy_timeout")
     found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
@@ -82,7 +82,7 @@ def test_settings_of_a_connection(database):
         database.read_now(lambda reading: reading.exec_driver_sql("DELETE FROM record"))
 
 
-# --- one process ---------------------------------------------------------------------------------------------
+# --- one process ----------------------------------------------------------------------------------
 
 _OPEN = """
 import sys
@@ -100,44 +100,52 @@ print("alembic" in sys.modules)
 def open_elsewhere(directory: Path) -> list[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     ran = subprocess.run(
-        [sys.executable, "-c", _OPEN, str(directory)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _OPEN, str(directory)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return ran.stdout.splitlines()
 
 
-def test_a_second_process_is_told_who_has_the_directory(database, directory):
+def test_a_second_process_is_told_who_has_the_directory(database: Database, directory: Path) -> None:
     first, _ = open_elsewhere(directory)
     assert first == f"locked the data directory {directory} is in use by process {os.getpid()}"
 
 
-def test_the_directory_is_free_after_closing_and_alembic_stays_unread(database, directory):
+def test_the_directory_is_free_after_closing_and_alembic_stays_unread(
+    database: Database, directory: Path
+) -> None:
     database.close()
     assert open_elsewhere(directory) == ["False"]
     Database.open(directory).close()
 
 
-def test_a_second_opening_in_one_process_is_refused_too(database, directory):
+def test_a_second_opening_in_one_process_is_refused_too(database: Database, directory: Path) -> None:
     with pytest.raises(DirectoryLocked) as refused:
         Database.open(directory)
     assert refused.value.pid == os.getpid()
     assert refused.value.fix
 
 
-def test_a_failed_opening_frees_the_directory(directory):
+def test_a_failed_opening_frees_the_directory(directory: Path) -> None:
     prepare(directory)
     database = directory / "coatcheck.sqlite3"
     database.write_bytes(b"no database at all, " * 100)
     for _ in range(2):
-        with pytest.raises(ConfigError, match=r"coatcheck\.sqlite3 cannot be opened: the file is not a database"):
+        with pytest.raises(
+            ConfigError, match=r"coatcheck\.sqlite3 cannot be opened: the file is not a database"
+        ):
             Database.open(directory)
     database.unlink()
     Database.open(directory).close()
 
 
-# --- damage ----------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 
-def test_a_damaged_file_is_named(directory):
+def test_a_damaged_file_is_named(directory: Path) -> None:
     Database.open(directory).close()
     path = directory / "coatcheck.sqlite3"
     content = bytearray(path.read_bytes())
@@ -150,7 +158,7 @@ def test_a_damaged_file_is_named(directory):
     assert "backup" in refused.value.fix
 
 
-def test_a_database_of_another_program_is_left_alone(directory):
+def test_a_database_of_another_program_is_left_alone(directory: Path) -> None:
     prepare(directory)
     path = directory / "coatcheck.sqlite3"
     other = sqlite3.connect(path)
@@ -163,10 +171,10 @@ def test_a_database_of_another_program_is_left_alone(directory):
     assert path.read_bytes() == before
 
 
-# --- reading only -----------------------------------------------------------------------------------------------
+# --- reading only ---------------------------------------------------------------------------------
 
 
-async def test_a_command_reads_without_a_gateway(directory):
+async def test_a_command_reads_without_a_gateway(directory: Path) -> None:
     database = Database.open(directory)
     ledger = await SqliteLedger.open(database, TickingClock())
     await ledger.record(a_record())
@@ -179,7 +187,7 @@ async def test_a_command_reads_without_a_gateway(directory):
     reader.close()
 
 
-def test_reading_where_nothing_is(directory):
+def test_reading_where_nothing_is(directory: Path) -> None:
     with pytest.raises(ConfigError, match="there is no database"):
         Database.open_to_read(directory)
     assert not directory.exists()

@@ -9,15 +9,16 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from ledgers import TickingClock, a_record, its_settlement
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.record import Outcome, RecordFilter
+from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter
 from coatcheck.store import reconciling, writer
 from coatcheck.store.engine import Database
 from coatcheck.store.ledger import LEFT, SqliteLedger
+from ledgers import TickingClock, a_record, ended, its_settlement
 
 ALL = RecordFilter(limit=1_000_000)
 
@@ -35,17 +36,19 @@ async def until_healthy(ledger: SqliteLedger) -> None:
             await asyncio.sleep(0.02)
 
 
-async def present(ledger: SqliteLedger) -> dict:
+async def present(ledger: SqliteLedger) -> dict[UUID, RecordEntry]:
     return {entry.record.id: entry for entry in await ledger.list(ALL)}
 
 
 def statements_of(ledger: SqliteLedger) -> list[str]:
     seen: list[str] = []
-    ledger._writer._connection.set_trace_callback(seen.append)
+    connection = ledger._writer._connection
+    assert connection is not None
+    connection.set_trace_callback(seen.append)
     return seen
 
 
-async def test_callers_share_a_commit(ledger):
+async def test_callers_share_a_commit(ledger: SqliteLedger) -> None:
     seen = statements_of(ledger)
     await ledger.record(a_record())
     assert seen.count("COMMIT") == 1
@@ -55,7 +58,7 @@ async def test_callers_share_a_commit(ledger):
     assert len(await ledger.list(ALL)) == 401
 
 
-async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger):
+async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger: SqliteLedger) -> None:
     record = a_record()
     call = asyncio.create_task(ledger.record(record))
     await asyncio.sleep(0)
@@ -66,12 +69,12 @@ async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger):
         while (entries := await ledger.list(ALL)) == [] or entries[0].settlement is None:
             await asyncio.sleep(0.005)
     assert entries[0].record == record
-    assert entries[0].settlement.outcome is Outcome.CANCELLED
-    assert entries[0].settlement.detail == LEFT
+    assert ended(entries[0]).outcome is Outcome.CANCELLED
+    assert ended(entries[0]).detail == LEFT
     assert ledger.waiting == 0
 
 
-async def test_more_waiting_than_the_limit_is_refused(database):
+async def test_more_waiting_than_the_limit_is_refused(database: Database) -> None:
     ledger = await SqliteLedger.open(database, TickingClock(), waiting=5)
     calls = [asyncio.create_task(ledger.record(a_record())) for _ in range(8)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -81,7 +84,7 @@ async def test_more_waiting_than_the_limit_is_refused(database):
     await ledger.close()
 
 
-async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger):
+async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger: SqliteLedger) -> None:
     good, bad = a_record(), a_record(client_name="x\udc80y", subject="ok")
     await asyncio.gather(ledger.record(good), ledger.record(bad))
     entries = await present(ledger)
@@ -90,7 +93,7 @@ async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger):
     assert ledger.healthy
 
 
-async def test_one_bad_row_does_not_fail_its_batch(ledger):
+async def test_one_bad_row_does_not_fail_its_batch(ledger: SqliteLedger) -> None:
     records = [a_record() for _ in range(20)]
     records[7] = a_record(repeats=2**80)
     answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
@@ -101,7 +104,7 @@ async def test_one_bad_row_does_not_fail_its_batch(ledger):
     assert ledger.healthy
 
 
-# --- the disk ---------------------------------------------------------------------------------------------
+# --- the disk -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -117,9 +120,10 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-async def fill(ledger: SqliteLedger) -> tuple[list, list]:
+async def fill(ledger: SqliteLedger) -> tuple[list[Record], list[Record]]:
     """Record and settle until the disk is full; return the ids acknowledged and those refused."""
-    kept, refused = [], []
+    kept: list[Record] = []
+    refused: list[Record] = []
     for _ in range(200):
         records = [a_record(reason="x" * 500) for _ in range(5)]
         answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
@@ -131,25 +135,28 @@ async def fill(ledger: SqliteLedger) -> tuple[list, list]:
     raise AssertionError("the disk never got full")
 
 
-async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(ledger, directory):
+async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(
+    ledger: SqliteLedger, directory: Path
+) -> None:
     before = a_record()
     await ledger.record(before)
     log = directory / "coatcheck.sqlite3-wal"
     with files_no_larger_than(log.stat().st_size + 150_000):
         kept, refused = await fill(ledger)
         assert kept
-        assert not ledger.healthy
-        assert ledger.last_error
+    with files_no_larger_than(1):
         with pytest.raises(LedgerUnavailable, match="cannot be written: the disk"):
             await ledger.settle(its_settlement(before))
+        assert not ledger.healthy
+        assert ledger.last_error.startswith("the disk")
     await until_healthy(ledger)
     assert ledger.last_error == ""
     entries = await present(ledger)
     assert entries.keys() >= {record.id for record in kept}
     for record in refused:
         if record.id in entries:  # it reached the disk all the same: then it is marked as not sent
-            assert entries[record.id].settlement.detail == reconciling.UNCONFIRMED
-    settled = entries[before.id].settlement
+            assert ended(entries[record.id]).detail == reconciling.UNCONFIRMED
+    settled = ended(entries[before.id])
     assert settled.outcome is Outcome.UNKNOWN
     assert settled.detail == reconciling.WITHHELD.format(outcome="ok")
     await ledger.settle(its_settlement(kept[0]))
@@ -158,19 +165,22 @@ async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(le
     assert [entry.position for entry in await ledger.list(ALL)] == list(range(1, len(entries) + 2))
 
 
-async def test_a_settlement_that_failed_can_be_tried_once_more(ledger, directory):
+async def test_a_settlement_that_failed_can_be_tried_once_more(ledger: SqliteLedger, directory: Path) -> None:
     record = a_record()
     await ledger.record(record)
-    with files_no_larger_than(1):
-        with pytest.raises(LedgerUnavailable):
-            await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
+    with files_no_larger_than(1), pytest.raises(LedgerUnavailable):
+        await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
     await ledger.settle(its_settlement(record, Outcome.TIMEOUT))
     (entry,) = await ledger.list(ALL)
     assert entry.settlement == its_settlement(record, Outcome.TIMEOUT)
 
 
-async def test_another_program_that_locks_the_database(ledger, directory, monkeypatch):
-    ledger._writer._connection.execute("PRAGMA busy_timeout = 20")
+async def test_another_program_that_locks_the_database(
+    ledger: SqliteLedger, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ledger._writer._connection
+    assert connection is not None
+    connection.execute("PRAGMA busy_timeout = 20")
     other = sqlite3.connect(directory / "coatcheck.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable, match="another program keeps the database locked"):
@@ -184,7 +194,9 @@ async def test_another_program_that_locks_the_database(ledger, directory, monkey
 
 
 @pytest.mark.parametrize("name", ["coatcheck.sqlite3", "coatcheck.sqlite3-wal"])
-async def test_a_file_removed_under_the_gateway_is_noticed(ledger, directory: Path, name):
+async def test_a_file_removed_under_the_gateway_is_noticed(
+    ledger: SqliteLedger, directory: Path, name: str
+) -> None:
     await ledger.record(a_record())
     (directory / name).rename(directory / "moved")
     with pytest.raises(LedgerUnavailable, match="removed or replaced"):
@@ -192,7 +204,7 @@ async def test_a_file_removed_under_the_gateway_is_noticed(ledger, directory: Pa
     assert not ledger.healthy
 
 
-async def test_a_database_moved_away_and_back_is_used_again(ledger, directory: Path):
+async def test_a_database_moved_away_and_back_is_used_again(ledger: SqliteLedger, directory: Path) -> None:
     first = a_record()
     await ledger.record(first)
     (directory / "coatcheck.sqlite3").rename(directory / "moved")
@@ -206,10 +218,12 @@ async def test_a_database_moved_away_and_back_is_used_again(ledger, directory: P
     await ledger.settle(its_settlement(first))
     entries = await present(ledger)
     assert list(entries) == [first.id, second.id]
-    assert entries[first.id].settlement.outcome is Outcome.OK
+    assert ended(entries[first.id]).outcome is Outcome.OK
 
 
-async def test_a_database_that_takes_no_writes_is_refused_at_start(database, directory):
+async def test_a_database_that_takes_no_writes_is_refused_at_start(
+    database: Database, directory: Path
+) -> None:
     other = sqlite3.connect(directory / "coatcheck.sqlite3")
     other.execute("DROP TABLE settled_through")
     other.close()
@@ -217,40 +231,57 @@ async def test_a_database_that_takes_no_writes_is_refused_at_start(database, dir
         await SqliteLedger.open(database, TickingClock())
 
 
-# --- followers and starts -----------------------------------------------------------------------------------
+async def test_what_cannot_be_read_is_said(ledger: SqliteLedger, database: Database) -> None:
+    record = a_record()
+    await ledger.record_settled(record, its_settlement(record))
+    assert len(await ledger.list(ALL)) == 1
+    await ledger.close()
+    database.close()
+    with pytest.raises(LedgerUnavailable, match="cannot be read"):
+        await ledger.list(ALL)
+    with pytest.raises(LedgerUnavailable, match="cannot be read"):
+        await anext(ledger.follow(RecordFilter(after=0)))
 
 
-async def test_followers_see_what_recovery_settled(ledger):
+# --- followers and starts -------------------------------------------------------------------------
+
+
+async def test_followers_see_what_recovery_settled(ledger: SqliteLedger) -> None:
     record = a_record()
     await ledger.record(record)
     stream = ledger.follow(RecordFilter())
-    with files_no_larger_than(1):
-        with pytest.raises(LedgerUnavailable):
-            await ledger.settle(its_settlement(record))
+    with files_no_larger_than(1), pytest.raises(LedgerUnavailable):
+        await ledger.settle(its_settlement(record))
     async with asyncio.timeout(20):
         entry = await anext(stream)
     assert entry.record.id == record.id
-    assert entry.settlement.outcome is Outcome.UNKNOWN
+    assert ended(entry).outcome is Outcome.UNKNOWN
     await stream.aclose()
 
 
-async def test_a_start_reads_only_what_was_not_noted_as_settled(database, monkeypatch):
+async def test_a_start_reads_only_what_was_not_noted_as_settled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writer, "NOTE_EVERY", 10)
     ledger = await SqliteLedger.open(database, TickingClock())
     left_open = a_record()
     for _ in range(25):
         record = a_record()
         await ledger.record_settled(record, its_settlement(record))
-    noted = database.read_now(lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one())
+    noted = database.read_now(
+        lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one()
+    )
     assert noted in {10, 20}
     await ledger.record(left_open)
     for _ in range(25):
         record = a_record()
         await ledger.record_settled(record, its_settlement(record))
     await ledger.close()
-    noted = database.read_now(lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one())
+    noted = database.read_now(
+        lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one()
+    )
     assert noted == 25
     again = await SqliteLedger.open(database, TickingClock())
-    unknown = [e for e in await again.list(ALL) if e.settlement.outcome is Outcome.UNKNOWN]
+    unknown = [e for e in await again.list(ALL) if ended(e).outcome is Outcome.UNKNOWN]
     assert [entry.record.id for entry in unknown] == [left_open.id]
     await again.close()

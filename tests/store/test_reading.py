@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import pytest
-from ledgers import a_record, its_settlement
 from sqlalchemy.dialects import sqlite
 
-from coatcheck.model.record import Outcome, RecordFilter, Verdict
+from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.store import reading
 from coatcheck.store.engine import Database, connect
 from coatcheck.store.rows import ENTRIES, INSERT_RECORD, INSERT_SETTLEMENT, record_row, settlement_row
 from coatcheck.store.tables import record
+from ledgers import START, a_record, its_settlement
 
 TOTAL = 10_000
 
@@ -32,22 +33,47 @@ def filled(database: Database) -> Database:
     return database
 
 
-def test_ten_thousand_records_can_be_listed(filled):
+def test_ten_thousand_records_can_be_listed(filled: Database) -> None:
     entries = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(limit=TOTAL)))
     assert [entry.position for entry in entries] == list(range(1, TOTAL + 1))
     errors = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, limit=50)))
     assert [entry.position for entry in errors] == list(range(5_100, TOTAL + 1, 100))
 
 
-def test_pages_of_settled_entries_join_without_a_gap(filled):
-    wanted, found, cursor = RecordFilter(tool="tool3"), [], 100
-    while page := filled.read_now(lambda c: reading.page_settled(c, wanted, cursor, TOTAL - 5)):
+def test_pages_of_settled_entries_join_without_a_gap(filled: Database) -> None:
+    found: list[int] = []
+
+    def next_page() -> list[tuple[int, RecordEntry]]:
+        cursor = found[-1] if found else 100
+        wanted = RecordFilter(tool="tool3")
+        return filled.read_now(lambda c: reading.page_settled(c, wanted, cursor, TOTAL - 5))
+
+    while page := next_page():
         assert len(page) <= reading.PAGE
         found += [sequence for sequence, _ in page]
-        cursor = found[-1]
     assert found == list(range(103, TOTAL - 5, 10))
     assert filled.read_now(lambda c: reading.first_sequence_beyond(c, 4_000)) == 4_001
     assert filled.read_now(lambda c: reading.first_sequence_beyond(c, TOTAL)) is None
+
+
+@pytest.mark.parametrize("few", [1, 2, 5, 50])
+def test_a_clock_set_back_hides_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(reading, "FEW", few)
+    hours = [0, 5, 1, 6, 2, 7, 3, 0]
+    connection = connect(database.path)
+    for position, hour in enumerate(hours, 1):
+        made = a_record(at=START + timedelta(hours=hour))
+        connection.execute(INSERT_RECORD, record_row(position, made))
+    connection.close()
+
+    def late(since: int) -> list[int]:
+        wanted = RecordFilter(since=START + timedelta(hours=since))
+        return [e.position for e in database.read_now(lambda c: reading.list_entries(c, wanted))]
+
+    for since in range(9):
+        assert late(since) == [position for position, hour in enumerate(hours, 1) if hour >= since]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +85,7 @@ def test_pages_of_settled_entries_join_without_a_gap(filled):
         (RecordFilter(server="jira", tool="x"), "ix_record_server_tool"),
     ],
 )
-def test_a_question_is_served_by_its_index(filled, wanted, index):
+def test_a_question_is_served_by_its_index(filled: Database, wanted: RecordFilter, index: str) -> None:
     asked = ENTRIES.where(*reading._conditions(wanted)).order_by(record.c.position.desc()).limit(100)
     literal = {"literal_binds": True}
     sql = str(asked.compile(dialect=sqlite.dialect(), compile_kwargs=literal))

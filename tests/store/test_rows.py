@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import StaticPool
 
 from coatcheck.model.record import Outcome, Record, RecordEntry, Settlement, Verdict
@@ -23,18 +24,15 @@ from coatcheck.store.rows import (
 )
 from coatcheck.store.tables import metadata, micros_of, time_of
 
+FIRST, LAST = datetime(1970, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  # the zone is added
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-8))])
-times = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30), timezones=zones)
+times = st.datetimes(min_value=FIRST, max_value=LAST, timezones=zones)
 records = st.builds(
     Record,
     id=st.uuids(),
     at=times,
-    **dict.fromkeys(
-        "subject grant_id grant_label route server method tool rule reason client_ip client_name "
-        "client_version arguments".split(),
-        texts,
-    ),
+    **{name: texts for name, kind in Record.__annotations__.items() if kind == "str"},
     decision=st.sampled_from(Verdict),
     repeats=st.integers(1, 2**31),
 )
@@ -42,7 +40,7 @@ seconds = st.floats(min_value=0, max_value=1e9)
 
 
 @pytest.fixture(scope="module")
-def connection():
+def connection() -> Iterator[Connection]:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     metadata.create_all(engine)
     with engine.connect() as opened:
@@ -50,8 +48,11 @@ def connection():
     engine.dispose()
 
 
+@settings(deadline=None)
 @given(record=records, outcome=st.sampled_from(Outcome), at=times, seconds=seconds, detail=texts)
-def test_a_round_trip_changes_nothing(connection, record, outcome, at, seconds, detail):
+def test_a_round_trip_changes_nothing(
+    connection: Connection, record: Record, outcome: Outcome, at: datetime, seconds: float, detail: str
+) -> None:
     settlement = Settlement(record.id, at, outcome, seconds, detail)
     connection.exec_driver_sql(INSERT_RECORD, record_row(1, record))
     assert [entry_of(row) for row in connection.execute(ENTRIES)] == [RecordEntry(1, record, None)]
@@ -63,15 +64,18 @@ def test_a_round_trip_changes_nothing(connection, record, outcome, at, seconds, 
     connection.execute(text("DELETE FROM record"))
 
 
+@settings(deadline=None)
 @given(first=times, second=times)
-def test_stored_times_sort_as_times_do(first, second):
+def test_stored_times_sort_as_times_do(first: datetime, second: datetime) -> None:
     assert (micros_of(first) < micros_of(second)) == (first < second)
     assert time_of(micros_of(first)) == first
 
 
-@given(st.text())
-def test_a_writable_row_can_be_written(value):
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_a_writable_row_can_be_written(value: str) -> None:
     (made,) = writable((value,))
-    assert made.encode("utf-8")
+    assert isinstance(made, str)
+    assert made.encode("utf-8").decode("utf-8") == made
     if value.isprintable():
         assert made == value

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Connection, Inspector, create_engine, inspect
 
 from coatcheck.errors import ConfigError
 from coatcheck.store import schema
@@ -16,20 +18,31 @@ from coatcheck.store.engine import Database
 from coatcheck.store.tables import metadata
 
 
-def shape_of(inspector) -> dict:
+def indexes_of(inspector: Inspector, table: str) -> list[Any]:
+    found: list[Any] = list(inspector.get_indexes(table))
+    for index in found:
+        options = index.setdefault("dialect_options", {})
+        options.update({name: str(value) for name, value in options.items()})
+    return found
+
+
+def shape_of(inspector: Inspector) -> dict[str, Any]:
     return {
         table: (
             [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
             inspector.get_pk_constraint(table),
             inspector.get_foreign_keys(table),
-            sorted(inspector.get_indexes(table), key=lambda index: index["name"]),
+            sorted(
+                (i["name"], i["column_names"], str(i["dialect_options"]))
+                for i in indexes_of(inspector, table)
+            ),
             inspector.get_unique_constraints(table),
         )
         for table in sorted(set(inspector.get_table_names()) - {"alembic_version"})
     }
 
 
-def test_the_migrated_schema_is_the_one_in_the_tables(database):
+def test_the_migrated_schema_is_the_one_in_the_tables(database: Database) -> None:
     direct = create_engine("sqlite://")
     metadata.create_all(direct)
     migrated = database.read_now(lambda reading: shape_of(inspect(reading)))
@@ -38,31 +51,27 @@ def test_the_migrated_schema_is_the_one_in_the_tables(database):
     direct.dispose()
 
 
-def test_alembic_finds_nothing_to_generate(database):
-    def compare(reading):
+def test_alembic_finds_nothing_to_generate(database: Database) -> None:
+    def compare(reading: Connection) -> Any:
         return compare_metadata(MigrationContext.configure(reading), metadata)
 
     assert database.read_now(compare) == []
 
 
-def test_positions_are_never_reused(database):
-    for table in ("record", "settlement"):
-        sql = database.read_now(
-            lambda reading, table=table: reading.exec_driver_sql(
-                "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
-            ).scalar_one()
-        )
-        assert "AUTOINCREMENT" in sql
+def test_positions_are_never_reused(database: Database) -> None:
+    written = "SELECT sql FROM sqlite_master WHERE name IN ('record', 'settlement')"
+    found = database.read_now(lambda reading: reading.exec_driver_sql(written).scalars().all())
+    assert ["AUTOINCREMENT" in sql for sql in found] == [True, True]
 
 
-def test_head_is_the_newest_revision(database):
+def test_head_is_the_newest_revision(database: Database) -> None:
     assert ScriptDirectory(str(schema._MIGRATIONS)).get_current_head() == schema.HEAD
     connection = sqlite3.connect(database.path)
     assert schema.revision_of(connection, database.path) == schema.HEAD
     connection.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(directory):
+def test_a_newer_database_is_refused_and_left_alone(directory: Path) -> None:
     Database.open(directory).close()
     path = directory / "coatcheck.sqlite3"
     connection = sqlite3.connect(path)
@@ -77,7 +86,7 @@ def test_a_newer_database_is_refused_and_left_alone(directory):
     connection.close()
 
 
-def test_a_migration_happens_whole_or_not_at_all(directory, monkeypatch):
+def test_a_migration_happens_whole_or_not_at_all(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from alembic.runtime.migration import HeadMaintainer
 
     def fail(*_: object) -> None:

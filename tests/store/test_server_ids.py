@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,7 @@ class SystemEntropy:
         return os.urandom(size)
 
 
-
-async def test_a_uuid_stays_over_restarts_and_spellings(directory):
+async def test_a_uuid_stays_over_restarts_and_spellings(directory: Path) -> None:
     database = Database.open(directory)
     first = await StoredServerIds(database, SystemEntropy()).assign(["github", "Jira"])
     assert list(first) == ["github", "Jira"]
@@ -39,14 +39,14 @@ async def test_a_uuid_stays_over_restarts_and_spellings(directory):
     database.close()
 
 
-async def test_two_who_ask_at_once_get_the_same(database):
+async def test_two_who_ask_at_once_get_the_same(database: Database) -> None:
     ids = StoredServerIds(database, SystemEntropy())
     answers = await asyncio.gather(*(ids.assign(["a", "b", f"own{number}"]) for number in range(8)))
     assert len({answer["a"] for answer in answers}) == 1
     assert len({answer["b"] for answer in answers}) == 1
 
 
-async def test_a_stopped_store_says_so(directory):
+async def test_a_stopped_store_says_so(directory: Path) -> None:
     database = Database.open(directory)
     ids = StoredServerIds(database, SystemEntropy())
     await ids.assign(["a"])

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -109,11 +109,10 @@ class Box:
         return value_of(await self.call(tool, arguments))
 
 
-Opened = Callable[..., Any]
-
-
 @asynccontextmanager
-async def opened(server: Server, home: Path, limits: StdioLimits = QUICK, **ambient: str):
+async def opened(
+    server: Server, home: Path, limits: StdioLimits = QUICK, **ambient: str
+) -> AsyncIterator[Box]:
     """Open an upstream and close it at the end."""
     environ = {"PATH": os.environ["PATH"], **ambient}
     upstream = StdioUpstream(server, clock=RealClock(), home=home, ambient=environ, limits=limits)

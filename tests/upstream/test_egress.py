@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from coatcheck.errors import UpstreamError, UpstreamForbidden, UpstreamTimeout, UpstreamUnreachable
-from coatcheck.upstream.egress import Egress, make_tls
+from coatcheck.upstream.egress import Egress, Names, make_tls
 from coatcheck.upstream.urls import Origin
+from upstream.certificates import Authority
+from upstream.raw_servers import RawServer, Request, plain
 
-from .certificates import Authority
-from .raw_servers import RawServer, Request, plain
 
-
-class Names:
+class Answers:
     """A name service that gives one answer after another and counts the questions."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
@@ -69,7 +68,7 @@ async def refused(
 
 
 async def test_a_name_is_resolved_once_and_the_judged_address_is_dialled() -> None:
-    names = Names(["127.0.0.1"], ["169.254.169.254"])
+    names = Answers(["127.0.0.1"], ["169.254.169.254"])
     async with RawServer(ok) as server:
         assert await dial(Egress(True, resolve=names), "rebind.example", server.port) == "127.0.0.1"
         assert names.asked == [("rebind.example", server.port)]
@@ -79,9 +78,9 @@ async def test_a_name_is_resolved_once_and_the_judged_address_is_dialled() -> No
 
 async def test_one_bad_address_among_good_ones_is_enough() -> None:
     async with RawServer(ok) as server:
-        good = Egress(True, resolve=Names(["127.0.0.1", "127.0.0.1"]))
+        good = Egress(True, resolve=Answers(["127.0.0.1", "127.0.0.1"]))
         assert await dial(good, "a.example", server.port) == "127.0.0.1"
-        bad = Egress(True, resolve=Names(["127.0.0.1", "169.254.169.254"]))
+        bad = Egress(True, resolve=Answers(["127.0.0.1", "169.254.169.254"]))
         error = await refused(bad, "a.example", server.port)
         assert isinstance(error, UpstreamForbidden)
         assert "metadata" in error.detail
@@ -90,7 +89,7 @@ async def test_one_bad_address_among_good_ones_is_enough() -> None:
 
 async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     async with RawServer(ok) as server:
-        egress = Egress(True, resolve=Names(["127.0.0.2", "127.0.0.1"]))
+        egress = Egress(True, resolve=Answers(["127.0.0.2", "127.0.0.1"]))
         assert await dial(egress, "a.example", server.port) == "127.0.0.1"
 
 
@@ -110,7 +109,7 @@ async def test_loopback_is_reached_only_while_we_listen_there() -> None:
     [("10.1.2.3", "10.0.0.0/8"), ("192.168.0.1", "192.168.0.0/16"), ("fd00::1", "fc00::/7")],
 )
 async def test_a_private_address_names_the_flag_that_allows_it(address: str, range_: str) -> None:
-    error = await refused(Egress(True, resolve=Names([address])), "a.example")
+    error = await refused(Egress(True, resolve=Answers([address])), "a.example")
     assert isinstance(error, UpstreamForbidden)
     assert f"--allow-private {range_}" in error.fix
     assert address not in error.message
@@ -118,7 +117,7 @@ async def test_a_private_address_names_the_flag_that_allows_it(address: str, ran
 
 
 async def test_an_unknown_name_and_a_closed_port() -> None:
-    error = await refused(Egress(True, resolve=Names([])), "nowhere.example")
+    error = await refused(Egress(True, resolve=Answers([])), "nowhere.example")
     assert isinstance(error, UpstreamUnreachable)
     assert "resolved" in error.message
     async with RawServer(ok) as server:
@@ -138,6 +137,19 @@ async def test_a_name_service_that_never_answers_is_a_timeout() -> None:
     assert "0.05 seconds" in error.message
 
 
+async def test_who_asks_for_the_same_name_at_once_shares_the_question() -> None:
+    answers = Answers(["127.0.0.1"], [], ["127.0.0.1"])
+    names = Names(answers)
+    async with RawServer(ok) as server:
+        egress = Egress(True, resolve=names)
+        calls = [dial(egress, "a.example", server.port) for _ in range(20)]
+        assert await asyncio.gather(*calls) == ["127.0.0.1"] * 20
+        assert len(answers.asked) == 1
+        await asyncio.gather(*[refused(egress, "a.example", server.port) for _ in range(5)])
+        assert len(answers.asked) == 2
+        assert await dial(egress, "a.example", server.port) == "127.0.0.1"
+
+
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -148,7 +160,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
 async def test_tls_checks_the_name_and_the_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with RawServer(ok, ssl=authority.server_context("good.example")) as server:
-        egress = Egress(True, resolve=Names(*[["127.0.0.1"]] * 3))
+        egress = Egress(True, resolve=Answers(*[["127.0.0.1"]] * 3))
         trusting = authority.client_context()
         assert await dial(egress, "good.example", server.port, trusting) == "127.0.0.1"
         wrong_name = await refused(egress, "other.example", server.port, trusting)

@@ -11,8 +11,7 @@ from coatcheck.errors import UpstreamBadReply, UpstreamLost, UpstreamUnreachable
 from coatcheck.upstream.connection import Connection, StaleConnection
 from coatcheck.upstream.pool import Pool, PoolLimits
 from coatcheck.upstream.reading import Received, ReplyLimits
-
-from .raw_servers import RawServer, Request, chunk, plain
+from upstream.raw_servers import RawServer, Request, chunk, plain
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -57,7 +58,7 @@ class Api:
                 Route("/api/v1/calls", self.call, methods=["POST"]),
                 Route("/api/v1/records", self.records),
             ],
-            exception_handlers={CoatcheckError: _failed},
+            exception_handlers={CoatcheckError: _failed, HTTPException: _not_served},
         )
 
     async def status(self, request: Request) -> Response:  # noqa: ARG002 - the shape of a handler
@@ -100,8 +101,7 @@ class Api:
     async def call(self, request: Request) -> Response:
         """Call a tool as the operator of this machine."""
         await self._refresh()
-        body = await request.body()
-        wanted = _read_call(body)
+        wanted = _read_call(await _read_body(request))
         if isinstance(wanted, Response):
             return wanted
         name, tool, arguments = wanted
@@ -134,6 +134,16 @@ class Api:
     async def _refresh(self) -> None:
         if self._directory.stale():
             await self._directory.refresh()
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body, or as much of it as shows that it is too large."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
 
 
 def _read_call(body: bytes) -> tuple[str, str, bytes] | Response:
@@ -193,6 +203,14 @@ async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG0
     assert isinstance(error, CoatcheckError)  # noqa: S101 - registered for these only
     status = 503 if isinstance(error, Unavailable) else 500
     return _error(status, error.code, error.message, error.fix)
+
+
+async def _not_served(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for these only
+    sentence = f"The API has no {request.method} {request.url.path}: {error.detail}."
+    response = _error(error.status_code, "not_served", sentence, "Is the command of the gateway's version?")
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _ignore(notice: object) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from coatcheck.core import peers
 from coatcheck.core.framing import Arrival
+
+_PORT: Final = re.compile(r":[0-9]*\Z")
 
 Answer = tuple[int, bytes, bytes]
 """Status, media type and body."""
@@ -65,7 +68,6 @@ def _is_local(arrival: Arrival) -> bool:
 
     A page can reach loopback through a rebound name, so the Host must be one of loopback's own.
     """
-    host = arrival.headers.get("host", ("",))[0].rpartition(":")[0] or arrival.headers.get("host", ("",))[0]
-    plain = host.strip("[]").lower()
+    plain = _PORT.sub("", arrival.headers.get("host", ("",))[0].strip()).strip("[]").lower()
     named_here = plain == "localhost" or peers.is_loopback(plain)
     return peers.is_loopback(arrival.address) and named_here and "origin" not in arrival.headers

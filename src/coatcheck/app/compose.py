@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from coatcheck import __version__
 from coatcheck.admin.api import Api
@@ -19,6 +19,7 @@ from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.identity.chain import chain_for
 from coatcheck.identity.throttle import Throttle
+from coatcheck.mcp.admission import Admission
 from coatcheck.mcp.endpoint import Endpoint
 from coatcheck.mcp.exchange import Exchanges
 from coatcheck.mcp.methods import Methods
@@ -40,6 +41,9 @@ from coatcheck.secrets.file import FileSource
 from coatcheck.store.engine import Database
 from coatcheck.store.ledger import SqliteLedger
 from coatcheck.store.server_ids import StoredServerIds
+
+_CUT_SECONDS: Final = 2.0
+"""How long requests that were cut short may take to say so, and to have it recorded."""
 
 
 class Gateway:
@@ -73,13 +77,11 @@ class Gateway:
         limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle)
         self.sessions = Sessions(clock, entropy, limits)
         self.endpoint = Endpoint(
-            self.directory,
+            Admission(self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend),
             self.methods,
             self.sessions,
             Exchanges(self.methods, self.inflight),
-            self.refusals,
             self.tally,
-            Throttle(clock).spend,
             config.body_limit,
         )
         self.views = Views(self.servers, config.list_wait)
@@ -118,7 +120,8 @@ class Gateway:
     async def close(self) -> None:
         """Stop in the order that loses nothing: no new calls, drain, servers, ledger, store."""
         self.stopping = self.endpoint.stopping = True
-        await self.inflight.drain(self.config.drain_timeout)
+        if await self.inflight.drain(self.config.drain_timeout):
+            await self.inflight.drain(_CUT_SECONDS)
         await self.servers.close(0.0)
         await self.ledger.close()
         self.database.close()

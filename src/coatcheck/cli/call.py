@@ -21,9 +21,10 @@ from coatcheck.errors import CallerError
 
 MAX_ARGUMENTS: Final = 4 * 1024 * 1024
 _QUIET_SECONDS: Final = 2.0
+_SERVER_FAILED: Final = frozenset({502, 504})
 
 
-@click.command("call")
+@click.command("call", short_help="Call a tool.")
 @click.argument("server")
 @click.argument("tool")
 @click.argument("arguments", required=False)
@@ -51,10 +52,15 @@ def _read_arguments(given: str | None) -> bytes:
     try:
         value = strict.read(text)
     except CallerError as error:
-        raise _bad_arguments(error.message.replace("the body", "the arguments", 1)) from None
+        raise _bad_arguments(_worded(error.message)) from None
     if not isinstance(value, dict):
         raise _bad_arguments("the arguments are not a JSON object")
     return text
+
+
+def _worded(message: str) -> str:
+    """Return what the strict reader says of a body as said of the arguments."""
+    return message.replace("the body is", "the arguments are").replace("the body has", "the arguments have")
 
 
 def _bad_arguments(message: str) -> Stop:
@@ -99,6 +105,9 @@ def _send(reach: Reach, server: str, tool: str, body: bytes) -> bytes:
     except ApiRefusal as refusal:
         if refusal.status == 404:
             raise unknown_server(reach, server) or unknown_tool(reach, server, tool) or refusal from None
+        if refusal.status in _SERVER_FAILED and not refusal.fix:
+            fix = "`coatcheck list` tells the state of each server, `coatcheck doctor` what to do"
+            raise Stop(refusal.message, exit_code=refusal.exit_code, fix=fix) from None
         raise
 
 

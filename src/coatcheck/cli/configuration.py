@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -17,6 +17,8 @@ from coatcheck.config import Config, check_exposure
 from coatcheck.declared.locate import Found
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import Declaration
+
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +163,6 @@ def _worded(value: Any, unit: str) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
-    return f"{value:g} s" if unit == "seconds" else str(value)
+    if unit == "seconds":
+        return f"{value:g} s"
+    return f"{value // _MIB} MiB" if unit == "bytes" and value % _MIB == 0 else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -42,6 +43,7 @@ def _running_or_own(config: Config, stack: ExitStack) -> Reach:
         from coatcheck.app import local_gateway  # heavy: only paid where no gateway runs
 
         if not attempt:
+            logging.getLogger().addHandler(logging.NullHandler())  # errors are told in the answers
             stack.enter_context(_ending_quietly())
         try:
             return Reach(stack.enter_context(local_gateway(config)))

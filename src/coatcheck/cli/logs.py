@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ def _now() -> datetime:
     return SystemClock().now()
 
 
-@click.command("logs")
+@click.command("logs", short_help="Show the record of calls.")
 @click.option("--server", help="Only calls of this server.")
 @click.option("--tool", help="Only calls of this tool, by the server's own name for it.")
 @click.option("--subject", help="Only calls by this subject.")
@@ -95,8 +96,15 @@ def _put(items: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _follow(reach: Reach, query: Mapping[str, str], as_json: bool) -> int:
-    entries: Iterable[dict[str, Any]] = reach.follow("/records", {**query, "follow": "true"})
-    for entry in entries:
+    """Print what is settled already, then each entry once it is: nothing twice, nothing left out."""
+    so_far = reach.get("/records", query, within=PATIENT_SECONDS)["items"]
+    settled = [entry for entry in so_far if entry["outcome"] is not None]
+    under_way = [entry["position"] for entry in so_far if entry["outcome"] is None]
+    seen = {entry["position"] for entry in settled}
+    after = min(under_way) - 1 if under_way else max(seen, default=None)
+    following = {**query, "follow": "true"} | ({} if after is None else {"after": str(after)})
+    news = (entry for entry in reach.follow("/records", following) if entry["position"] not in seen)
+    for entry in itertools.chain(settled, news):
         if as_json:
             show.put_json_line(entry)
         else:
@@ -111,7 +119,7 @@ def _follow(reach: Reach, query: Mapping[str, str], as_json: bool) -> int:
 def _cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
     duration = entry.get("duration_ms")
     repeats = entry.get("repeats") or 1
-    reason = str(entry.get("reason") or entry.get("detail") or "")
+    reason = str(entry.get("detail") or entry.get("reason") or "")
     return (
         _local(str(entry.get("time", ""))),
         *(show.clean_line(str(entry.get(name) or "-")) for name in ("subject", "server")),
@@ -124,8 +132,8 @@ def _cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _local(time: str) -> str:
-    """Return the time to the second in the reader's own zone, or as it came if it is none."""
+    """Return the time to the second in the reader's own zone, or as it came if it is no time."""
     try:
-        return datetime.fromisoformat(time).astimezone().isoformat(sep=" ", timespec="seconds")
+        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
         return show.clean_line(time)

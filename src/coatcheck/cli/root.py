@@ -46,11 +46,14 @@ class _Root(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an interrupt ends it without a word."""
+        """Run the command; an interrupt ends it without a word, and so does a reader that has seen enough."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
+        except BrokenPipeError:
+            _forget_output()
+            return Exit.PIPE_CLOSED
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

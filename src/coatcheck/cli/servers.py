@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -16,13 +16,16 @@ NO_SERVERS = (
     'no servers are declared; add one under "mcpServers" in servers.json (`coatcheck config show` says where)'
 )
 
+_ERROR_CHARS: Final = 160
 
-@click.command("list")
+
+@click.command("list", short_help="List the servers and how they do.")
 @options.where
 @options.as_json
 def list_servers(where: Where, as_json: bool) -> int:
     """List the servers: transport, state, number of tools, last error.
 
+    Servers never heard from are asked first. Long errors are cut short on a terminal, not in JSON.
     With no gateway running, the servers are started for this one command.
     """
     with gateway(options.load(where)) as reach:
@@ -34,8 +37,7 @@ def list_servers(where: Where, as_json: bool) -> int:
         show.put_list(items)
     elif items:
         show.put_table(
-            ("SERVER", "TRANSPORT", "STATE", "TOOLS", "IN FLIGHT", "REACHED AT", "LAST ERROR"),
-            [_row(item) for item in items],
+            ("SERVER", "TRANSPORT", "STATE", "TOOLS", "LAST ERROR"), [_row(item) for item in items]
         )
     return Exit.DONE
 
@@ -51,7 +53,5 @@ def _row(item: dict[str, Any]) -> tuple[Any, ...]:
         item["transport"],
         state_of(item),
         item.get("tools"),
-        item.get("in_flight"),
-        show.clean_line(item.get("reach") or ""),
-        show.clean_line(item.get("last_error") or ""),
+        show.shorten(item.get("last_error") or "", _ERROR_CHARS),
     )

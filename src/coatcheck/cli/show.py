@@ -42,6 +42,12 @@ def clean_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def shorten(text: str, most: int) -> str:
+    """Return the text cleaned, on one line and at most so many characters long."""
+    line = clean_line(text)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return JSON that is safe on a terminal: what `clean` strips stands escaped."""
     return escape_steering(json.dumps(value, ensure_ascii=False, indent=indent))
@@ -105,8 +111,8 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    for number, name in enumerate(columns):
+        table.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in rows:
         cells = [clean("" if cell is None else str(cell)) for cell in row]
         table.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in cells))

@@ -16,7 +16,7 @@ from coatcheck.cli.reach import PATIENT_SECONDS, ApiRefusal
 _DESCRIPTION_CHARS: Final = 160
 
 
-@click.command("tools")
+@click.command("tools", short_help="List the tools of the servers.")
 @click.argument("server", required=False)
 @options.where
 @options.as_json
@@ -63,7 +63,5 @@ def arguments_of(schema: Any) -> str:
 
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
-    words = show.clean_line(item.get("description") or item.get("title") or "")
-    if len(words) > _DESCRIPTION_CHARS:
-        words = words[: _DESCRIPTION_CHARS - 1] + "…"
+    words = show.shorten(item.get("description") or item.get("title") or "", _DESCRIPTION_CHARS)
     return item["server"], show.clean_line(item["name"]), arguments_of(item.get("input_schema")), words

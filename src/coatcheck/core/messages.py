@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ MAX_ID_INTEGER: Final = 2**53 - 1
 _REQUEST_MEMBERS = frozenset({"jsonrpc", "id", "method", "params"})
 _REPLY_MEMBERS = frozenset({"jsonrpc", "id", "result", "error"})
 _KNOWN_MEMBERS = _REQUEST_MEMBERS | _REPLY_MEMBERS
-_KNOWN_PARAMS = frozenset({"name", "uri", "arguments", "_meta", "cursor", "ref", "argument", "requestid"})
+_KNOWN_PARAMS = frozenset({"name", "uri", "arguments", "_meta", "cursor", "ref", "argument", "requestId"})
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -110,7 +110,7 @@ def _read_kind(envelope: dict[str, bytes], id: bytes | None) -> Message:
         raise Unreadable(INVALID_REQUEST, "the id must be a short string or an integer below 2^53")
     allowed = _REQUEST_MEMBERS if "method" in envelope else _REPLY_MEMBERS
     if extra := sorted(envelope.keys() - allowed):
-        raise Unreadable(INVALID_REQUEST, f"the message has a member that does not belong: {extra[0]!r}")
+        raise Unreadable(INVALID_REQUEST, f"the message has a member that does not belong: {extra[0][:80]!r}")
     if "method" in envelope:
         return _read_request(envelope, id)
     return _read_reply(envelope, id)
@@ -173,7 +173,7 @@ class Incoming:
 
 
 class _ErrorShape(msgspec.Struct):
-    code: int
+    code: Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
     message: str
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -184,7 +184,7 @@ class _Shape(msgspec.Struct):
     method: str | msgspec.UnsetType = msgspec.UNSET
     params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    error: _ErrorShape | msgspec.UnsetType = msgspec.UNSET
+    error: _ErrorShape | msgspec.UnsetType | None = msgspec.UNSET  # some servers write null beside a result
 
 
 _shape = msgspec.json.Decoder(_Shape)
@@ -213,8 +213,10 @@ def _incoming_of(shape: _Shape) -> Incoming | None:
     id = None if isinstance(shape.id, msgspec.UnsetType) else bytes(shape.id)
     if not isinstance(shape.method, msgspec.UnsetType):
         params = b"{}" if isinstance(shape.params, msgspec.UnsetType) else bytes(shape.params)
+        if params == b"null":
+            params = b"{}"
         return Incoming(id, shape.method, params) if params.startswith(b"{") else None
-    if not isinstance(shape.error, msgspec.UnsetType):
+    if isinstance(shape.error, _ErrorShape):
         return Incoming(id, reply=_fault_of(shape.error))
     if isinstance(shape.result, msgspec.UnsetType):
         return None

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from coatcheck.errors import AmbiguousJson, BadJson
@@ -21,7 +22,8 @@ MAX_MEMBERS: Final = 1_000
 MAX_FRACTION_CHARS: Final = 40
 """Longest number with a fraction or an exponent. Integers may have any size: they are never converted."""
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
+"""Brackets outside strings. Possessive, and a string may stay open: nothing is scanned twice or remembered."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -54,15 +56,22 @@ def refuse_look_alikes(names: Iterable[str], known: frozenset[str], where: str) 
     Raises:
         AmbiguousJson: a name folds to a known name, or to another name present, without being it.
     """
-    seen: dict[str, str] = {}
+    seen = dict(_folded(known))
     for name in names:
-        if name in known and name not in seen:
-            seen[name] = name
-            continue
-        folded = unicodedata.normalize("NFKC", name).casefold()
-        if folded in known or folded in seen:
-            raise AmbiguousJson(f"member {name!r} of {where} looks like {folded!r} but is not")
-        seen[folded] = name
+        twin = seen.setdefault(_fold(name), name)
+        if twin != name:
+            raise AmbiguousJson(f"member {name[:80]!r} of {where} looks like {twin[:80]!r} but is not")
+
+
+@lru_cache(maxsize=16)
+def _folded(known: frozenset[str]) -> Mapping[str, str]:
+    return {_fold(name): name for name in known}
+
+
+def _fold(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def is_deeper(text: str, limit: int) -> bool:

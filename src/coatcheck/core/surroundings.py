@@ -16,7 +16,8 @@ DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _CREDENTIAL_NAME: Final = re.compile(
     r"key|token|secret|pass|pwd|auth|sig|cred|jwt|cookie|private|pat$|dsn", re.IGNORECASE
 )
-_WORD: Final = re.compile(r"[A-Za-z]{1,16}\Z")
+_PIECE = r"(?:[A-Za-z]{1,16}|[0-9]{1,4}[a-z]?)"
+_WORDS: Final = re.compile(rf"{_PIECE}(?:[-._/:@+ ,]{_PIECE})*\Z")
 _PATHS: Final = re.compile(r"(?:/[^/:\s]*)+(?::(?:/[^/:\s]*)+)*\Z")
 
 
@@ -41,8 +42,8 @@ def _is_passed_on(name: str) -> bool:
 def env_secrets(own: Mapping[str, str]) -> Iterator[str]:
     """Yield the values of a server's own environment that must not come back from it.
 
-    Left out, unless the name tells of a credential, is what results are full of: single words
-    (`production`), paths, and URLs that hold neither a password nor a query.
+    Left out, unless the name tells of a credential, is what results are full of: words and small numbers
+    (`production`, `us-east-1`, `db.example.com`), paths, and URLs with neither a password nor a query.
     """
     for name, value in own.items():
         if _CREDENTIAL_NAME.search(name) or not _is_ordinary(value):
@@ -53,7 +54,7 @@ def env_secrets(own: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_ordinary(value: str) -> bool:
-    if _WORD.match(value) or _PATHS.match(value):
+    if _WORDS.match(value) or _PATHS.match(value):
         return True
     if "://" not in value:
         return False

@@ -161,7 +161,7 @@ def _split(authority: str, least: int = 1) -> tuple[str, int | None]:
     fix = f"write a port from {least} to 65535 without leading zeros, or none"
     if authority.startswith("["):
         host, end, after = authority.partition("]")
-        if not end or after and not after.startswith(":"):
+        if not end or (after and not after.startswith(":")):
             raise Unfit("the address in brackets does not end before the port", fix)
         return f"{host}]", _port(after[1:], fix, least) if after else None
     host, colon, port = authority.partition(":")

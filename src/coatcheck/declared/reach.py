@@ -32,7 +32,7 @@ def read_stdio(keys: Mapping[str, Place]) -> StdioReach | None:
     _refuse_foreign(keys, REMOTE_KEYS, "a server with a command")
     if "type" in keys:
         keys["type"].choice({"stdio"})
-    command = keys["command"].checked(_no_nul)
+    command = keys["command"].checked(_argument_of)
     args = _read_args(keys["args"]) if "args" in keys else ()
     env = _read_env(keys["env"]) if "env" in keys else {}
     cwd = _read_cwd(keys["cwd"]) if "cwd" in keys else None
@@ -97,25 +97,27 @@ def _read_env(place: Place) -> dict[str, Secret]:
             message = "there is a variable name that is empty or has '=', a space or a control character"
             place.findings.problem(place.where, message, at=member.where)
             continue
-        value = member.checked(_no_nul)
+        value = member.checked(_argument_of)
         if value is not None:
             env[name] = Secret(value)
     return env
 
 
 def _read_args(place: Place) -> tuple[Secret, ...]:
-    values = [item.checked(_no_nul) for item in place.items() or []]
+    values = [item.checked(_argument_of) for item in place.items() or []]
     return tuple(Secret(value) for value in values if value is not None)
 
 
 def _read_cwd(place: Place) -> str | None:
-    cwd = place.checked(_no_nul)
+    cwd = place.checked(_argument_of)
     if cwd is not None and (not cwd or cwd.startswith("~")):
         place.problem("the directory is empty or starts with ~", "write the whole path")
     return cwd
 
 
-def _no_nul(text: str) -> str:
+def _argument_of(text: str) -> str:
     if "\x00" in text:
         raise Unfit("the value has a NUL character, which no process can be given")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Unfit("the value is not UTF-8")  # a variable with bytes that Python could not decode
     return text

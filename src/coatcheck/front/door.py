@@ -20,6 +20,9 @@ Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
 
 _PROBE_PATHS: Final = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
+_WELL_FRAMED: Final = frozenset({403, 421})
+"""Refusals of where a request comes from or goes to: it can be read to its end, so the connection stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
@@ -77,5 +80,8 @@ class Door:
 
     async def _refuse(self, wrong: framing.Misframed, send: Send) -> None:
         self._tally.misframed[wrong.status] += 1
-        reject = refusing.misframed(wrong.status, wrong.sentence)
+        if wrong.status in _WELL_FRAMED:
+            reject = refusing.problem(wrong.status, "refused", wrong.sentence)
+        else:
+            reject = refusing.misframed(wrong.status, wrong.sentence)
         await send_json(send, reject.status, reject.body, reject.headers)

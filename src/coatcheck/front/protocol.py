@@ -11,12 +11,15 @@ import json
 from typing import Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS: Final = 10.0
 """Seconds from the first byte of a head to its last."""
 WRITE_STALL_SECONDS: Final = 60.0
 """Seconds that a client may leave a full buffer unread."""
+REST_SECONDS: Final = 30.0
+"""Seconds for the rest of a request that was answered already, and for bytes that begin no new one."""
 MAX_HEAD_BYTES: Final = 96 * 1024
 """More than the limit on headers, so that a head just over it gets its 431 instead of a closed door."""
 
@@ -26,6 +29,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _rest_timer: asyncio.TimerHandle | None = None
+    _running: RequestResponseCycle | None = None
     _head_bytes = 0
     _in_head = False
 
@@ -35,22 +40,35 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop every timer."""
+        """Stop every timer, and tell the request being answered that its client is gone.
+
+        The base class tells the last request that came, which behind a pipelined one is another.
+        """
         self._clear(self._head_timer)
         self._clear(self._stall_timer)
+        self._clear(self._rest_timer)
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and count it while it belongs to a head."""
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._answer(431, "More headers than are accepted.")
+        if self._in_head:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._answer(431, "More headers than are accepted.")
+        elif self.cycle is not None and self.cycle.response_complete and self._rest_timer is None:
+            # The base class has just stopped its keep-alive timer and starts it after answers only.
+            self._rest_timer = self.loop.call_later(REST_SECONDS, self.transport.close)
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a further head."""
         super().on_message_begin()
+        self._clear(self._rest_timer)
+        self._rest_timer = None
         if not self._in_head:
             self._expect_head()
             self._head_bytes = 1  # what began it was counted as the end of the request before
@@ -78,6 +96,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._clear(self._stall_timer)
         self._stall_timer = None
         super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:
         self._in_head = True

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Final
 
 from coatcheck.core.framing import Headers
-from coatcheck.mcp.refusing import misframed, problem
+from coatcheck.mcp.refusing import Reject, misframed, problem
 from coatcheck.mcp.relay import Receive
 
 BODY_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 5.0
+DRAIN_FACTOR: Final = 4
+"""A body of up to so many times the limit is read and thrown away before it is refused: a client that is
+still sending when the connection closes sees a reset instead of the answer (RFC 9112 section 9.6)."""
 _CHARSET: Final = re.compile(r'\s*charset\s*=\s*"?utf-8"?\s*\Z', re.IGNORECASE)
 
 
@@ -45,14 +50,36 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     Raises:
         Reject: 413 over `limit` bytes, 408 if it does not come in time, 400 if the client went away.
     """
-    length = headers.get("content-length")
-    if length is not None and (len(length[0]) > 18 or int(length[0]) > limit):
-        raise misframed(413, f"The body is larger than {limit} bytes.")
+    if _is_announced(headers, beyond=limit):
+        if "expect" not in headers and not _is_announced(headers, beyond=DRAIN_FACTOR * limit):
+            await _drain(receive, DRAIN_FACTOR * limit)
+        raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read_all(receive, limit)
     except TimeoutError:
         raise misframed(408, f"The body did not come within {BODY_SECONDS:g} s.") from None
+
+
+def _is_announced(headers: Headers, *, beyond: int) -> bool:
+    """Tell whether Content-Length, which is digits, says more than so many bytes."""
+    length = headers.get("content-length", ("0",))[0]
+    return len(length) > 18 or int(length) > beyond
+
+
+def _too_large(limit: int) -> Reject:
+    return misframed(413, f"The body is larger than {limit} bytes.")
+
+
+async def _drain(receive: Receive, most: int) -> None:
+    """Throw away what a client still sends: so many bytes, for a short while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while most > 0:
+                message = await receive()
+                most -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
 
 
 async def _read_all(receive: Receive, limit: int) -> bytes:
@@ -65,7 +92,9 @@ async def _read_all(receive: Receive, limit: int) -> bytes:
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise misframed(413, f"The body is larger than {limit} bytes.")
+            if message.get("more_body"):
+                await _drain(receive, DRAIN_FACTOR * limit - size)
+            raise _too_large(limit)
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)

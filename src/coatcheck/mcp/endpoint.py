@@ -5,46 +5,25 @@ Path, caller, server, method, media type, size, body, era, method table: the fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.core import eras, ladder, messages
 from coatcheck.core.framing import Arrival, Headers
-from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings, refusing
+from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_media, read_body
 from coatcheck.mcp.exchange import Exchanges, Wire
 from coatcheck.mcp.methods import Methods, Request
 from coatcheck.mcp.refusing import RawHeaders, Reject
 from coatcheck.mcp.relay import Receive, Send, send_json
-from coatcheck.mcp.routes import Route, find_route
 from coatcheck.mcp.sessions import Session, Sessions
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import MODERN_VERSIONS, Era
-from coatcheck.model.grant import Principal
-from coatcheck.model.server import Server
-from coatcheck.operations.directory import Directory, Snapshot
 from coatcheck.operations.records import Asked
-from coatcheck.operations.refusals import Refusals
 from coatcheck.operations.tally import Tally
-from coatcheck.ports import Presented, Refused
 
 _STOPPING: Final = "This gateway is stopping."
 _SESSION_HEADER: Final = "mcp-session-id"
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """A request whose caller and server are known."""
-
-    arrival: Arrival
-    route: Route
-    principal: Principal
-    snapshot: Snapshot
-    server: Server | None
-    record_route: str
 
 
 class Endpoint:
@@ -52,67 +31,43 @@ class Endpoint:
 
     def __init__(
         self,
-        directory: Directory,
+        admission: Admission,
         methods: Methods,
         sessions: Sessions,
         exchanges: Exchanges,
-        refusals: Refusals,
         tally: Tally,
-        spend_guess: Callable[[str], bool],
         body_limit: int,
     ) -> None:
-        self._directory = directory
+        self._admission = admission
         self._methods = methods
         self._sessions = sessions
         self._exchanges = exchanges
-        self._refusals = refusals
         self._tally = tally
-        self._spend_guess = spend_guess
         self._body_limit = body_limit
         self.stopping = False
 
     async def serve(self, arrival: Arrival, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            visit = await self._admit(arrival)
+            visit = await self._admission.admit(arrival)
             status = await self._receive(visit, receive, send)
         except Reject as reject:
             status = reject.status
             await send_json(send, status, reject.body, reject.headers)
         self._tally.answered("mcp", status)
 
-    # --- who and where ---
-
-    async def _admit(self, arrival: Arrival) -> _Visit:
-        route = find_route(arrival.path)
-        if route is None:
-            raise refusing.nothing_here()
-        if self._directory.stale():
-            await self._directory.refresh()
-        snapshot = self._directory.snapshot
-        presented = Presented(arrival.headers, arrival.peer, arrival.address)
-        who = snapshot.identify(presented)
-        if isinstance(who, Refused):
-            raise await self._refuse(who, route, arrival.address)
-        server = None
-        if route.server is not None:
-            server = snapshot.find_server(route.server)
-            if server is None or not who.may_reach(server.id):
-                raise refusing.no_server()
-        shown = f"/mcp/{server.name}" if server else "/mcp"
-        return _Visit(arrival, route, who, snapshot, server, shown)
-
-    async def _refuse(self, refused: Refused, route: Route, address: str) -> Reject:
-        if refused.guess and not self._spend_guess(address):
-            self._tally.refused("throttled")
-            return refusing.too_many_guesses()
-        with suppress(LedgerUnavailable):  # refused all the same, and readiness tells of the ledger
-            await self._refusals.note(refused, route.path, address)
-        return refusing.unauthorized(refused)
-
     # --- what ---
 
-    async def _receive(self, visit: _Visit, receive: Receive, send: Send) -> int:
+    async def _receive(self, visit: Visit, receive: Receive, send: Send) -> int:
+        try:
+            if visit.lost:
+                raise refusing.no_server()
+            return await self._serve_method(visit, receive, send)
+        except Reject as reject:
+            await self._admission.note(visit, reject)
+            raise
+
+    async def _serve_method(self, visit: Visit, receive: Receive, send: Send) -> int:
         arrival = visit.arrival
         if arrival.method == "DELETE" and not _says_modern(arrival.headers):
             self._end_session(visit)
@@ -133,7 +88,7 @@ class Endpoint:
             return await self._serve_modern(visit, message, wire)
         return await self._serve_legacy(visit, message, wire)
 
-    async def _serve_modern(self, visit: _Visit, message: messages.Message, wire: Wire) -> int:
+    async def _serve_modern(self, visit: Visit, message: messages.Message, wire: Wire) -> int:
         if isinstance(message, messages.CallerReply):
             fault = Fault(messages.INVALID_REQUEST, "This protocol version has no requests to reply to.")
             raise refusing.rpc(400, fault, message.id)
@@ -145,15 +100,18 @@ class Endpoint:
             return 202
         caller = ladder.climb(visit.arrival.headers, message)
         if isinstance(caller, ladder.Rejection):
-            raise refusing.rpc(caller.status, caller.fault, message.id)
+            known = self._methods.knows(Era.MODERN, message.method)
+            if caller.fault.code == eras.HEADER_MISMATCH and not known:
+                raise refusing.unknown_method(404, message)  # whatever its headers say
+            raise refusing.rpc_call(caller.status, caller.fault, message)
         return await self._answer(visit, caller, message, None, wire)
 
     # --- legacy sessions ---
 
-    async def _serve_legacy(self, visit: _Visit, message: messages.Message, wire: Wire) -> int:
+    async def _serve_legacy(self, visit: Visit, message: messages.Message, wire: Wire) -> int:
         if isinstance(message, Call) and message.method == "initialize":
             return await self._open_session(visit, message, wire.send)
-        session = self._session_of(visit, message.id if isinstance(message, Call) else None)
+        session = self._session_of(visit, message)
         if isinstance(message, messages.CallerReply):
             fault = Fault(messages.INVALID_REQUEST, "No request of this session waits for this reply.")
             raise refusing.rpc(400, fault, message.id)
@@ -164,7 +122,7 @@ class Endpoint:
             return 202
         return await self._answer(visit, session.caller, message, session, wire)
 
-    async def _open_session(self, visit: _Visit, call: Call, send: Send) -> int:
+    async def _open_session(self, visit: Visit, call: Call, send: Send) -> int:
         version = openings.negotiate(call)
         caller = ladder.caller_of(Era.LEGACY, version, call.params.get("clientInfo"))
         reply = await self._methods.initialize(self._request(visit, caller, call), version)
@@ -175,50 +133,58 @@ class Endpoint:
         await send_json(send, 200, messages.response(call.id, reply), headers)
         return 200
 
-    def _session_of(self, visit: _Visit, request_id: bytes | None) -> Session:
+    def _session_of(self, visit: Visit, message: messages.Message) -> Session:
         headers = visit.arrival.headers
         id = headers.get(_SESSION_HEADER)
         if id is None:
-            sentence = "Mcp-Session-Id is missing: open a session with `initialize` first."
-            raise refusing.rpc(400, Fault(messages.INVALID_REQUEST, sentence), request_id)
+            raise _no_session(
+                400, message, "Mcp-Session-Id is missing: open a session with `initialize` first."
+            )
         session = self._sessions.find(id[0].strip(), visit.principal.grant_id, visit.record_route)
         if session is None:
-            sentence = "Session not found: open a new one with `initialize`."
-            raise refusing.rpc(404, Fault(messages.INVALID_REQUEST, sentence), request_id)
+            raise _no_session(404, message, "Session not found: open a new one with `initialize`.")
         version = headers.get(ladder.VERSION_HEADER)
         if version is not None and version[0].strip() != session.caller.version:
-            sentence = "MCP-Protocol-Version differs from the version negotiated."
-            raise refusing.rpc(400, Fault(messages.INVALID_REQUEST, sentence), request_id)
+            raise _no_session(400, message, "MCP-Protocol-Version differs from the version negotiated.")
         return session
 
-    def _end_session(self, visit: _Visit) -> None:
+    def _end_session(self, visit: Visit) -> None:
         id = visit.arrival.headers.get(_SESSION_HEADER, ("",))[0].strip()
         self._sessions.end(id, visit.principal.grant_id, visit.record_route)
 
     # --- answering ---
 
-    def _request(self, visit: _Visit, caller: Caller, call: Call) -> Request:
+    def _request(self, visit: Visit, caller: Caller, call: Call) -> Request:
         asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address)
         return Request(asked, visit.snapshot, visit.server, call, _no_notice)
 
     async def _answer(
         self,
-        visit: _Visit,
+        visit: Visit,
         caller: Caller,
         call: Call,
         session: Session | None,
         wire: Wire,
     ) -> int:
-        if not self._methods.knows(caller.era, call.method):
-            fault = Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}")
-            raise refusing.rpc(404 if session is None else 200, fault, call.id)
+        request = self._request(visit, caller, call)
+        if not self._methods.knows(caller.era, call.method) or not self._methods.offers(request):
+            raise refusing.unknown_method(404 if session is None else 200, call)
         if wrong := ladder.check_params(call):
-            raise refusing.rpc(400, wrong, call.id)
-        return await self._exchanges.answer(self._request(visit, caller, call), session, wire)
+            raise refusing.rpc_call(400, wrong, call)
+        return await self._exchanges.answer(request, session, wire)
 
 
 def _says_modern(headers: Headers) -> bool:
     return headers.get(ladder.VERSION_HEADER, ("",))[0].strip() in MODERN_VERSIONS
+
+
+def _no_session(status: int, message: messages.Message, sentence: str) -> Reject:
+    fault = Fault(messages.INVALID_REQUEST, sentence)
+    return (
+        refusing.rpc_call(status, fault, message)
+        if isinstance(message, Call)
+        else refusing.rpc(status, fault)
+    )
 
 
 def _no_notice(notice: object) -> None:

@@ -68,6 +68,17 @@ class Methods:
         """Tell whether the era has the method and we serve it."""
         return method in self._tables[era]
 
+    def offers(self, request: Request) -> bool:
+        """Tell whether a server in reach has what the method asks for, or has not been heard from yet.
+
+        Only completion is looked up. A list of what no server has is empty, which asks for no error.
+        """
+        if request.call.method != "completion/complete":
+            return True
+        in_reach = [request.server] if request.server else request.snapshot.reachable(request.asked.principal)
+        catalogues = [self._servers.of(server).catalogue for server in in_reach]
+        return any(one is None or "completions" in one.greeting.capabilities for one in catalogues)
+
     async def answer(self, request: Request) -> Reply:
         """Answer a request of a known method, in the shape its era expects.
 
@@ -153,7 +164,12 @@ class Methods:
             if server is None:
                 return await self._nowhere(request, Kind.RESOURCE, uri)
             return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
-        return Fault(messages.INVALID_PARAMS, "params.ref must be a ref/prompt or a ref/resource")
+        fault = Fault(messages.INVALID_PARAMS, "params.ref must be a ref/prompt or a ref/resource")
+        matter = Matter(request.call.method, request.server.name if request.server else "")
+        await self._records.close(
+            request.asked, matter, Verdict.DENIED, "(request)", fault.message, Outcome.DENIED
+        )
+        return fault
 
     async def _perform(self, request: Request, found: Found, shown: str) -> Reply:
         performed = await self._calls.perform(

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from coatcheck.core import messages
-from coatcheck.model.call import Fault
+from coatcheck.model.call import Call, Fault
 from coatcheck.ports import Refused
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -15,19 +15,26 @@ _CLOSE: Final = (b"connection", b"close")
 
 
 class Reject(Exception):
-    """A complete HTTP answer, raised from wherever the request turned out to be unacceptable."""
+    """A complete HTTP answer, raised from wherever the request turned out to be unacceptable.
 
-    def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
+    `sentence` says why, for the record; `call` is the request refused, where it could be read.
+    """
+
+    def __init__(
+        self, status: int, body: bytes, headers: RawHeaders, sentence: str, call: Call | None = None
+    ) -> None:
         super().__init__(status)
         self.status = status
         self.body = body
         self.headers = headers
+        self.sentence = sentence
+        self.call = call
 
 
 def problem(status: int, error: str, sentence: str, *headers: tuple[bytes, bytes]) -> Reject:
     """Return an answer that is no JSON-RPC: `{"error", "error_description"}` (the form of RFC 6749)."""
     body = json.dumps({"error": error, "error_description": sentence}).encode()
-    return Reject(status, body, list(headers))
+    return Reject(status, body, list(headers), sentence)
 
 
 def misframed(status: int, sentence: str) -> Reject:
@@ -35,9 +42,21 @@ def misframed(status: int, sentence: str) -> Reject:
     return problem(status, "bad_request", sentence, _CLOSE)
 
 
-def rpc(status: int, fault: Fault, id: bytes | None = None, *headers: tuple[bytes, bytes]) -> Reject:
+def rpc(status: int, fault: Fault, id: bytes | None = None) -> Reject:
     """Return a JSON-RPC error; `id` None where it could not be read (JSON-RPC 2.0, section 5)."""
-    return Reject(status, messages.response(id or b"null", fault), list(headers))
+    return Reject(status, messages.response(id or b"null", fault), [], f"{fault.code}: {fault.message}")
+
+
+def rpc_call(status: int, fault: Fault, call: Call) -> Reject:
+    """Return a JSON-RPC error that answers a request which could be read."""
+    reject = rpc(status, fault, call.id)
+    reject.call = call
+    return reject
+
+
+def unknown_method(status: int, call: Call) -> Reject:
+    """Return the error for a method that is not in the table of the caller's era."""
+    return rpc_call(status, Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}"), call)
 
 
 def unauthorized(refused: Refused) -> Reject:

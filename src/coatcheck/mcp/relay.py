@@ -49,6 +49,7 @@ class Relay:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._ended = False
+        self._answering = False
         self._pump: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._start_watch)
@@ -65,7 +66,13 @@ class Relay:
         self._put(_event(messages.notification(notice.method, notice.params)))
 
     async def answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the answer and end: as JSON with its status, or as the last event of the stream."""
+        """Send the answer and end: as JSON with its status, or as the last event of the stream.
+
+        Once an answer has begun, another one is not sent.
+        """
+        if self._answering:
+            return
+        self._answering = True
         self._stop_watching()
         if not self.streaming:
             await send_json(self._send, status, body, headers)
@@ -75,6 +82,9 @@ class Relay:
 
     async def end(self) -> None:
         """End without an answer, as is owed for a request that was cancelled."""
+        if self._answering:
+            return  # what was cancelled is the sending: the connection closes on a cut answer
+        self._answering = True
         self._stop_watching()
         if self.streaming:
             await self._finish()

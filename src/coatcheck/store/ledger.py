@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Self
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter, Settlement
@@ -18,6 +20,8 @@ from coatcheck.store.writer import Writer
 
 WAITING: Final = 10_000
 """Most appends that may wait for the disk; beyond, calls are refused rather than queued."""
+
+_Read = TypeVar("_Read")
 
 LEFT: Final = "the caller left before the request was sent"
 
@@ -80,12 +84,9 @@ class SqliteLedger:
 
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
         """Return matching entries, oldest first; those under way have no settlement yet."""
-        try:
-            return await self._database.read(lambda reading: list_entries(reading, wanted))
-        except StoreUnavailable as error:
-            raise LedgerUnavailable(f"the record cannot be read: {error.message}", fix=error.fix) from None
+        return await self._read(lambda reading: list_entries(reading, wanted))
 
-    def follow(self, wanted: RecordFilter) -> AsyncIterator[RecordEntry]:
+    def follow(self, wanted: RecordFilter) -> AsyncGenerator[RecordEntry, None]:
         """Yield matching entries once each, in the order of settling, from this call on.
 
         With `after`, entries beyond that position come whether they are settled already or not yet, and
@@ -144,7 +145,13 @@ class SqliteLedger:
         self._writer.submit(Append(self._loop.create_future(), None, settlement))
 
     async def _first(self, position: int) -> int | None:
-        return await self._database.read(lambda reading: first_sequence_beyond(reading, position))
+        return await self._read(lambda reading: first_sequence_beyond(reading, position))
 
     async def _page(self, wanted: RecordFilter, after: int, through: int) -> Sequence[Settled]:
-        return await self._database.read(lambda reading: page_settled(reading, wanted, after, through))
+        return await self._read(lambda reading: page_settled(reading, wanted, after, through))
+
+    async def _read(self, read: Callable[[Connection], _Read]) -> _Read:
+        try:
+            return await self._database.read(read)
+        except StoreUnavailable as error:
+            raise LedgerUnavailable(f"the record cannot be read: {error.message}", fix=error.fix) from None

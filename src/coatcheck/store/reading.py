@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, select, text, union_all
@@ -13,6 +14,11 @@ from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, record, settlement
 PAGE: Final = 500
 """Entries that a follower who lags reads at a time."""
 
+FEW: Final = 10_000
+"""If fewer records than this are late enough, the first of them bounds the search."""
+
+_BEYOND: Final = 1 << 62
+
 _ERRORS = union_all(
     select(record.c.position).where(text(NOT_ALLOWED)),
     select(settlement.c.position).where(text(NOT_OK)),
@@ -21,9 +27,10 @@ _ERRORS = union_all(
 
 def list_entries(connection: Connection, wanted: RecordFilter) -> list[RecordEntry]:
     """Return the newest `limit` matching entries, oldest first."""
-    newest = (
-        ENTRIES.where(*_conditions(wanted)).order_by(record.c.position.desc()).limit(max(wanted.limit, 0))
-    )
+    conditions = _conditions(wanted)
+    if wanted.since is not None and (floor := _floor(connection, wanted.since)) is not None:
+        conditions.append(record.c.position >= floor)
+    newest = ENTRIES.where(*conditions).order_by(record.c.position.desc()).limit(max(wanted.limit, 0))
     found = [entry_of(row) for row in connection.execute(newest)]
     found.reverse()
     return found
@@ -49,6 +56,19 @@ def first_sequence_beyond(connection: Connection, position: int) -> int | None:
     """Return the first sequence among the settlements of records after `position`, or None."""
     first = select(func.min(settlement.c.sequence)).where(settlement.c.position > position)
     return connection.execute(first).scalar_one_or_none()
+
+
+def _floor(connection: Connection, since: datetime) -> int | None:
+    """Return a position before which nothing is as late as `since`, or None if that is not cheap to tell.
+
+    Without it, a search that finds less than its limit would read back to the first record ever. Positions
+    only nearly grow with time, since clocks are set back, so the earliest time does not tell.
+    """
+    late = select(record.c.position).where(record.c.at >= since).order_by(record.c.at).limit(FEW).subquery()
+    first, count = connection.execute(select(func.min(late.c.position), func.count())).one()
+    if count == FEW:
+        return None
+    return _BEYOND if first is None else int(first)
 
 
 def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:

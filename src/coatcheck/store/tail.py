@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ class Tail:
 
     async def follow(
         self, wanted: RecordFilter, start: int, first: First, page: Page
-    ) -> AsyncIterator[RecordEntry]:
+    ) -> AsyncGenerator[RecordEntry, None]:
         """Yield matching entries settled after sequence `start`, or all beyond `wanted.after` if set."""
         news = asyncio.Event()
         self._waiting.add(news)

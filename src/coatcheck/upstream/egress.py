@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -23,10 +23,43 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Wire = TypeVar("Wire", bound=asyncio.BaseProtocol)
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
+async def ask_system(host: str, port: int) -> Sequence[str]:
     """Ask the system for every address of a name, in its order of preference. Raises `OSError`."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Names:
+    """Resolves names; those who ask for one name at the same time share one question.
+
+    A question costs a thread until the name service answers, so a burst of calls to a server with a slow
+    one must not take them all. Answers are not kept: each new connection judges fresh addresses.
+    """
+
+    def __init__(self, ask: Resolve = ask_system) -> None:
+        self._ask = ask
+        self._asking: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Return every address of a name. Raises `OSError`."""
+        place = (host, port)
+        asking = self._asking.get(place)
+        if asking is None:
+            asking = asyncio.get_running_loop().create_task(self._question(place))
+            asking.add_done_callback(_retrieve)
+            self._asking[place] = asking
+        return await asyncio.shield(asking)
+
+    async def _question(self, place: tuple[str, int]) -> Sequence[str]:
+        try:
+            return await self._ask(*place)
+        finally:
+            del self._asking[place]
+
+
+def _retrieve(asking: asyncio.Task[Sequence[str]]) -> None:
+    if not asking.cancelled():
+        asking.exception()  # those who waited have it; without this, asyncio logs it if all of them left
 
 
 def make_tls() -> ssl.SSLContext:
@@ -47,7 +80,7 @@ class Egress:
     loopback: bool
     private: tuple[addresses.Network, ...] = ()
     dial_timeout: float = 10.0
-    resolve: Resolve = resolve
+    resolve: Resolve = field(default_factory=Names)
     make_tls: Callable[[], ssl.SSLContext] = make_tls
 
     async def dial(

@@ -13,7 +13,13 @@ from typing import Final, Protocol
 
 from coatcheck.core import eras
 from coatcheck.core.sse import Event
-from coatcheck.errors import UpstreamBadReply, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from coatcheck.errors import (
+    UpstreamBadReply,
+    UpstreamError,
+    UpstreamLost,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from coatcheck.model.call import Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
@@ -128,7 +134,7 @@ class Handshake:
         except StatusReply as error:
             if error.status in _NO_VERDICT or error.status < 400:
                 raise
-        except UpstreamBadReply:
+        except (UpstreamBadReply, UpstreamLost):
             pass  # whatever that was, a modern server would not have sent it
         return None
 

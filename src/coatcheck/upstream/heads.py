@@ -35,7 +35,7 @@ _OURS: Final = frozenset(
 """Headers that this hop decides: a configured one of that name is left out."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
-_VALUE: Final = re.compile(r"[!-~](?:[\t -~]{0,8190}[!-~])?\Z")
+_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]{0,8190}[!-~])?)?\Z")
 
 
 class HeadWriter:
@@ -85,5 +85,5 @@ def _check(server: str, name: str, value: Secret) -> None:
     if not _VALUE.match(value.reveal()):
         raise UpstreamForbidden(
             f"{server} is configured with a header {name} whose value cannot be sent",
-            fix="a value is 1 to 8192 visible ASCII characters without a line end or blanks around it",
+            fix="a value is at most 8192 visible ASCII characters without a line end or blanks around it",
         )

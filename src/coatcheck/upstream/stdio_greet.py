@@ -25,13 +25,18 @@ async def negotiate(exchange: Exchange, first: Era, probe_timeout: float) -> Gre
     greeting: Greeting | None = None
     if first is Era.MODERN:
         greeting = await _discover(exchange, probe_timeout)
+    if greeting is not None:
+        return greeting
+    found = await _initialize(exchange)
+    if isinstance(found, Greeting):
+        return found
+    # Strictly modern: asked for the wrong era first, or too slow to answer the first question.
+    greeting = await _discover(exchange, probe_timeout)
     if greeting is None:
-        greeting = await _initialize(exchange)
-    if greeting is None:
-        # Strictly modern: asked for the wrong era first, or too slow to answer the first question.
-        greeting = await _discover(exchange, probe_timeout)
-    if greeting is None:
-        raise UpstreamBadReply(f"{exchange.name} speaks no version of the protocol that we speak")
+        raise UpstreamBadReply(
+            f"{exchange.name} refused the handshake of every version that we speak",
+            detail=f"initialize was answered with error {found.code}",
+        )
     return greeting
 
 
@@ -44,11 +49,11 @@ async def _discover(exchange: Exchange, limit: float) -> Greeting | None:
     return eras.read_discover(reply.raw) if isinstance(reply, Result) else None
 
 
-async def _initialize(exchange: Exchange) -> Greeting | None:
-    """Return the greeting; None if the server refused, as one that is strictly modern does (-32022)."""
+async def _initialize(exchange: Exchange) -> Greeting | Fault:
+    """Return the greeting, or the refusal of a server that is strictly modern (-32022) or unwell."""
     reply = await exchange.ask("initialize", eras.initialize_params())
     if isinstance(reply, Fault):
-        return None
+        return reply
     greeting = eras.read_initialize(reply.raw)
     if greeting is None:
         raise UpstreamBadReply(f"{exchange.name} answered initialize with a version that we do not speak")

@@ -13,32 +13,33 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 PROTOCOL = "io.modelcontextprotocol/protocolVersion"
 lock = threading.Lock()
-seen: list[dict] = []
-asked: dict[str, list[dict]] = {}
+seen: list[dict[str, Any]] = []
+asked: dict[str, list[dict[str, Any]]] = {}
 
 
-def send(message: dict) -> None:
+def send(message: dict[str, Any]) -> None:
     with lock:
         sys.stdout.buffer.write(json.dumps(message).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
-def answer(request: dict, result: object) -> None:
+def answer(request: dict[str, Any], result: object) -> None:
     send({"jsonrpc": "2.0", "id": request["id"], "result": result})
 
 
-def refuse(request: dict, code: int, message: str) -> None:
+def refuse(request: dict[str, Any], code: int, message: str) -> None:
     send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}})
 
 
-def text(value: object) -> dict:
+def text(value: object) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": value if isinstance(value, str) else json.dumps(value)}]}
 
 
-def surroundings() -> dict:
+def surroundings() -> dict[str, Any]:
     return {
         "env": dict(os.environ),
         "fds": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],  # the last one is the listing
@@ -52,7 +53,7 @@ def surroundings() -> dict:
     }
 
 
-def call(request: dict) -> None:  # noqa: C901 - a list of tools
+def call(request: dict[str, Any]) -> None:  # noqa: C901 - a list of tools
     params = request["params"]
     name, args, meta = params["name"], params.get("arguments", {}), params.get("_meta", {})
     if name == "echo":
@@ -122,7 +123,7 @@ def call(request: dict) -> None:  # noqa: C901 - a list of tools
         refuse(request, -32602, f"Unknown tool: {name}")
 
 
-def grandchild(args: dict) -> str:
+def grandchild(args: dict[str, Any]) -> str:
     pid = os.fork()
     if not pid:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -133,7 +134,7 @@ def grandchild(args: dict) -> str:
     return str(pid)
 
 
-def on_reply(message: dict) -> None:
+def on_reply(message: dict[str, Any]) -> None:
     for request, *replies in asked.values():
         replies.append(message)
         asked[str(request["id"])] = [request, *replies]
@@ -141,7 +142,7 @@ def on_reply(message: dict) -> None:
             answer(request, text(replies))
 
 
-def on_request(message: dict, era: str, options: set[str]) -> None:  # noqa: C901
+def on_request(message: dict[str, Any], era: str, options: set[str]) -> None:  # noqa: C901
     method = message["method"]
     if "mute" in options:
         return
@@ -164,7 +165,11 @@ def on_request(message: dict, era: str, options: set[str]) -> None:  # noqa: C90
             refuse(message, -32022, "Unsupported protocol version")
         else:
             version = "1999-01-01" if "bad-version" in options else message["params"]["protocolVersion"]
-            greeting = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+            greeting: dict[str, Any] = {
+                "protocolVersion": version,
+                "capabilities": {"tools": {}},
+                "serverInfo": info,
+            }
             answer(message, greeting | {"instructions": "be kind"})
     elif era == "modern" and not modern:
         refuse(message, -32602, "no protocol version in _meta")

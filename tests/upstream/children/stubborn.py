@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-import server
+import server  # type: ignore[import-not-found]  # it stands beside this script
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 server.grandchild({})

@@ -18,7 +18,7 @@ from coatcheck.config import Config, check_exposure
 from coatcheck.errors import CoatcheckError, ConfigError
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Find out what is wrong and what to do.")
 @options.where
 @options.as_json
 def doctor(where: Where, as_json: bool) -> int:
@@ -60,19 +60,20 @@ def _examine_file(config: Config) -> Iterator[Finding]:
         yield fail("address", error.message, "listen on 127.0.0.1, or do what the message says")
     else:
         yield ok("address", f"{config.http}")
-    yield from settings.check_reaches(reading.declaration, options.environment())
+    yield from settings.check_commands(reading.declaration, options.environment())
 
 
 def _examine_gateway(config: Config) -> Iterator[Finding]:
     try:
         reach = find_running(config)
         if reach is None:
-            yield warn("gateway", f"none is running with the data directory {config.data}", "coatcheck serve")
+            none = f"none is running with the data directory {config.data}"
+            yield warn("gateway", none, "start one with `coatcheck serve`")
             return
         yield from running.check_gateway(reach)
     except CoatcheckError as error:
         yield fail("gateway", error.message, error.fix)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         fix = "restart the gateway with the version that this command has"
         yield fail("gateway", "its answers are of another version", fix)
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
 from coatcheck.cli.declaration import Reading
 from coatcheck.cli.doctor.finding import Finding, fail, ok, warn
-from coatcheck.core.addresses import is_loopback
 from coatcheck.core.surroundings import DEFAULT_PATH
 from coatcheck.model.declaration import Declaration
-from coatcheck.model.server import HttpReach, StdioReach
-
-_CREDENTIAL: Final = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
+from coatcheck.model.server import StdioReach
 
 
 def check_file(reading: Reading) -> Iterator[Finding]:
@@ -40,13 +33,11 @@ def check_file(reading: Reading) -> Iterator[Finding]:
         yield ok("servers file", told)
 
 
-def check_reaches(declaration: Declaration, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Judge what each declared server needs of this machine and of the way there."""
+def check_commands(declaration: Declaration, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge what each declared server that is a child needs of this machine."""
     for server in declaration.servers:
         if isinstance(server.reach, StdioReach):
             yield check_command(server.name, server.reach, environment)
-        elif finding := check_url(server.name, server.reach):
-            yield finding
 
 
 def check_command(name: str, reach: StdioReach, environment: Mapping[str, str]) -> Finding:
@@ -63,23 +54,3 @@ def check_command(name: str, reach: StdioReach, environment: Mapping[str, str]) 
         fix = f"install {reach.command}, or give its full path as `command` in the servers file"
         return fail(check, f"{reach.command} is not found on this machine", fix)
     return ok(check, found)
-
-
-def check_url(name: str, reach: HttpReach) -> Finding | None:
-    """Warn of a credential that would cross a network unencrypted; nothing to say is None."""
-    url = urlsplit(reach.url.reveal())
-    carries = [header for header in reach.headers if _CREDENTIAL.search(header)]
-    if url.scheme != "http" or not carries or _is_here(url.hostname or ""):
-        return None
-    return warn(
-        f"server {name}",
-        f"{reach.shown_url} is plain http, and {', '.join(sorted(carries))} goes there unencrypted",
-        f"use https for {name}, or keep the way there on a network you trust",
-    )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return is_loopback(ip_address(host))
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

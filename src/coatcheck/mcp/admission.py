@@ -1,0 +1,118 @@
+"""Letting a request in: who is calling, and which server the path means. What is turned away is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from coatcheck.core import eras, ladder, messages
+from coatcheck.core.decide import SCOPE_RULE
+from coatcheck.core.framing import Arrival
+from coatcheck.errors import LedgerUnavailable, Unavailable
+from coatcheck.mcp import refusing
+from coatcheck.mcp.refusing import Reject
+from coatcheck.mcp.routes import Route, find_route
+from coatcheck.model.call import Call, Caller
+from coatcheck.model.era import Era
+from coatcheck.model.grant import Principal
+from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.server import Server
+from coatcheck.operations.directory import Directory, Snapshot
+from coatcheck.operations.records import Asked, Matter, Records
+from coatcheck.operations.refusals import Refusals
+from coatcheck.operations.tally import Tally
+from coatcheck.ports import Presented, Refused
+
+REQUEST_RULE: Final = "(request)"
+"""The rule on records of requests that are none: unreadable, of no known method, of no session."""
+_NOT_RECORDED: Final = frozenset({405, 503})
+"""Asking with another HTTP method is what clients do to find out; stopping is no fault of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request whose caller is known. `server` None: the aggregated route, or nothing in reach (`lost`)."""
+
+    arrival: Arrival
+    route: Route
+    principal: Principal
+    snapshot: Snapshot
+    server: Server | None
+    record_route: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether the route names a server that the caller does not reach, existing or not."""
+        return self.server is None and self.route.server is not None
+
+
+class Admission:
+    """Admits callers, and records those that are not admitted or then ask for nothing that can be judged."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        refusals: Refusals,
+        records: Records,
+        tally: Tally,
+        spend_guess: Callable[[str], bool],
+    ) -> None:
+        self._directory = directory
+        self._refusals = refusals
+        self._records = records
+        self._tally = tally
+        self._spend_guess = spend_guess
+
+    async def admit(self, arrival: Arrival) -> Visit:
+        """Return who is calling and where to.
+
+        Raises:
+            Reject: 404 for a path that is no route, 401 or 429 for a caller that nobody vouches for.
+        """
+        route = find_route(arrival.path)
+        if route is None:
+            raise refusing.nothing_here()
+        await self._follow_edit()
+        snapshot = self._directory.snapshot
+        who = snapshot.identify(Presented(arrival.headers, arrival.peer, arrival.address))
+        if isinstance(who, Refused):
+            raise await self._refuse(who, route, arrival.address)
+        server = snapshot.find_server(route.server) if route.server is not None else None
+        if server is not None and not who.may_reach(server.id):
+            server = None
+        shown = f"/mcp/{server.name}" if server else route.path
+        return Visit(arrival, route, who, snapshot, server, shown)
+
+    async def _follow_edit(self) -> None:
+        if not self._directory.stale():
+            return
+        try:
+            await self._directory.refresh()
+        except Unavailable as error:
+            raise refusing.problem(503, error.code, error.message) from None
+
+    async def _refuse(self, refused: Refused, route: Route, address: str) -> Reject:
+        if refused.guess and not self._spend_guess(address):
+            self._tally.refused("throttled")
+            return refusing.too_many_guesses()
+        with suppress(LedgerUnavailable):  # refused all the same, and readiness tells of the ledger
+            await self._refusals.note(refused, route.path, address)
+        return refusing.unauthorized(refused)
+
+    async def note(self, visit: Visit, reject: Reject) -> None:
+        """Put on record that a known caller sent something that is refused before any policy sees it."""
+        if reject.status in _NOT_RECORDED:
+            return
+        asked = Asked(visit.principal, _caller_of(reject.call), visit.record_route, visit.arrival.address)
+        method = reject.call.method if reject.call else ""
+        name = messages.text_of(reject.call.params.get("name")) if reject.call else None
+        matter = Matter(method, visit.server.name if visit.server else "", name or "")
+        verdict, rule = (Verdict.HIDDEN, SCOPE_RULE) if visit.lost else (Verdict.DENIED, REQUEST_RULE)
+        with suppress(LedgerUnavailable):  # as above
+            await self._records.close(asked, matter, verdict, rule, reject.sentence, Outcome.DENIED)
+
+
+def _caller_of(call: Call | None) -> Caller:
+    return ladder.caller_of(Era.MODERN, "", call.meta.get(eras.META_CLIENT_INFO) if call else None)

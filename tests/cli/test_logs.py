@@ -1,0 +1,117 @@
+"""`coatcheck logs` against a gateway that runs: filters, JSON Lines, following."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.fake_api import Asked, Canned, FakeApi, items
+from cli.ran import Run
+
+ENTRY: dict[str, Any] = {
+    "position": 7,
+    "id": "0b6e64ab-6cd4-4a0f-8a4e-7a3f0f7e0f11",
+    "time": "2026-11-21T08:00:00.000000Z",
+    "subject": "ada",
+    "server": "time",
+    "method": "tools/call",
+    "tool": "now",
+    "decision": "allowed",
+    "reason": "",
+    "outcome": "ok",
+    "detail": "",
+    "duration_ms": 3.25,
+    "arguments": {"text": "a\x9b"},
+    "repeats": 1,
+}
+
+
+def test_json_lines(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items(ENTRY, {**ENTRY, "position": 8})
+    ran = run("logs")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert [json.loads(line)["position"] for line in lines] == [7, 8]
+    assert json.loads(lines[0]) == ENTRY
+    assert "\x9b" not in ran.out
+    assert api.asked[-1].query == {"limit": "100"}
+
+
+def test_no_entries_are_no_lines(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items()
+    assert (run("logs").code, run("logs").out) == (0, "")
+
+
+def test_every_filter_reaches_the_gateway(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items(ENTRY)
+    options = "--server time --tool now --subject ada --decision denied --errors --limit 5"
+    assert run("logs", *options.split(), "--since", "2026-11-20T10:00:00+02:00").code == 0
+    assert api.asked[-1].query == {
+        "server": "time",
+        "tool": "now",
+        "subject": "ada",
+        "decision": "denied",
+        "errors": "true",
+        "limit": "5",
+        "since": "2026-11-20T08:00:00Z",
+    }
+
+
+def test_an_age_becomes_a_point_in_time(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items(ENTRY)
+    assert run("logs", "--since", "10m").code == 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", api.asked[-1].query["since"])
+
+
+@pytest.mark.parametrize(
+    "bad", [["--since", "soon"], ["--limit", "0"], ["--limit", "10001"], ["--decision", "maybe"], ["extra"]]
+)
+def test_bad_filters_are_usage_errors(api: FakeApi, run: Run, bad: list[str]) -> None:
+    api.answers["GET /records"] = items(ENTRY)
+    assert run("logs").code == 0
+    before = len(api.asked)
+    ran = run("logs", *bad)
+    assert (ran.code, ran.out) == (2, "")
+    assert len(api.asked) == before
+
+
+def test_following_prints_each_entry_once_and_tells_the_end(api: FakeApi, run: Run) -> None:
+    history = [{**ENTRY, "position": 7}, {**ENTRY, "position": 8, "outcome": None}, {**ENTRY, "position": 9}]
+    news = [{**ENTRY, "position": 9}, {**ENTRY, "position": 8}, {**ENTRY, "position": 10}]
+
+    def records(asked: Asked) -> Canned:
+        return Canned(lines=news) if "follow" in asked.query else items(*history)
+
+    api.answers["GET /records"] = records
+    ran = run("logs", "-f", "--limit", "3", "--subject", "ada")
+    assert [json.loads(line)["position"] for line in ran.out.splitlines()] == [7, 9, 8, 10]
+    assert [each.query for each in api.asked[-2:]] == [
+        {"limit": "3", "subject": "ada"},
+        {"limit": "3", "subject": "ada", "follow": "true", "after": "7"},
+    ]
+    assert ran.code == 69
+    assert "the gateway ended" in ran.err
+
+
+def test_following_goes_on_after_the_last_entry(api: FakeApi, run: Run) -> None:
+    def records(asked: Asked) -> Canned:
+        return Canned(lines=[]) if "follow" in asked.query else items(*history)
+
+    api.answers["GET /records"] = records
+    history = [ENTRY, {**ENTRY, "position": 12}]
+    assert run("logs", "-f").out.count("\n") == 2
+    assert api.asked[-1].query == {"limit": "100", "follow": "true", "after": "12"}
+    history = []
+    assert run("logs", "-f").out == ""
+    assert api.asked[-1].query == {"limit": "100", "follow": "true"}
+
+
+def test_following_needs_a_gateway(data: Path, run: Run) -> None:
+    ran = run("logs", "--follow")
+    assert (ran.code, ran.out) == (69, "")
+    assert "no gateway is running" in ran.err
+    assert "coatcheck serve" in ran.err

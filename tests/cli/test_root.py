@@ -1,0 +1,174 @@
+"""What holds for every command: help, versions, usage errors, pipes, interrupts, and no tracebacks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.fake_api import Canned, FakeApi, items
+from cli.ran import Run
+from cli.test_logs import ENTRY
+from cli.test_servers import server
+from coatcheck import __version__
+from coatcheck.cli.exits import LOCKED, Exit, Stop, exit_of
+from coatcheck.cli.root import root
+from coatcheck.errors import BadJson, Busy, CoatcheckError, ConfigError, UpstreamTimeout
+from coatcheck.store.faults import DirectoryLocked
+
+COMMAND = [sys.executable, "-m", "coatcheck"]
+
+
+def commands(group: click.Group = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command there is."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == run("--version")
+    assert run("--version").out == f"coatcheck {__version__}\n"
+    assert run("--version").code == 0
+
+
+def test_start_up_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from coatcheck.cli import main; code = main(['--version']); "
+        "print(*sorted(name for name in sys.modules if '.' not in name)); sys.exit(code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert "click" in loaded
+    assert loaded.isdisjoint(
+        {"rich", "sqlalchemy", "uvicorn", "starlette", "asyncio", "msgspec", "http", "tomllib"}
+    )
+
+
+def test_help_everywhere(run: Run) -> None:
+    every = list(commands())
+    assert ("config", "check") in every
+    for words in [(), *every]:
+        for flag in ("--help", "-h"):
+            ran = run(*words, flag)
+            assert (ran.code, ran.err) == (0, "")
+            assert ran.out.startswith(f"Usage: {' '.join(('coatcheck', *words))} ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "nonsense",
+        "--nonsense",
+        "list --nonsense",
+        "list extra",
+        "config",
+        "call one",
+        "logs --limit many",
+        "serve --stdio --http :1",
+        "serve --log-level loud",
+    ],
+)
+def test_usage_errors(run: Run, data: Path, arguments: str) -> None:
+    ran = run(*arguments.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert "Usage: coatcheck" in ran.err
+    assert not list(data.iterdir())
+
+
+def test_python_minus_m() -> None:
+    ran = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"coatcheck {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 78),
+        (DirectoryLocked("x"), 73),
+        (UpstreamTimeout("x"), 69),
+        (Busy("x"), 69),
+        (BadJson("x"), 2),
+        (CoatcheckError("x"), 1),
+        (Stop("x", exit_code=Exit.NOT_PERMITTED), 77),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code(error: CoatcheckError, code: int) -> None:
+    assert exit_of(error) == code
+    assert DirectoryLocked("x").code == LOCKED
+
+
+def test_an_unforeseen_failure_is_one_line_and_a_traceback_only_on_demand(api: FakeApi, data: Path) -> None:
+    api.answers["GET /servers"] = Canned({"canary-8843": 1})
+    ran = subprocess.run([*COMMAND, "list"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (70, "")
+    assert ran.stderr.startswith("coatcheck: unforeseen KeyError at servers.py:")
+    assert ran.stderr.count("\n") == 1
+    debug = {**os.environ, "COATCHECK_DEBUG": "1"}
+    ran = subprocess.run([*COMMAND, "list"], capture_output=True, text=True, check=False, env=debug)
+    assert ran.returncode == 70
+    assert ran.stderr.startswith("Traceback")
+
+
+def test_a_reader_that_leaves_early(api: FakeApi) -> None:
+    api.answers["GET /records"] = items(*[{**ENTRY, "detail": "x" * 1000}] * 1000)
+    child = subprocess.Popen([*COMMAND, "logs"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    assert child.stdout.readline().startswith(b'{"position"')
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    assert child.wait(10) == 141
+    child.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(api: FakeApi) -> None:
+    api.answers["GET /servers"] = items(server("time"))
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run([*COMMAND, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "coatcheck: the output cannot be written: No space left on device\n"
+
+
+def test_closed_output_is_survived(api: FakeApi) -> None:
+    api.answers["GET /servers"] = items(server("time"))
+    ran = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m coatcheck list >&-"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_an_odd_locale_breaks_nothing(api: FakeApi, locale: str) -> None:
+    api.answers["GET /servers"] = items(server("time", last_error="größer 漢"))
+    odd = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ran = subprocess.run([*COMMAND, "list"], capture_output=True, text=True, check=False, env=odd)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "gr\\xf6\\xdfer" in ran.stdout
+
+
+def test_ctrl_c_is_quiet(api: FakeApi) -> None:
+    api.answers["GET /servers"] = Canned(stall=True)
+    child = subprocess.Popen([*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while "GET /servers" not in api.paths():
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=10)
+    assert (child.returncode, out, err) == (130, b"", b"")
