@@ -89,6 +89,11 @@ class Upstream(Protocol):
         """The record this was opened for."""
         ...
 
+    @property
+    def state(self) -> State:
+        """Where the server stands; cheaper than the whole status."""
+        ...
+
     def status(self) -> UpstreamStatus:
         """Say how the server does, without asking it."""
         ...

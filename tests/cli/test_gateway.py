@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from cli.ran import Ran
+from coatcheck.cli import gateway as gateway_of_commands
+from coatcheck.cli import main
+from coatcheck.store.directory import DirectoryLock
 
 CLERK = Path(__file__).parent / "children" / "clerk.py"
 COMMAND = [sys.executable, "-m", "coatcheck"]
@@ -135,9 +138,7 @@ def test_a_broken_file_without_a_gateway(home: Path) -> None:
     assert "line 1 /mcpServers/clerk/command" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_command_that_is_ended_leaves_no_server_behind(home: Path, number: int, code: int) -> None:
     child = subprocess.Popen(
         [*COMMAND, "call", "clerk", "hang", "{}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -232,6 +233,7 @@ def test_serve_without_configuration_says_how_to_begin(data: Path) -> None:
         (["--allow-private", "169.254.0.0/16"], "--allow-private"),
         (["--config", "/does/not/exist.json"], "/does/not/exist.json"),
         (["--data", "/dev/null/x"], "/dev/null"),
+        (["--stdio", "--call-timeout", "never"], "--call-timeout"),
     ],
 )
 def test_serve_refuses_what_it_must_not_run_with(home: Path, arguments: list[str], says: str) -> None:
@@ -239,3 +241,24 @@ def test_serve_refuses_what_it_must_not_run_with(home: Path, arguments: list[str
     assert (ran.code, ran.out) == (78, "")
     assert says in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_serve_over_standard_input_ends_with_it(home: Path) -> None:
+    ran = run("serve", "--stdio")
+    assert (ran.code, ran.out) == (0, "")
+    assert "Traceback" not in ran.err
+
+
+def test_a_data_directory_that_stays_locked(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_of_commands, "_ATTEMPTS", 2)
+    lock = DirectoryLock.take(home)
+    try:
+        assert main(["list", "--json"]) == 73
+    finally:
+        lock.release()
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert f"in use by process {os.getpid()}" in captured.err
+    assert "fix: " in captured.err

@@ -92,7 +92,7 @@ def test_a_stamped_request_without_a_matching_header_is_told_so() -> None:
 )  # fmt: skip
 def test_requests_that_agree_with_themselves_reach_the_top(headers: dict[str, tuple[str, ...]], call: Call) -> None:
     """What the method then is, and whether the name is a string, is judged further on, by the body alone."""
-    assert climb(headers, call) == Caller(Era.MODERN, MODERN)
+    assert climb(headers, call) == climb(None, call) == Caller(Era.MODERN, MODERN)
 
 
 NO_META: tuple[dict[str, bytes], ...] = (
@@ -134,7 +134,7 @@ MISMATCHED = (
 
 @pytest.mark.parametrize("meta", NO_META)
 def test_the_first_rung_is_meta(meta: dict[str, bytes]) -> None:
-    for headers in (headers_of(), headers_of(None, None, None), headers_of("2099-01-01")):
+    for headers in (headers_of(), headers_of(None, None, None), headers_of("2099-01-01"), None):
         answer = climb(headers, a_call(meta=meta))
         assert isinstance(answer, Rejection)
         assert (answer.status, answer.fault.code) == (400, -32602)
@@ -153,9 +153,11 @@ def test_the_second_rung_is_headers(headers: dict[str, tuple[str, ...]]) -> None
 
 @pytest.mark.parametrize("version", ["2099-01-01", "2025-11-25", "2026-07-27", "2026-07", "", "x", *LEGACY_VERSIONS])
 def test_the_third_rung_is_the_version(version: str) -> None:
-    answer = climb(headers_of(version), a_call(meta={**META, P + "protocolVersion": raw_of(version)}))
+    call = a_call(meta={**META, P + "protocolVersion": raw_of(version)})
+    answer = climb(headers_of(version), call)
     assert isinstance(answer, Rejection)
     assert (answer.status, answer.fault.code) == (400, -32022)
+    assert answer == climb(None, call)
     assert answer.fault.data is not None
     assert json.loads(answer.fault.data)["requested"] == version
 

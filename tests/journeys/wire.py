@@ -164,12 +164,11 @@ class Wire:
 
 
 def once(port: int, data: bytes) -> tuple[Got, bool]:
-    """Send bytes on a new connection; return the answer and whether the connection closed after it."""
+    """Send bytes on a new connection; return the answer and whether the connection closed after it, as announced."""
     with Wire(port) as wire:
         wire.send(data)
         got = wire.read()
-        wire.socket.settimeout(PATIENCE if got.headers.get("connection") == "close" else 0.05)
-        return got, wire.is_closed()
+        return got, got.headers.get("connection") == "close" and wire.is_closed()
 
 
 def frame(

@@ -14,13 +14,13 @@ from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.gateway import gateway
 from coatcheck.cli.near import unknown_server, unknown_tool
 from coatcheck.cli.options import Where
-from coatcheck.cli.reach import ApiRefusal, Reach, garbled
+from coatcheck.cli.reach import ANSWER_SECONDS, PATIENT_SECONDS, ApiRefusal, Reach, garbled
 from coatcheck.cli.result import lines_of
 from coatcheck.core import strict
 from coatcheck.errors import CallerError
 
 MAX_ARGUMENTS: Final = 4 * 1024 * 1024
-_QUIET_SECONDS: Final = 2.0
+_QUIET_SECONDS: Final = 1.0
 _SERVER_FAILED: Final = frozenset({502, 504})
 
 
@@ -38,8 +38,11 @@ def call_tool(server: str, tool: str, arguments: str | None, where: Where, as_js
     With no gateway running, the server is started for this one command.
     """
     body = _body(server, tool, _read_arguments(arguments))
-    with gateway(options.load(where)) as reach:
-        answer = _read_answer(_send(reach, server, tool, body))
+    config = options.load(where)
+    # The gateway's own limits come first, so that its error is the one told.
+    own = config.call_timeout + config.connect_timeout + config.queue_timeout
+    with gateway(config) as reach:
+        answer = _read_answer(_send(reach, server, tool, body, max(PATIENT_SECONDS, own + ANSWER_SECONDS)))
     if "error" in answer:
         return _tell_failure(server, answer["error"], as_json)
     return _tell_result(answer["result"], as_json)
@@ -99,9 +102,9 @@ def _body(server: str, tool: str, arguments: bytes) -> bytes:
     return names[:-1] + b', "arguments": ' + arguments + b"}"
 
 
-def _send(reach: Reach, server: str, tool: str, body: bytes) -> bytes:
+def _send(reach: Reach, server: str, tool: str, body: bytes, within: float) -> bytes:
     try:
-        return reach.post("/calls", body)
+        return reach.post("/calls", body, within=within)
     except ApiRefusal as refusal:
         if refusal.status == 404:
             raise unknown_server(reach, server) or unknown_tool(reach, server, tool) or refusal from None

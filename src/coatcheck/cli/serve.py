@@ -8,39 +8,47 @@ from typing import Any, Final
 import click
 
 from coatcheck.cli import declaration, options, show
-from coatcheck.cli.options import Where
+from coatcheck.cli.options import Command, Where
 from coatcheck.config import Config
-from coatcheck.declared.settings import LEVELS
+from coatcheck.declared.settings import LEVELS, SETTINGS, Setting
 
 _EXAMPLE: Final = '{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}'
+_EVERYWHERE: Final = frozenset({"data", "config"})
+"""Settings that other commands take as well, and so have their flags from `options.where`."""
+
+
+def _settings(command: Command) -> Command:
+    """Give a command the flag of every setting, in their order."""
+    for setting in reversed(SETTINGS):
+        if setting.name not in _EVERYWHERE:
+            command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Setting) -> Command:
+    about = setting.about
+    if setting.default is False:
+        return click.option(setting.flag, is_flag=True, help=about)
+    if setting.default == ():
+        return click.option(
+            setting.flag, multiple=True, metavar=setting.unit.removesuffix("s"), help=f"{about} Repeatable."
+        )
+    if setting.name == "log_level":
+        return click.option(setting.flag, type=click.Choice(LEVELS), help=about)
+    told = about if setting.default is None else f"{about}  [default: {setting.default}]"
+    return click.option(setting.flag, metavar=(setting.unit or "number").upper(), help=told)
 
 
 @click.command("serve")
-@click.option("--http", metavar="HOST:PORT", help="Where to listen; 127.0.0.1:8080 by default.")
-@click.option(
-    "--insecure", is_flag=True, help="Allow an address beyond this machine. Needs authentication, too."
-)
-@click.option("--public-url", metavar="URL", help="The origin under which clients reach the gateway.")
-@click.option(
-    "--allow-private",
-    multiple=True,
-    metavar="CIDR",
-    help="A private network that servers may be in; repeatable.",
-)
-@click.option(
-    "--trusted-proxies",
-    multiple=True,
-    metavar="CIDR",
-    help="Proxies whose X-Forwarded-For is believed; repeatable.",
-)
-@click.option("--log-level", type=click.Choice(LEVELS), help="How much is logged, on standard error.")
 @click.option("--stdio", is_flag=True, help="Serve one local client over standard input and output instead.")
 @options.where
+@_settings
 def serve(stdio: bool, insecure: bool, where: Where, **flags: Any) -> int:
     """Run the gateway until Ctrl-C or SIGTERM.
 
-    Reads servers.json (see `coatcheck config show`) and follows its edits. Without one, it starts with no
-    servers. Prints nothing on standard output; words and logs go to standard error.
+    Reads servers.json (`coatcheck config show` says which) and follows its edits; without one, it starts
+    with no servers. Words and logs go to standard error. Each option is a setting, which can be given
+    by the environment or coatcheck.toml as well.
     """
     if stdio and flags["http"]:
         raise click.UsageError("--stdio serves one client and opens no address: leave --http out")

@@ -87,8 +87,8 @@ def put_json(value: Any) -> None:
 
 
 def put_json_line(value: Any) -> None:
-    """Print one line of JSON Lines at once, however the output is buffered."""
-    print(json_text(value), flush=True)  # noqa: T201
+    """Print one line of JSON Lines at once, however the output is buffered; only printable ASCII in it."""
+    print(json.dumps(value), flush=True)  # noqa: T201
 
 
 def put_list(items: Sequence[Any], **more: Any) -> None:

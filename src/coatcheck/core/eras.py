@@ -7,7 +7,6 @@ SEP-2549).
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -37,6 +36,8 @@ OUR_INFO: Final = messages.raw_of({"name": "coatcheck", "title": "Coatcheck", "v
 LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
 _CACHEABLE: Final = LISTS | {"server/discover", "resources/read"}
 _MODERN_ONLY_MEMBERS: Final = ("resultType", "ttlMs", "cacheScope")
+_OURS_TO_SAY: Final = frozenset({"protocolVersion", "supportedVersions", "serverInfo", *_MODERN_ONLY_MEMBERS})
+"""Members of an opening's answer that a server's greeting must not put into ours."""
 
 NAME_PARAM: Final[Mapping[str, str]] = {
     "tools/call": "name",
@@ -110,8 +111,6 @@ def read_discover(raw: bytes) -> Greeting | None:
     mutual = [version for version in MODERN_VERSIONS if version in offered]
     if not mutual:
         return None
-    for name in _MODERN_ONLY_MEMBERS:
-        result.pop(name, None)
     meta = messages.members_of(result.pop("_meta", b"{}")) or {}
     return _greeting(Era.MODERN, mutual[0], result, meta.get(META_SERVER_INFO, b"{}"))
 
@@ -119,7 +118,8 @@ def read_discover(raw: bytes) -> Greeting | None:
 def _greeting(era: Era, version: str, result: dict[str, bytes], info: bytes) -> Greeting:
     capabilities = messages.members_of(result.pop("capabilities", b"{}")) or {}
     instructions = messages.text_of(result.pop("instructions", None))
-    return Greeting(era, version, capabilities, info, instructions, result)
+    extra = {name: raw for name, raw in result.items() if name not in _OURS_TO_SAY}
+    return Greeting(era, version, capabilities, info if info.startswith(b"{") else b"{}", instructions, extra)
 
 
 def versions_supported(fault: Fault) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def decode_header(value: str) -> str | None:
         if base64.b64encode(decoded).decode("ascii") != match[1]:
             return None  # not canonical: two spellings of one name
         return decoded.decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no ASCII, no base64 or no UTF-8
         return None
 
 

@@ -102,7 +102,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers | Misframed:
 def judge_head(headers: Headers, path: bytes, query: bytes) -> Misframed | None:
     """Refuse heads that could be taken in two ways (RFC 9112 section 6.3, RFC 9110 section 7.6)."""
     if "transfer-encoding" in headers:
-        if headers["transfer-encoding"][0].strip().lower() != "chunked":
+        if headers["transfer-encoding"][0].strip(" \t").lower() != "chunked":
             return Misframed(400, "The only Transfer-Encoding accepted is `chunked`.")
         if "content-length" in headers:
             return Misframed(400, "Content-Length and Transfer-Encoding exclude each other.")
@@ -119,7 +119,7 @@ def judge_head(headers: Headers, path: bytes, query: bytes) -> Misframed | None:
 
 
 def _plain_connection(values: tuple[str, ...]) -> bool:
-    words = [word.strip().lower() for value in values for word in value.split(",")]
+    words = [word.strip(" \t").lower() for value in values for word in value.split(",")]
     return all(word in {"close", "keep-alive", ""} for word in words)
 
 
@@ -135,11 +135,11 @@ def _judge_target(path: bytes, query: bytes) -> Misframed | None:
 
 def judge_origin_and_host(headers: Headers, doors: Doors) -> Misframed | None:
     """Refuse Hosts and Origins that are not ours: DNS rebinding and other sites' pages (MCP, security)."""
-    host = headers.get("host", ("",))[0].strip().lower()
+    host = headers.get("host", ("",))[0].strip(" \t").lower()
     if not (match := _HOST.match(host)) or (match[1] and int(match[1]) > 65535):
         return Misframed(400, "The Host header is missing or malformed.")
     origin = headers.get("origin")
-    if origin is not None and origin[0].strip().lower() not in doors.origins:
+    if origin is not None and origin[0].strip(" \t").lower() not in doors.origins:
         return Misframed(403, "Requests from this Origin are not accepted.")
     if host in doors.hosts or (doors.any_host and origin is None and "authorization" in headers):
         return None

@@ -48,7 +48,8 @@ def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
         return _invalid(f"params._meta needs {eras.META_VERSION!r}, a string")
     if not capabilities.startswith(b"{"):
         return _invalid(f"params._meta needs {eras.META_CAPABILITIES!r}, an object")
-    if headers is not None and (wrong := _mismatch(headers, call, version)):
+    carried = eras.encode_header(version) == version  # where no header can say it, none disagrees with it
+    if headers is not None and carried and (wrong := _mismatch(headers, call, version)):
         return Rejection(400, Fault(eras.HEADER_MISMATCH, wrong))
     if version not in MODERN_VERSIONS:
         return Rejection(400, eras.unsupported(version))
@@ -63,7 +64,7 @@ def _mismatch(headers: Headers, call: Call, version: str) -> str:
     """Return what is wrong with the headers that mirror the body, or nothing."""
     if _value(headers, VERSION_HEADER) != version:
         return "The header MCP-Protocol-Version is missing or differs from params._meta."
-    if _value(headers, "mcp-method") != call.method:
+    if not _names_method(_value(headers, "mcp-method"), call.method):
         return "The header Mcp-Method is missing or differs from the method."
     member = eras.NAME_PARAM.get(call.method)
     name = messages.text_of(call.params.get(member)) if member else None
@@ -73,6 +74,11 @@ def _mismatch(headers: Headers, call: Call, version: str) -> str:
     if header is None or eras.decode_header(header) != name:
         return f"The header Mcp-Name is missing or differs from params.{member}."
     return ""
+
+
+def _names_method(header: str | None, method: str) -> bool:
+    """Compare less strictly than names: whatever the header says, only the body's method is looked up."""
+    return header is not None and (eras.decode_header(header) == method or header == method.strip(" \t"))
 
 
 def _value(headers: Headers, name: str) -> str | None:

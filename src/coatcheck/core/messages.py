@@ -109,8 +109,9 @@ def _read_kind(envelope: dict[str, bytes], id: bytes | None) -> Message:
     if id is not None and not _is_id(id):
         raise Unreadable(INVALID_REQUEST, "the id must be a short string or an integer below 2^53")
     allowed = _REQUEST_MEMBERS if "method" in envelope else _REPLY_MEMBERS
-    if extra := sorted(envelope.keys() - allowed):
-        raise Unreadable(INVALID_REQUEST, f"the message has a member that does not belong: {extra[0][:80]!r}")
+    if not allowed.issuperset(envelope):
+        extra = min(envelope.keys() - allowed)
+        raise Unreadable(INVALID_REQUEST, f"the message has a member that does not belong: {extra[:80]!r}")
     if "method" in envelope:
         return _read_request(envelope, id)
     return _read_reply(envelope, id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
@@ -50,12 +50,14 @@ def read(body: bytes) -> Any:
     return value
 
 
-def refuse_look_alikes(names: Iterable[str], known: frozenset[str], where: str) -> None:
+def refuse_look_alikes(names: Collection[str], known: frozenset[str], where: str) -> None:
     """Refuse members that a lenient reader could take for a known one (`Method`, `param\u017f`).
 
     Raises:
         AmbiguousJson: a name folds to a known name, or to another name present, without being it.
     """
+    if known.issuperset(names):
+        return  # as nearly always; no two known names fold alike
     seen = dict(_folded(known))
     for name in names:
         twin = seen.setdefault(_fold(name), name)

@@ -74,11 +74,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self._head_bytes = 1  # what began it was counted as the end of the request before
 
     def on_headers_complete(self) -> None:
-        """Accept a head in origin form; refuse the forms that proxies take (RFC 9112 section 3.2)."""
+        """Accept a head of HTTP/1 in origin form; refuse the forms that proxies take (RFC 9112 section 3.2).
+
+        HTTP/1.0 has no chunks (RFC 9112 section 6.1). An error raised here becomes our 400.
+        """
         self._in_head = False
         self._clear(self._head_timer)
         if not self.url.startswith(b"/"):
-            raise httptools.HttpParserError("absolute or authority form")  # becomes our 400
+            raise httptools.HttpParserError("absolute or authority form")
+        version = self.parser.get_http_version()
+        if version != "1.1":
+            chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+            if version != "1.0" or chunked:
+                raise httptools.HttpParserError("not HTTP/1")
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours is the text

@@ -27,8 +27,6 @@ from coatcheck.ports import Presented, Refused
 
 REQUEST_RULE: Final = "(request)"
 """The rule on records of requests that are none: unreadable, of no known method, of no session."""
-_NOT_RECORDED: Final = frozenset({405, 503})
-"""Asking with another HTTP method is what clients do to find out; stopping is no fault of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class Admission:
 
     async def note(self, visit: Visit, reject: Reject) -> None:
         """Put on record that a known caller sent something that is refused before any policy sees it."""
-        if reject.status in _NOT_RECORDED:
+        if not reject.recorded:
             return
         asked = Asked(visit.principal, _caller_of(reject.call), visit.record_route, visit.arrival.address)
         method = reject.call.method if reject.call else ""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from coatcheck.core.framing import Headers
-from coatcheck.mcp.refusing import Reject, misframed, problem
+from coatcheck.mcp.refusing import Reject, client_gone, misframed, problem
 from coatcheck.mcp.relay import Receive
 
 BODY_SECONDS: Final = 30.0
@@ -88,7 +88,7 @@ async def _read_all(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise misframed(400, "The client went away.")
+            raise client_gone()
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:

@@ -22,7 +22,6 @@ from coatcheck.model.era import MODERN_VERSIONS, Era
 from coatcheck.operations.records import Asked
 from coatcheck.operations.tally import Tally
 
-_STOPPING: Final = "This gateway is stopping."
 _SESSION_HEADER: Final = "mcp-session-id"
 
 
@@ -76,7 +75,7 @@ class Endpoint:
         if arrival.method != "POST":
             raise refusing.wrong_method(b"POST" if _says_modern(arrival.headers) else b"POST, DELETE")
         if self.stopping:
-            raise refusing.problem(503, "stopping", _STOPPING, (b"connection", b"close"))
+            raise refusing.stopping()
         streams = check_media(arrival.headers)
         body = await read_body(receive, arrival.headers, self._body_limit)
         try:

@@ -17,18 +17,19 @@ _CLOSE: Final = (b"connection", b"close")
 class Reject(Exception):
     """A complete HTTP answer, raised from wherever the request turned out to be unacceptable.
 
-    `sentence` says why, for the record; `call` is the request refused, where it could be read.
+    `sentence` says why, for the record; `call` is the request refused, where it could be read. `recorded`
+    False marks what is counted only: nothing that a caller wanted was refused.
     """
 
-    def __init__(
-        self, status: int, body: bytes, headers: RawHeaders, sentence: str, call: Call | None = None
-    ) -> None:
+    call: Call | None = None
+    recorded = True
+
+    def __init__(self, status: int, body: bytes, headers: RawHeaders, sentence: str) -> None:
         super().__init__(status)
         self.status = status
         self.body = body
         self.headers = headers
         self.sentence = sentence
-        self.call = call
 
 
 def problem(status: int, error: str, sentence: str, *headers: tuple[bytes, bytes]) -> Reject:
@@ -88,5 +89,22 @@ def too_many_guesses() -> Reject:
 
 
 def wrong_method(allowed: bytes) -> Reject:
-    """Return the 405 for a method that this path does not take."""
-    return problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))
+    """Return the 405 for a method that this path does not take: how clients find out."""
+    return _counted(
+        problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))
+    )
+
+
+def stopping() -> Reject:
+    """Return the 503 of a gateway that takes no new requests."""
+    return _counted(problem(503, "stopping", "This gateway is stopping.", _CLOSE))
+
+
+def client_gone() -> Reject:
+    """Return the end of a request whose body never came to its end, or broke the framing."""
+    return _counted(misframed(400, "The client went away."))
+
+
+def _counted(reject: Reject) -> Reject:
+    reject.recorded = False
+    return reject

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -120,6 +119,4 @@ class Opened:
 
 def _outline(members: Mapping[str, bytes]) -> str:
     """Return the keys of arguments and the sizes of their values in bytes, as JSON; never a value."""
-    return json.dumps(
-        {name[:MAX_NAME_CHARS]: len(raw) for name, raw in members.items()}, separators=(",", ":")
-    )
+    return messages.raw_of({name[:MAX_NAME_CHARS]: len(raw) for name, raw in members.items()}).decode("utf-8")

@@ -15,7 +15,7 @@ from coatcheck.errors import CoatcheckError, UpstreamBadReply, UpstreamError, Up
 from coatcheck.model.call import Result
 from coatcheck.model.catalogue import Catalogue, Entry
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Clock, Upstream, Upstreams
+from coatcheck.ports import Ask, Clock, State, Upstream, Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,13 @@ class Served:
         return await self._ask_or_last()
 
     def is_fresh(self) -> bool:
-        """Tell whether the lists at hand are no older than their time to keep."""
-        return self.catalogue is not None and self._age() < self._keep()
+        """Tell whether the lists at hand are no older than their time to keep.
+
+        Those of a server that was stopped for want of calls stay good: a list must not start it again.
+        """
+        if self.catalogue is None:
+            return False
+        return self._age() < self._keep() or self.upstream.state is State.IDLE
 
     def own_name(self, shown: str) -> str:
         """Return the server's own name for one shown on the aggregated route."""

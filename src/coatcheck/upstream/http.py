@@ -48,6 +48,11 @@ class HttpUpstream:
         """The record this was opened for."""
         return self._server
 
+    @property
+    def state(self) -> State:
+        """Where the server stands."""
+        return self._state
+
     def status(self) -> UpstreamStatus:
         """Say how the server does, without asking it."""
         return UpstreamStatus(self._state, self._last_error, self._in_flight)

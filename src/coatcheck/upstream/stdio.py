@@ -15,7 +15,7 @@ from coatcheck.model.call import NO_PARAMS, Call, Caller, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.ports import Ask, Clock, Notify, UpstreamStatus
+from coatcheck.ports import Ask, Clock, Notify, State, UpstreamStatus
 from coatcheck.upstream.child_start import Launch
 from coatcheck.upstream.stdio_exchange import Exchange, Gone
 from coatcheck.upstream.stdio_start import StdioLimits
@@ -59,6 +59,11 @@ class StdioUpstream:
     def server(self) -> Server:
         """The record this was opened for."""
         return self._server
+
+    @property
+    def state(self) -> State:
+        """Where the server stands."""
+        return self._supervisor.state
 
     def status(self) -> UpstreamStatus:
         """Say how the server does, without asking it."""

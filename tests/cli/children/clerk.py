@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-import time
+from typing import Any
 
 TOOLS = [
     {
@@ -35,11 +35,11 @@ def call(name: str, line: str) -> str:
         return text("no such luck", isError=True)
     if name == "hang":
         print(f"hanging in {os.getpid()}", file=open(os.environ["HANGING"], "w"), flush=True)  # noqa: SIM115
-        time.sleep(60)
+        sys.stdin.read()
     return text(str(os.getpid()))
 
 
-def answer(message: dict, line: str) -> str:
+def answer(message: dict[str, Any], line: str) -> str:
     match message["method"]:
         case "initialize":
             server = {"name": "clerk", "version": "1"}
