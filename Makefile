@@ -16,7 +16,7 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs bench clean product tools
+.PHONY: help demo test check fix docs bench pins clean product tools
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -43,6 +43,9 @@ docs: $(TOOLS) ## check that the documents' links, commands and examples hold
 
 bench: $(TOOLS) ## measure the gateway beside a direct call (ROUNDS=3)
 	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+pins: $(TOOLS) ## resolve anew what the pinned packages bring along
+	@$(BIN)/python requirements/renew.py
 
 clean: ## remove everything that was made
 	@rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -142,7 +142,7 @@ def test_members_of_wrong_types_are_as_if_absent(wrong: Any) -> None:
 def test_a_server_cannot_answer_the_opening_in_our_place() -> None:
     """What is relayed of a greeting goes into our own answer, whose version and name are ours to give."""
     ours = {"protocolVersion", "supportedVersions", "serverInfo", "capabilities", "instructions", "resultType", "ttlMs", "cacheScope"}
-    forged = {name: "forged" for name in ours} | {"capabilities": {}, "kept": 1}
+    forged = dict.fromkeys(ours, "forged") | {"capabilities": {}, "kept": 1}
     legacy = eras.read_initialize(raw_of({**forged, "protocolVersion": "2025-06-18"}))
     modern = eras.read_discover(raw_of({**forged, "supportedVersions": ["2026-07-28"]}))
     assert legacy is not None

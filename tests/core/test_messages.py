@@ -6,13 +6,20 @@ import json
 from typing import Any
 
 import pytest
-from doubles.json_texts import NUMBERS, damaged, read_slowly, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core import messages
-from coatcheck.core.messages import CallerNotice, CallerReply, Incoming, Unreadable, read_incoming, read_message
+from coatcheck.core.messages import (
+    CallerNotice,
+    CallerReply,
+    Incoming,
+    Unreadable,
+    read_incoming,
+    read_message,
+)
 from coatcheck.model.call import Call, Fault, Result
+from doubles.json_texts import NUMBERS, damaged, read_slowly, texts
 
 BRIEF = settings(max_examples=250, deadline=None)
 

@@ -7,12 +7,12 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from doubles.json_texts import damaged, read_slowly, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core import strict
 from coatcheck.errors import AmbiguousJson, BadJson, CallerError
+from doubles.json_texts import damaged, read_slowly, texts
 
 BRIEF = settings(max_examples=250, deadline=None)
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.tokens import ALPHABET, checksum, digest, foreign_kind, is_well_formed, looks_like_ours, mint
+from coatcheck.core.tokens import (
+    ALPHABET,
+    checksum,
+    digest,
+    foreign_kind,
+    is_well_formed,
+    looks_like_ours,
+    mint,
+)
 
 BRIEF = settings(max_examples=200, deadline=None)
 

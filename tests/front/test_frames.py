@@ -6,6 +6,7 @@ Every row is a good call of a good grant but for the one thing that its name say
 from __future__ import annotations
 
 import pytest
+
 from journeys.running import Hall
 from journeys.wire import META, Wire, frame, message, modern_headers
 

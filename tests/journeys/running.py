@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import Gateway, new_grant
 
 from coatcheck.core.eras import NAME_PARAM, encode_header
+from gateway import Gateway, new_grant
 from journeys.peer import Peer, peer_serving
 from journeys.wire import LEGACY, META, Got, Wire, control, frame, message, modern_headers, once
 

@@ -22,9 +22,9 @@ from coatcheck.model.era import Era
 from coatcheck.model.grant import ANONYMOUS
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import IdlePolicy, Server, StdioReach
-from coatcheck.upstream.child import ChildLimits
-from coatcheck.upstream.stdio import StdioUpstream
-from coatcheck.upstream.stdio_start import StdioLimits
+from coatcheck.upstream.stdio.child import ChildLimits
+from coatcheck.upstream.stdio.starter import StdioLimits
+from coatcheck.upstream.stdio.upstream import StdioUpstream
 
 CHILDREN = Path(__file__).with_name("children")
 CALLER = Caller(Era.LEGACY, "2025-11-25")

@@ -13,9 +13,9 @@ import pytest
 import uvloop
 
 from coatcheck.errors import UpstreamUnreachable
-from coatcheck.upstream.child import Child, ChildLimits
-from coatcheck.upstream.child_pipes import Backlogged
-from coatcheck.upstream.child_start import Launch
+from coatcheck.upstream.stdio.child import Child, ChildLimits
+from coatcheck.upstream.stdio.pipes import Backlogged
+from coatcheck.upstream.stdio.spawn import Launch
 from upstream.stdio_permits import CHILDREN, QUICK_CHILD, children_of_ours, is_alive, open_fds
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8"}

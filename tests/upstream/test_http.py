@@ -20,10 +20,10 @@ from coatcheck.model.call import Notice, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.model.server import Transport
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.http import HttpUpstream
-from coatcheck.upstream.line import HttpLimits
-from coatcheck.upstream.pool import PoolLimits
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.pool import PoolLimits
+from coatcheck.upstream.http.upstream import HttpUpstream
 from upstream.permits import CALLER, http_server, permit_for, unheard
 from upstream.raw_servers import (
     STREAM,

@@ -15,10 +15,10 @@ import pytest
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError, UpstreamLost
 from coatcheck.model.call import Fault, Notice, Result
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.http import HttpUpstream
-from coatcheck.upstream.line import HttpLimits
-from coatcheck.upstream.reading import ReplyLimits
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.upstream import HttpUpstream
 from upstream.certificates import Authority
 from upstream.permits import CALLER, http_server, permit_for, unheard
 from upstream.raw_servers import (

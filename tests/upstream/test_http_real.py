@@ -15,8 +15,8 @@ import pytest
 from coatcheck.model.call import Notice, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.http import HttpUpstream
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.upstream import HttpUpstream
 from upstream.permits import CALLER, http_server, permit_for, unheard
 
 SCRIPT = Path(__file__).parent / "children" / "over_http.py"

@@ -25,7 +25,7 @@ from coatcheck.model.era import Era
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, IdlePolicy, Server
 from coatcheck.ports import Ask, State, Upstream
-from coatcheck.upstream.stdio import StdioUpstream
+from coatcheck.upstream.stdio.upstream import StdioUpstream
 from upstream.stdio_permits import (
     CALLER,
     QUICK,

@@ -12,7 +12,7 @@ import pytest
 from coatcheck.model.call import Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask
-from coatcheck.upstream.stdio import StdioUpstream
+from coatcheck.upstream.stdio.upstream import StdioUpstream
 from real.installed import server as commands
 from upstream.stdio_permits import CHILDREN, QUICK, command_server, opened
 

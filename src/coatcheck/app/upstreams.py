@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from coatcheck.config import Config
 from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Clock, Upstream
-from coatcheck.upstream.child import ChildLimits
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.http import HttpUpstream
-from coatcheck.upstream.line import HttpLimits
-from coatcheck.upstream.reading import ReplyLimits
-from coatcheck.upstream.stdio import StdioUpstream
-from coatcheck.upstream.stdio_start import StdioLimits
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.upstream import HttpUpstream
+from coatcheck.upstream.stdio.child import ChildLimits
+from coatcheck.upstream.stdio.starter import StdioLimits
+from coatcheck.upstream.stdio.upstream import StdioUpstream
 
 
 class RealUpstreams:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-_LAUNCHER: Final = str(Path(__file__).with_name("child_launch.py"))
+_LAUNCHER: Final = str(Path(__file__).with_name("launcher.py"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from coatcheck.model.call import NO_PARAMS, Call, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.ports import Notify
-from coatcheck.upstream.child import Child
-from coatcheck.upstream.child_pipes import Backlogged
+from coatcheck.upstream.stdio.child import Child
+from coatcheck.upstream.stdio.pipes import Backlogged
 
 _PROGRESS: Final = "notifications/progress"
 _MESSAGE: Final = "notifications/message"

@@ -16,10 +16,10 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.ports import Ask, Clock, Notify, State, UpstreamStatus
-from coatcheck.upstream.child_start import Launch
-from coatcheck.upstream.stdio_exchange import Exchange, Gone
-from coatcheck.upstream.stdio_start import StdioLimits
-from coatcheck.upstream.stdio_supervisor import Supervisor
+from coatcheck.upstream.stdio.exchange import Exchange, Gone
+from coatcheck.upstream.stdio.spawn import Launch
+from coatcheck.upstream.stdio.starter import StdioLimits
+from coatcheck.upstream.stdio.supervisor import Supervisor
 
 DEFAULT_LIMITS: Final = StdioLimits()
 _NO_ID: Final = b"0"

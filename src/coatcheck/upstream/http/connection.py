@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol, cast
 
 from coatcheck.errors import UpstreamError, UpstreamLost
-from coatcheck.upstream.reading import Listen, Received, ReplyLimits, ReplyReader
+from coatcheck.upstream.http.reading import Listen, Received, ReplyLimits, ReplyReader
 
 
 class StaleConnection(UpstreamLost):

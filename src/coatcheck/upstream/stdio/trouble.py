@@ -8,7 +8,7 @@ import signal
 from typing import Final
 
 from coatcheck.errors import UpstreamUnreachable
-from coatcheck.upstream.child_start import Launch, NotStarted
+from coatcheck.upstream.stdio.spawn import Launch, NotStarted
 
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 

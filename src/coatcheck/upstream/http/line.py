@@ -15,14 +15,14 @@ from coatcheck.core.redact import Redactor, header_secrets, url_secrets
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import NO_PARAMS, Call, Fault, Notice, Result
 from coatcheck.model.server import HttpReach
-from coatcheck.upstream.connection import Connection, StaleConnection
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.handshake import Posted
-from coatcheck.upstream.heads import HeadWriter
-from coatcheck.upstream.pool import Pool, PoolLimits
-from coatcheck.upstream.reading import Listen, Received, ReplyLimits
-from coatcheck.upstream.replies import Awaited, refuse_status
-from coatcheck.upstream.urls import Origin, take_apart
+from coatcheck.upstream.http.connection import Connection, StaleConnection
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.handshake import Posted
+from coatcheck.upstream.http.heads import HeadWriter
+from coatcheck.upstream.http.pool import Pool, PoolLimits
+from coatcheck.upstream.http.reading import Listen, Received, ReplyLimits
+from coatcheck.upstream.http.replies import Awaited, refuse_status
+from coatcheck.upstream.http.urls import Origin, take_apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Ask, Notify, State, UpstreamStatus
-from coatcheck.upstream.egress import Egress
-from coatcheck.upstream.handshake import Handshake, Link
-from coatcheck.upstream.line import HttpLimits, Line, open_line
-from coatcheck.upstream.replies import Awaited, Forgotten
+from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.handshake import Handshake, Link
+from coatcheck.upstream.http.line import HttpLimits, Line, open_line
+from coatcheck.upstream.http.replies import Awaited, Forgotten
 
 _Linked = tuple[Line, Link]
 

@@ -1,6 +1,6 @@
 """Runs in the child before the server does: ties its life to the gateway's, then becomes the server.
 
-A script of the standard library only, run by `child.py` as `python -I -S child_launch.py`. Code between
+A script of the standard library only, run by `spawn.py` as `python -I -S launcher.py`. Code between
 fork and exec cannot do this: with threads in the gateway it may deadlock, and a slow disk would stop the
 whole gateway until the command was found. What goes wrong is written to a pipe that closes on exec.
 

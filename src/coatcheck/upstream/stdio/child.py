@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from coatcheck.core.lines import LineReader, OversizedLine
-from coatcheck.upstream.child_pipes import Input, Output
-from coatcheck.upstream.child_start import Launch, NotStarted, launched, start
-from coatcheck.upstream.child_trouble import could_not_start, ending
+from coatcheck.upstream.stdio.pipes import Input, Output
+from coatcheck.upstream.stdio.spawn import Launch, NotStarted, launched, start
+from coatcheck.upstream.stdio.trouble import could_not_start, ending
 
 _POLL: Final = 0.1
 

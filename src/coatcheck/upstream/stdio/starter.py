@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from coatcheck.core.backoff import BackoffRules
 from coatcheck.errors import UpstreamLost, UpstreamTimeout, UpstreamUnreachable
 from coatcheck.model.era import Era
-from coatcheck.upstream.child import Child, ChildLimits
-from coatcheck.upstream.child_start import Launch
-from coatcheck.upstream.stdio_exchange import Exchange
-from coatcheck.upstream.stdio_greet import negotiate
+from coatcheck.upstream.stdio.child import Child, ChildLimits
+from coatcheck.upstream.stdio.exchange import Exchange
+from coatcheck.upstream.stdio.greet import negotiate
+from coatcheck.upstream.stdio.spawn import Launch
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from coatcheck.core import addresses
 from coatcheck.errors import UpstreamForbidden, UpstreamTimeout, UpstreamUnreachable
-from coatcheck.upstream.urls import Origin
+from coatcheck.upstream.http.urls import Origin
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Name and port -> every address of the name, as text."""

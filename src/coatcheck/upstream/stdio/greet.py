@@ -13,7 +13,7 @@ from coatcheck.errors import UpstreamBadReply
 from coatcheck.model.call import Fault, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import Era
-from coatcheck.upstream.stdio_exchange import Exchange
+from coatcheck.upstream.stdio.exchange import Exchange
 
 
 async def negotiate(exchange: Exchange, first: Era, probe_timeout: float) -> Greeting:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from coatcheck.errors import UpstreamUnreachable
-from coatcheck.upstream.connection import Connection
+from coatcheck.upstream.http.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from coatcheck import __version__
 from coatcheck.errors import UpstreamForbidden
 from coatcheck.model.secret import Secret
-from coatcheck.upstream.urls import Origin
+from coatcheck.upstream.http.urls import Origin
 
 _OURS: Final = frozenset(
     {

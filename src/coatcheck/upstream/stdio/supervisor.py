@@ -12,10 +12,10 @@ from coatcheck.core.idle import CallTimes, idle_after
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.server import IdlePolicy
 from coatcheck.ports import Clock, State
-from coatcheck.upstream.child import Child
-from coatcheck.upstream.child_start import Launch
-from coatcheck.upstream.stdio_exchange import Exchange, Gone
-from coatcheck.upstream.stdio_start import Starter, StdioLimits
+from coatcheck.upstream.stdio.child import Child
+from coatcheck.upstream.stdio.exchange import Exchange, Gone
+from coatcheck.upstream.stdio.spawn import Launch
+from coatcheck.upstream.stdio.starter import Starter, StdioLimits
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from coatcheck.model.call import Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 from coatcheck.model.server import Transport
-from coatcheck.upstream.heads import fields
-from coatcheck.upstream.reading import Listen, bad_reply
-from coatcheck.upstream.replies import StatusReply
+from coatcheck.upstream.http.heads import fields
+from coatcheck.upstream.http.reading import Listen, bad_reply
+from coatcheck.upstream.http.replies import StatusReply
 
 _SESSION: Final = re.compile(rb"[!-~]{1,1024}\Z")
 _NO_VERDICT: Final = frozenset({429, 502, 503, 504})

@@ -10,7 +10,7 @@ from coatcheck.core import eras, messages, sse
 from coatcheck.core.messages import Incoming
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused
 from coatcheck.model.call import Call, Fault, Notice, Reply
-from coatcheck.upstream.reading import EVENTS, JSON, Received, bad_reply
+from coatcheck.upstream.http.reading import EVENTS, JSON, Received, bad_reply
 
 PROGRESS: Final = "notifications/progress"
 

@@ -1,0 +1,1 @@
+"""Servers over streamable HTTP: egress, connections, the handshake of each era, replies."""

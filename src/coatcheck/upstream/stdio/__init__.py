@@ -1,0 +1,1 @@
+"""Servers that are children of ours: spawning, pipes, supervision, the handshake."""
