@@ -45,7 +45,7 @@ bench: $(TOOLS) ## measure the gateway beside a direct call (ROUNDS=3)
 	@$(BIN)/python -m bench --rounds $(ROUNDS)
 
 pins: $(TOOLS) ## resolve anew what the pinned packages bring along
-	@$(BIN)/python requirements/renew.py
+	@$(BIN)/python -m demo.pins
 
 clean: ## remove everything that was made
 	@rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

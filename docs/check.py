@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from coatcheck.cli.root import root
-from coatcheck.declared import jsonc
+from coatcheck.declared.reading import jsonc
 from coatcheck.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent

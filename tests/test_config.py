@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.config import Config, check_exposure, load_config
-from coatcheck.declared.addresses import Address, network_of
+from coatcheck.declared.reading.addresses import Address, network_of
 from coatcheck.declared.settings import SETTINGS
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import ForwardedRules, IdentityRules, Provider

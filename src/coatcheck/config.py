@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from coatcheck.declared import settings_toml
-from coatcheck.declared.addresses import Address, Network
-from coatcheck.declared.problems import Unfit, nearest
+from coatcheck.declared.reading.addresses import Address, Network
+from coatcheck.declared.reading.problems import Unfit, nearest
 from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider
 
-_NOT_SETTINGS: Final = frozenset({"COATCHECK_GRANT"})
-"""Known variables that are no settings: the grant that clients and examples use."""
+_NOT_SETTINGS: Final = frozenset({"COATCHECK_GRANT", "COATCHECK_DEBUG"})
+"""Known variables that are no settings: the grant that clients use, and tracebacks for those who ask."""
 
 _CLUSTER = re.compile(r"COATCHECK_(SERVICE_HOST|SERVICE_PORT\w*|PORT_[0-9]+_(TCP|UDP|SCTP)\w*)")
 """What Kubernetes and Docker links set in every container beside a service called `coatcheck`."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.declared import addresses
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading import addresses
+from coatcheck.declared.reading.problems import Unfit
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.declared import headers
-from coatcheck.declared.expand import Sources
+from coatcheck.declared.reading import headers
+from coatcheck.declared.reading.expand import Sources
 from coatcheck.declared.servers_json import known_keys, load
 from coatcheck.declared.settings import LEVELS, SETTINGS, Setting
 from coatcheck.model.declaration import Output, Provider

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.declared.expand import Expander, Sources, shown
-from coatcheck.declared.problems import Findings
+from coatcheck.declared.reading.expand import Expander, Sources, shown
+from coatcheck.declared.reading.problems import Findings
 from coatcheck.errors import ConfigError
 from coatcheck.model.secret import Secret
 

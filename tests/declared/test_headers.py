@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.declared import headers
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading import headers
+from coatcheck.declared.reading.problems import Unfit
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from coatcheck.declared.expand import Sources
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import Found, locate
-from coatcheck.declared.problems import DeclarationError
+from coatcheck.declared.reading.expand import Sources
+from coatcheck.declared.reading.problems import DeclarationError
 from coatcheck.declared.servers_json import load
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.server import StdioReach

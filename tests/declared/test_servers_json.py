@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.declared.expand import Sources
-from coatcheck.declared.problems import DeclarationError, sentence
+from coatcheck.declared.reading.expand import Sources
+from coatcheck.declared.reading.problems import DeclarationError, sentence
 from coatcheck.declared.servers_json import known_keys, load
 from coatcheck.model.access import OPEN, AccessList, AccessRule
 from coatcheck.model.declaration import (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.declared.problems import Unfit
-from coatcheck.declared.units import bytes_of, count_of, seconds_of, shown_seconds
+from coatcheck.declared.reading.problems import Unfit
+from coatcheck.declared.reading.units import bytes_of, count_of, seconds_of, shown_seconds
 
 
 @pytest.mark.parametrize(

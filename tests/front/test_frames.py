@@ -181,7 +181,9 @@ def test_a_plain_frame_is_served_once(hall: Hall, name: str) -> None:
     assert [entry["outcome"] for entry in hall.since(position)] == ["ok"]
 
 
-@pytest.mark.parametrize("first", [b"\r\nPOST /mcp HTTP/1.1\r\n", b"POST /mcp HTTP/1.0\r\n", b"POST /mcp?x=1 HTTP/1.1\r\n"])
+@pytest.mark.parametrize(
+    "first", [b"\r\nPOST /mcp HTTP/1.1\r\n", b"POST /mcp HTTP/1.0\r\n", b"POST /mcp?x=1 HTTP/1.1\r\n"]
+)
 def test_a_first_line_that_is_odd_but_clear_is_served(hall: Hall, first: bytes) -> None:
     got, _ = hall.raw(post(hall, HOST + LENGTH, first=first))
     assert got.status == 200

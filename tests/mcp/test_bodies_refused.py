@@ -20,7 +20,9 @@ def session(hall: Hall) -> Iterator[Session]:
     opened.end()
 
 
-def send(hall: Hall, session: Session | None, body: bytes, method: str = "tools/call", name: str | None = None) -> Got:
+def send(
+    hall: Hall, session: Session | None, body: bytes, method: str = "tools/call", name: str | None = None
+) -> Got:
     """Send a body with the headers of its era."""
     if session is not None:
         return hall.raw(session.frame(body))[0]
@@ -69,7 +71,11 @@ def test_what_is_not_json_is_a_parse_error(hall: Hall, session: Session, era: st
 
 
 def call(params: str) -> bytes:
-    return b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + params.replace("META", META_TEXT).encode() + b"}"
+    return (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":'
+        + params.replace("META", META_TEXT).encode()
+        + b"}"
+    )
 
 
 INVALID = (
@@ -119,7 +125,9 @@ INVALID = (
 
 @pytest.mark.parametrize("body", INVALID, ids=[f"{n} {body[:60]!r}" for n, body in enumerate(INVALID)])
 @pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_what_can_be_taken_in_two_ways_is_an_invalid_request(hall: Hall, session: Session, era: str, body: bytes) -> None:
+def test_what_can_be_taken_in_two_ways_is_an_invalid_request(
+    hall: Hall, session: Session, era: str, body: bytes
+) -> None:
     position, calls = hall.last_position(), len(hall.peer.forwarded)
     got = send(hall, session if era == "legacy" else None, body, name="srv__allowed")
     owed(hall, got, position, calls, 400, -32600)
@@ -170,21 +178,35 @@ UNKNOWN = (
 
 @pytest.mark.parametrize("method", UNKNOWN, ids=[ascii(method)[:40] for method in UNKNOWN])
 def test_a_method_that_is_not_in_the_table_is_unknown_whatever_its_headers(hall: Hall, method: str) -> None:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "srv__allowed", "_meta": META}}).encode()
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "srv__allowed", "_meta": META}}
+    ).encode()
     position, calls = hall.last_position(), len(hall.peer.forwarded)
     got, _ = hall.raw(frame(body, headers={**hall.bearer, **modern_headers("tools/call", "srv__allowed")}))
     owed(hall, got, position, calls, 404, -32601)
 
 
 @pytest.mark.parametrize("method", [*UNKNOWN, "server/discover"], ids=lambda method: ascii(method)[:40])
-def test_a_legacy_client_gets_unknown_methods_with_status_200(hall: Hall, session: Session, method: str) -> None:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "srv__allowed"}}).encode()
+def test_a_legacy_client_gets_unknown_methods_with_status_200(
+    hall: Hall, session: Session, method: str
+) -> None:
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "srv__allowed"}}
+    ).encode()
     position, calls = hall.last_position(), len(hall.peer.forwarded)
     owed(hall, send(hall, session, body), position, calls, 200, -32601)
 
 
 @pytest.mark.parametrize(
-    "method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result"]
+    "method",
+    [
+        "initialize",
+        "ping",
+        "logging/setLevel",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "tasks/result",
+    ],
 )
 def test_methods_that_the_modern_era_dropped_are_unknown_to_it(hall: Hall, method: str) -> None:
     got = hall.ask(method)
@@ -201,7 +223,9 @@ FAITHFUL = (
 
 @pytest.mark.parametrize("arguments", FAITHFUL, ids=[text[:40] for text in FAITHFUL])
 @pytest.mark.parametrize("era", ["modern", "legacy"])
-def test_what_is_clear_reaches_the_server_letter_by_letter(hall: Hall, session: Session, era: str, arguments: str) -> None:
+def test_what_is_clear_reaches_the_server_letter_by_letter(
+    hall: Hall, session: Session, era: str, arguments: str
+) -> None:
     params = f'{{"name":"srv__allowed","arguments":{arguments},"x-vendor":{{"n":1.50}},"_meta":META}}'
     if era == "legacy":
         params = params.replace(',"_meta":META', "")
@@ -212,7 +236,20 @@ def test_what_is_clear_reaches_the_server_letter_by_letter(hall: Hall, session: 
     assert b'"x-vendor":{"n":1.50}' in raw
 
 
-IDS = ("1", "0", "-1", "9007199254740991", "-9007199254740991", '"a"', '"1"', '""', '"' + "x" * 256 + '"', '"\\u00e9"', '"\u00e9"', '"a\\"b"')
+IDS = (
+    "1",
+    "0",
+    "-1",
+    "9007199254740991",
+    "-9007199254740991",
+    '"a"',
+    '"1"',
+    '""',
+    '"' + "x" * 256 + '"',
+    '"\\u00e9"',
+    '"\u00e9"',
+    '"a\\"b"',
+)
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -224,5 +261,9 @@ def test_an_id_comes_back_as_it_was_written(hall: Hall, session: Session, id: st
 
 def test_depth_and_members_up_to_the_limit_are_served(hall: Hall, session: Session) -> None:
     assert send(hall, session, deep(62)).json()["result"] == {}
-    members = b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{' + b",".join(b'"k%d":0' % n for n in range(1000)) + b"}}"
+    members = (
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{'
+        + b",".join(b'"k%d":0' % n for n in range(1000))
+        + b"}}"
+    )
     assert send(hall, session, members).json()["result"] == {}

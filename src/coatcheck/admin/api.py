@@ -17,7 +17,7 @@ from coatcheck.admin import shapes
 from coatcheck.core import messages, strict
 from coatcheck.core.record_lines import line_of
 from coatcheck.errors import AmbiguousJson, BadJson, CoatcheckError, Unavailable
-from coatcheck.model.call import Call, Kind, Target
+from coatcheck.model.call import Call, Fault, Kind, Target
 from coatcheck.model.record import Outcome, RecordFilter, Verdict
 from coatcheck.operations.call import Calls
 from coatcheck.operations.directory import Directory
@@ -113,7 +113,8 @@ class Api:
         performed = await self._calls.perform(
             asked, self._directory.snapshot.access, server, Target(Kind.TOOL, tool), call, _ignore, tool
         )
-        status = _STATUS.get(performed.outcome, 200)
+        # A denial that the caller may see is a tool result, and so an answer like any other.
+        status = _STATUS.get(performed.outcome, 200) if isinstance(performed.reply, Fault) else 200
         return Response(shapes.reply(name, tool, performed.reply), status, media_type="application/json")
 
     async def records(self, request: Request) -> Response:
@@ -177,6 +178,7 @@ def _read_filter(query: Mapping[str, str]) -> RecordFilter:
         since=moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None,
         errors=query.get("errors") == "true",
         limit=limit,
+        after=int(query["after"]) if "after" in query else None,
     )
 
 
@@ -208,7 +210,8 @@ async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG0
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for these only
     sentence = f"The API has no {request.method} {request.url.path}: {error.detail}."
-    response = _error(error.status_code, "not_served", sentence, "Is the command of the gateway's version?")
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    response = _error(error.status_code, code, sentence, "Is the command of the gateway's version?")
     response.headers.update(error.headers or {})
     return response
 

@@ -14,9 +14,9 @@ from coatcheck.admin.probes import Probes, Readiness
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import Config, check_exposure
-from coatcheck.declared.expand import Sources
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
+from coatcheck.declared.reading.expand import Sources
 from coatcheck.identity.chain import chain_for
 from coatcheck.identity.throttle import Throttle
 from coatcheck.mcp.admission import Admission

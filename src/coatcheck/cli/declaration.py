@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from coatcheck.cli.options import environment
 from coatcheck.config import Config
-from coatcheck.declared.expand import Sources
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import Found, locate
-from coatcheck.declared.problems import DeclarationError
+from coatcheck.declared.reading.expand import Sources
+from coatcheck.declared.reading.problems import DeclarationError
 from coatcheck.model.declaration import Declaration, Problem
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource

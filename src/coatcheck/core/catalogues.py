@@ -14,6 +14,7 @@ MAX_SCHEMA: Final = 256 * 1024
 MAX_SCHEMA_DEPTH: Final = 32
 MAX_ENTRIES: Final = 10_000
 MAX_URI: Final = 8 * 1024
+MAX_TTL_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def read_page(method: str, raw: bytes) -> Page | None:
     if items is None:
         return None
     ttl = result.get("ttlMs", b"0")
-    return Page(items, messages.text_of(result.get("nextCursor")), int(ttl) if ttl.isdigit() else 0)
+    plain = ttl.isdigit() and len(ttl) <= MAX_TTL_DIGITS
+    return Page(items, messages.text_of(result.get("nextCursor")), int(ttl) if plain else 0)
 
 
 def read_entries(method: str, items: Sequence[bytes]) -> tuple[dict[str, Entry], list[str]]:
@@ -79,7 +81,8 @@ def read_entries(method: str, items: Sequence[bytes]) -> tuple[dict[str, Entry],
 def _without_unroutable(
     method: str, found: dict[str, Entry], repeated: set[str], problems: list[str]
 ) -> dict[str, Entry]:
-    bad = dict(names.unroutable(found, limit=SHAPES[method].longest))
+    shape = SHAPES[method]
+    bad = dict(names.unroutable(found, limit=shape.longest, twins=shape.key != "name"))
     bad.update(dict.fromkeys(repeated, "the server lists it more than once"))
     problems.extend(f"{method}: {name[:80]!r} is left out: {reason}" for name, reason in bad.items())
     return {name: entry for name, entry in found.items() if name not in bad}

@@ -7,8 +7,9 @@ could take differently is refused here: this is the last place where a smuggled 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 Headers = Mapping[str, tuple[str, ...]]
@@ -76,26 +77,23 @@ class Doors:
     any_host: bool = False
 
 
-def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers | Misframed:
+def read_headers(raw: Sequence[tuple[bytes, bytes]]) -> Headers | Misframed:
     """Sort headers by name. Refuses too many, too long, and repeated ones that must stand alone."""
+    size = sum(map(len, chain.from_iterable(raw))) + 4 * len(raw)
+    if len(raw) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        return Misframed(431, f"More than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them.")
+    single = {name.decode("latin-1"): (value.decode("latin-1"),) for name, value in raw}
+    return single if len(single) == len(raw) else _with_repeats(raw)
+
+
+def _with_repeats(raw: Sequence[tuple[bytes, bytes]]) -> Headers | Misframed:
     headers: dict[str, tuple[str, ...]] = {}
-    count = size = 0
     for name_bytes, value_bytes in raw:
-        count += 1
-        size += len(name_bytes) + len(value_bytes) + 4
-        name = name_bytes.decode("latin-1")
-        value = value_bytes.decode("latin-1")
-        before = headers.get(name)
-        if before is None:
-            headers[name] = (value,)
-        elif name in _SINGLETONS:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
+        before = headers.get(name, ())
+        if before and name in _SINGLETONS:
             return Misframed(400, f"The header {name} appears more than once.")
-        else:
-            headers[name] = (*before, value)
-    if count > MAX_HEADERS or size > MAX_HEADER_BYTES:
-        return Misframed(
-            431, f"More than {MAX_HEADERS} headers, or more than {MAX_HEADER_BYTES} bytes of them."
-        )
+        headers[name] = (*before, value)
     return headers
 
 

@@ -36,6 +36,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 _INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)\Z")
+_NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LONG_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 
 
@@ -203,7 +204,7 @@ def read_incoming(body: bytes) -> Incoming | None:
         if _LONG_EXPONENT.search(body):
             strict.refuse_wide_numbers(body)
         shape = _shape.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, BadJson, RecursionError):
+    except (*_NOT_READ, BadJson):
         return None
     if shape.jsonrpc != "2.0":
         return None
@@ -244,7 +245,7 @@ def members_of(raw: bytes) -> dict[str, bytes] | None:
     """Return the members of a JSON object, each raw, in their order; None if it is not an object."""
     try:
         return {name: bytes(value) for name, value in _members.decode(raw).items()}
-    except msgspec.DecodeError:
+    except _NOT_READ:
         return None
 
 
@@ -252,7 +253,7 @@ def items_of(raw: bytes) -> list[bytes] | None:
     """Return the items of a JSON array, each raw; None if it is not an array."""
     try:
         return [bytes(value) for value in _items.decode(raw)]
-    except msgspec.DecodeError:
+    except _NOT_READ:
         return None
 
 
@@ -262,7 +263,7 @@ def text_of(raw: bytes | None) -> str | None:
         return None
     try:
         return _text.decode(raw)
-    except msgspec.DecodeError:
+    except _NOT_READ:
         return None
 
 

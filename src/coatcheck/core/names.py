@@ -6,6 +6,7 @@ A server's name holds no `__` and does not end in `_`, so the first `__` of an e
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -19,6 +20,10 @@ _DIGEST_CHARS: Final = 8
 
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Control, format (zero-width, bidi), surrogate, private, unassigned, line and paragraph separators."""
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Default ignorable all the same (Unicode, DerivedCoreProperties): fillers, joiners, variation selectors."""
 
 
 def full(server: str, own: str) -> str:
@@ -41,18 +46,19 @@ def server_of(name: str) -> str | None:
     return server if separator and own else None
 
 
-def unroutable(names: Iterable[str], *, limit: int = MAX_OWN) -> Mapping[str, str]:
+def unroutable(names: Iterable[str], *, limit: int = MAX_OWN, twins: bool = False) -> Mapping[str, str]:
     """Return the names that must not be listed or called, each with the reason.
 
-    Those are empty or overlong names, names with characters that cannot be seen, and names that look like
-    another of the same list after NFKC and case folding: both are left out, since nothing tells the honest
-    one from its copy.
+    Those are empty or overlong names and names with characters that cannot be seen. Unless `twins` may
+    stand side by side, as URIs may, also names that look like another of the same list after NFKC and case
+    folding: both are left out, since nothing tells the honest one from its copy.
     """
     bad: dict[str, str] = {}
     folded: dict[str, str] = {}
     for name in names:
         if reason := _unshowable(name, limit):
             bad[name] = reason
+        if reason or twins:
             continue
         key = unicodedata.normalize("NFKC", name).casefold()
         twin = folded.setdefault(key, name)
@@ -67,6 +73,6 @@ def _unshowable(name: str, limit: int) -> str:
         return f"it is empty or longer than {limit} characters"
     if name.isascii() and name.isprintable():
         return ""
-    if any(unicodedata.category(char) in _INVISIBLE_CATEGORIES for char in name):
+    if _INVISIBLE.search(name) or any(unicodedata.category(char) in _INVISIBLE_CATEGORIES for char in name):
         return "it has characters that cannot be seen"
     return ""

@@ -23,7 +23,7 @@ MAX_FRACTION_CHARS: Final = 40
 """Longest number with a fraction or an exponent. Integers may have any size: they are never converted."""
 
 _BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
-"""Brackets outside strings. Possessive, and a string may stay open: nothing is scanned twice or remembered."""
+"""Brackets outside strings. Possessive, and a string may stay open: nothing is scanned twice."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.declared.place import Place
+from coatcheck.declared.reading.place import Place
 from coatcheck.declared.servers import read_patterns
 from coatcheck.model.access import OPEN, AccessList, AccessRule
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.declared.place import Place
+from coatcheck.declared.reading.place import Place
 from coatcheck.model.declaration import AuditRules, Output
 
 KEYS: Final = frozenset({"enabled", "output", "log_arguments"})

@@ -6,11 +6,11 @@ import hashlib
 import re
 from typing import Final
 
-from coatcheck.declared.addresses import Network, trusted_network_of
-from coatcheck.declared.headers import MAX_VALUE, header_value_of, identity_header_of
-from coatcheck.declared.jsonc import pointer_to
-from coatcheck.declared.place import Place
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading.addresses import Network, trusted_network_of
+from coatcheck.declared.reading.headers import MAX_VALUE, header_value_of, identity_header_of
+from coatcheck.declared.reading.jsonc import pointer_to
+from coatcheck.declared.reading.place import Place
+from coatcheck.declared.reading.problems import Unfit
 from coatcheck.model.declaration import ForwardedRules, IdentityRules, Provider
 from coatcheck.model.grant import Grant
 from coatcheck.model.secret import Secret

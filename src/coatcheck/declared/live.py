@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
-from coatcheck.declared import jsonc
-from coatcheck.declared.expand import Sources
 from coatcheck.declared.locate import Found, choose
-from coatcheck.declared.problems import DeclarationError
+from coatcheck.declared.reading import jsonc
+from coatcheck.declared.reading.expand import Sources
+from coatcheck.declared.reading.problems import DeclarationError
 from coatcheck.declared.servers_json import load
 from coatcheck.declared.watch import POLL_SECONDS, Watch
 from coatcheck.model.declaration import Declaration, Problem

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from coatcheck.declared.addresses import url_of
-from coatcheck.declared.expand import shown
-from coatcheck.declared.headers import OURS, header_name_of, header_value_of
-from coatcheck.declared.place import Place
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading.addresses import url_of
+from coatcheck.declared.reading.expand import shown
+from coatcheck.declared.reading.headers import OURS, header_name_of, header_value_of
+from coatcheck.declared.reading.place import Place
+from coatcheck.declared.reading.problems import Unfit
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, Transport
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from coatcheck.declared.place import Place
-from coatcheck.declared.problems import Unfit
 from coatcheck.declared.reach import REMOTE_KEYS, STDIO_KEYS, read_remote, read_stdio
-from coatcheck.declared.units import seconds_of
+from coatcheck.declared.reading.place import Place
+from coatcheck.declared.reading.problems import Unfit
+from coatcheck.declared.reading.units import seconds_of
 from coatcheck.model.declaration import DeclaredServer
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach
 

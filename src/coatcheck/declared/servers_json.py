@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from coatcheck.declared import acl, audit, auth, jsonc, servers
-from coatcheck.declared.expand import Expander, Sources
-from coatcheck.declared.place import Place
-from coatcheck.declared.problems import DeclarationError, Findings
+from coatcheck.declared import acl, audit, auth, servers
+from coatcheck.declared.reading import jsonc
+from coatcheck.declared.reading.expand import Expander, Sources
+from coatcheck.declared.reading.place import Place
+from coatcheck.declared.reading.problems import DeclarationError, Findings
 from coatcheck.model.access import OPEN, AccessList
 from coatcheck.model.declaration import (
     AuditRules,

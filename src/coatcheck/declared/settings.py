@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from coatcheck.declared.addresses import (
+from coatcheck.declared.reading.addresses import (
     Address,
     Network,
     listen_address_of,
@@ -16,8 +16,8 @@ from coatcheck.declared.addresses import (
     origin_of,
     trusted_network_of,
 )
-from coatcheck.declared.problems import Unfit
-from coatcheck.declared.units import bytes_of, count_of, seconds_of
+from coatcheck.declared.reading.problems import Unfit
+from coatcheck.declared.reading.units import bytes_of, count_of, seconds_of
 
 PREFIX: Final = "COATCHECK_"
 LEVELS: Final = ("debug", "info", "warning", "error")

@@ -81,7 +81,7 @@ class Door:
     async def _refuse(self, wrong: framing.Misframed, send: Send) -> None:
         self._tally.misframed[wrong.status] += 1
         if wrong.status in _WELL_FRAMED:
-            reject = refusing.problem(wrong.status, "refused", wrong.sentence)
+            reject = refusing.problem(wrong.status, "bad_request", wrong.sentence)
         else:
             reject = refusing.misframed(wrong.status, wrong.sentence)
         await send_json(send, reject.status, reject.body, reject.headers)

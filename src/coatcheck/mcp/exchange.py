@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from coatcheck.core import eras, messages
@@ -51,7 +51,7 @@ class Exchanges:
 
         relay = Relay(wire.receive, wire.send, streams=wire.streams, on_gone=gone)
         try:
-            return await self._perform(replace(request, notify=relay.notify), relay, entry)
+            return await self._perform(request.with_notify(relay.notify), relay, entry)
         finally:
             relay.abandon()
             self._inflight.leave(entry)

@@ -34,6 +34,10 @@ class Request:
     call: Call
     notify: Notify
 
+    def with_notify(self, notify: Notify) -> Request:
+        """Return the request with a place for what comes before its answer."""
+        return Request(self.asked, self.snapshot, self.server, self.call, notify)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, Final
 
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading.problems import Unfit
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|)")
 _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

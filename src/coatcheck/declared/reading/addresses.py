@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading.problems import Unfit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -1,6 +1,7 @@
 """Resolves anew what the pinned packages bring along: `make pins`. What is asked for is changed by hand.
 
-Asked for: [project] in pyproject.toml, the first paragraph of each list here, and clients/package.json.
+Asked for: [project] in pyproject.toml, the first paragraph of each list in requirements/, and
+its clients/package.json.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ import venv
 from pathlib import Path
 from typing import Final
 
-HERE: Final = Path(__file__).resolve().parent
-LISTS: Final = (*sorted((HERE / "servers").glob("*.txt")), HERE / "clients" / "mcp1.txt")
+from demo.environments import PINS, ROOT
+
+LISTS: Final = (*sorted((PINS / "servers").glob("*.txt")), PINS / "clients" / "mcp1.txt")
 
 
 def main() -> None:
-    runtime = resolved([str(HERE.parent)])
-    renew(HERE / "runtime.txt", [pin for pin in runtime if not pin.startswith("coatcheck")])
-    asked = pins(HERE / "dev.txt")
-    known = {*asked, *pins(HERE / "runtime.txt")}
-    tools = resolved([*asked, "--constraint", str(HERE / "runtime.txt")])
-    renew(HERE / "dev-constraints.txt", [pin for pin in tools if pin not in known])
+    runtime = resolved([str(ROOT)])
+    renew(PINS / "runtime.txt", [pin for pin in runtime if not pin.startswith("coatcheck")])
+    asked = pins(PINS / "dev.txt")
+    known = {*asked, *pins(PINS / "runtime.txt")}
+    tools = resolved([*asked, "--constraint", str(PINS / "runtime.txt")])
+    renew(PINS / "dev-constraints.txt", [pin for pin in tools if pin not in known])
     for path in LISTS:
         asked = pins(path, first_paragraph=True)
         rest = [pin for pin in resolved(asked) if pin not in asked]
         head = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
         path.write_text("\n".join([head, "", "# What they bring along.", *rest, ""]), encoding="utf-8")
-    renew_lock(HERE / "clients")
+    renew_lock(PINS / "clients")
 
 
 def renew(path: Path, found: list[str]) -> None:
@@ -52,7 +54,11 @@ def resolved(asked: list[str]) -> list[str]:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", place]
         subprocess.run([*pip, "install", "--quiet", *asked], check=True)
         frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
-    return sorted((line for line in frozen.splitlines() if "==" in line), key=str.lower)
+    return sorted((line for line in frozen.splitlines() if "==" in line), key=_name)
+
+
+def _name(pin: str) -> str:
+    return pin.split("==", 1)[0].lower()
 
 
 def renew_lock(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from coatcheck.declared.problems import Unfit
+from coatcheck.declared.reading.problems import Unfit
 
 MAX_VALUE: Final = 8192
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from coatcheck.declared.problems import Findings, Unfit
+from coatcheck.declared.reading.problems import Findings, Unfit
 from coatcheck.errors import ConfigError
 from coatcheck.ports import SecretSource
 
