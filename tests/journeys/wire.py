@@ -105,6 +105,10 @@ class Wire:
                     found: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
                     return found
 
+    def ending(self) -> bytes:
+        """Read a stream of chunks to its end; return what came before it, without the last chunk."""
+        return self._until(b"0\r\n\r\n").strip()
+
     def is_closed(self) -> bool:
         """Tell whether the peer has closed, having sent nothing more."""
         try:

@@ -256,5 +256,5 @@ def log_to_stderr(level: str) -> None:
         format="%(asctime)s %(levelname)s %(message)s",
         force=True,
     )
-    for chatty in ("uvicorn.error", "watchfiles.main", "alembic"):
+    for chatty in ("uvicorn.error", "alembic"):
         logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from coatcheck.core import messages
 from coatcheck.core.decide import decide
-from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError
+from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError, UpstreamTimeout
 from coatcheck.model.access import AccessList
 from coatcheck.model.call import Call, Fault, Kind, Reply, Target
 from coatcheck.model.decision import Denial, Permit
@@ -97,31 +96,33 @@ class Calls:
         opened = await self._records.open(asked, matter, permit.rule, permit.because)
         try:
             async with asyncio.timeout(self._timeout):
-                if await self._is_unknown(permit):
-                    return await self._settled(
-                        opened, not_found(permit.target.kind, shown), Outcome.DENIED, "no such name"
-                    )
-                upstream = self._servers.of(permit.server).upstream
-                reply = await upstream.forward(permit, asked.caller, notify)
+                reply = await self._forward(permit, asked, notify)
         except TimeoutError:
             sentence = f"{permit.server.name} did not answer within {self._timeout:g} s. It may still act."
             return await self._settled(opened, our_fault(sentence), Outcome.TIMEOUT, "")
         except UpstreamError as error:
+            outcome = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
             detail = f"{error.code}: {error.detail}" if error.detail else error.code
-            return await self._settled(opened, our_fault(error.message), Outcome.UPSTREAM_ERROR, detail)
-        except asyncio.CancelledError:
-            with suppress(LedgerUnavailable):  # nobody is left to be told; the ledger has said so
-                await asyncio.shield(self._records.settle(opened, Outcome.CANCELLED))
+            return await self._settled(opened, our_fault(error.message), outcome, detail)
+        except BaseException as end:
+            await self._records.abandon(opened, end)
             raise
+        if reply is None:
+            unknown = not_found(permit.target.kind, shown)
+            return await self._settled(opened, unknown, Outcome.DENIED, "no such name")
         outcome, detail = _outcome_of(permit.call.method, reply)
         return await self._settled(opened, reply, outcome, detail)
 
-    async def _is_unknown(self, permit: Permit) -> bool:
-        """Tell whether the server has no such tool. Only tools are looked up: other lists may be partial."""
-        if permit.target.kind is not Kind.TOOL:
-            return False
-        served = self._servers.of(permit.server)
-        return await served.find_tool(permit.target.name) is None
+    async def _forward(self, permit: Permit, asked: Asked, notify: Notify) -> Reply | None:
+        """Return the server's reply, or None if it has no such tool.
+
+        Only tools are looked up: other lists may be partial.
+        """
+        if permit.target.kind is Kind.TOOL:
+            served = self._servers.of(permit.server)
+            if await served.find_tool(permit.target.name) is None:
+                return None
+        return await self._servers.of(permit.server).upstream.forward(permit, asked.caller, notify)
 
     async def _settled(self, opened: Opened, reply: Reply, outcome: Outcome, detail: str) -> Performed:
         """Return the reply once its outcome is on record; without a record the caller must not see it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,9 +72,8 @@ class Lists:
         opened = await self._records.open(asked, matter, "(list)", _LISTED)
         try:
             reply, outcome = await self._gather(asked, snapshot, server, wanted)
-        except asyncio.CancelledError:
-            with suppress(LedgerUnavailable):  # nobody is left to be told; the ledger has said so
-                await asyncio.shield(self._records.settle(opened, Outcome.CANCELLED))
+        except BaseException as end:
+            await self._records.abandon(opened, end)
             raise
         try:
             await self._records.settle(opened, outcome)

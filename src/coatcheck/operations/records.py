@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from coatcheck.core import messages
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.call import Caller
 from coatcheck.model.grant import Principal
 from coatcheck.model.record import Outcome, Record, Settlement, Verdict
 from coatcheck.ports import Clock, Entropy, Ledger
 
 MAX_NAME_CHARS: Final = 200
+MAX_REASON_CHARS: Final = 500
 MAX_ARGUMENT_CHARS: Final = 64 * 1024
 
 
@@ -62,6 +66,15 @@ class Records:
         await self._ledger.settle(Settlement(opened.id, self._clock.now(), outcome, seconds, detail))
         self._on_settled(opened.method, outcome)
 
+    async def abandon(self, opened: Opened, end: BaseException) -> None:
+        """Settle what was cancelled, or broken off by a defect of ours.
+
+        Nobody is left to be told; a ledger that fails has said so itself.
+        """
+        outcome = Outcome.CANCELLED if isinstance(end, asyncio.CancelledError) else Outcome.UNKNOWN
+        with suppress(LedgerUnavailable):
+            await asyncio.shield(self.settle(opened, outcome))
+
     async def close(
         self, asked: Asked, matter: Matter, verdict: Verdict, rule: str, because: str, outcome: Outcome
     ) -> None:
@@ -92,7 +105,7 @@ class Records:
             tool=matter.name[:MAX_NAME_CHARS],
             decision=verdict,
             rule=rule,
-            reason=because,
+            reason=because[:MAX_REASON_CHARS],
             client_ip=asked.address,
             client_name=caller.client_name[:MAX_NAME_CHARS],
             client_version=caller.client_version[:MAX_NAME_CHARS],
@@ -119,4 +132,5 @@ class Opened:
 
 def _outline(members: Mapping[str, bytes]) -> str:
     """Return the keys of arguments and the sizes of their values in bytes, as JSON; never a value."""
-    return messages.raw_of({name[:MAX_NAME_CHARS]: len(raw) for name, raw in members.items()}).decode("utf-8")
+    room = min(MAX_NAME_CHARS, MAX_ARGUMENT_CHARS // max(1, len(members)))
+    return messages.raw_of({name[:room]: len(raw) for name, raw in members.items()}).decode("utf-8")

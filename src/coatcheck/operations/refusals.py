@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Record, Verdict
 from coatcheck.operations.records import Records
 from coatcheck.operations.tally import Tally
@@ -59,7 +60,7 @@ class Refusals:
         self._folds[key] = _Fold(now, 0, route)
         if len(self._folds) > MAX_FOLDED:
             self._folds.popitem(last=False)
-        await self._records.refuse(self._record(key, route, repeats + 1))
+        await self._write(key, route, repeats + 1)
 
     async def flush(self) -> None:
         """Record the repeats of windows that have passed. Call it about once a minute.
@@ -72,7 +73,15 @@ class Refusals:
         for key in passed:
             fold = self._folds.pop(key)
             if fold.repeats:
-                await self._records.refuse(self._record(key, fold.route, fold.repeats))
+                await self._write(key, fold.route, fold.repeats)
+
+    async def _write(self, key: _Key, route: str, repeats: int) -> None:
+        try:
+            await self._records.refuse(self._record(key, route, repeats))
+        except LedgerUnavailable:
+            fold = self._folds.setdefault(key, _Fold(0.0, 0, route))
+            fold.since, fold.repeats = float("-inf"), fold.repeats + repeats  # for the next time
+            raise
 
     def _record(self, key: _Key, route: str, repeats: int) -> Record:
         trace, reason, address = key

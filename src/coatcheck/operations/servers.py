@@ -20,6 +20,8 @@ from coatcheck.ports import Ask, Clock, State, Upstream, Upstreams
 log = logging.getLogger(__name__)
 
 MAX_PAGES: Final = 100
+MAX_LIST_BYTES: Final = 32 * 1024 * 1024
+"""Most that all pages of one list may weigh together."""
 MAX_TTL: Final = 3600.0
 _ASK_AGAIN: Final = 1.0
 """Seconds between two askings for a name that no list holds: guessing names must not load a server."""
@@ -85,9 +87,10 @@ class Served:
     def is_fresh(self) -> bool:
         """Tell whether the lists at hand are no older than their time to keep.
 
-        Those of a server that was stopped for want of calls stay good: a list must not start it again.
+        Those of a server that was stopped for want of calls stay good: a list must not start it again. Lists
+        taken over from before an edit are never fresh.
         """
-        if self.catalogue is None:
+        if self.catalogue is None or self._asked_at == float("-inf"):
             return False
         return self._age() < self._keep() or self.upstream.state is State.IDLE
 
@@ -181,22 +184,26 @@ async def _fetch_list(upstream: Upstream, what: Ask) -> tuple[list[bytes], int]:
     """Return the entries of all pages of one list, raw, and the shortest time to keep a page."""
     name = upstream.server.name
     items: list[bytes] = []
-    ttl = 0
+    ttls: list[int] = []
+    size = 0
     cursor: str | None = None
     seen: set[str] = set()
     for _ in range(MAX_PAGES):
         reply = await upstream.ask(what, cursor)
         if not isinstance(reply, Result):
             if what in {Ask.TEMPLATES, Ask.PROMPTS, Ask.RESOURCES} and not items:
-                return [], ttl  # many servers announce a capability and lack one of its lists
+                return [], 0  # many servers announce a capability and lack one of its lists
             raise UpstreamBadReply(f"{name} answered {what} with an error", detail=f"code {reply.code}")
         page = catalogues.read_page(what, reply.raw)
         if page is None:
             raise UpstreamBadReply(f"{name} answered {what} with something that is no list")
         items.extend(page.items)
-        ttl = page.ttl_ms
+        ttls.append(page.ttl_ms)
+        size += len(reply.raw)
+        if size > MAX_LIST_BYTES:
+            raise UpstreamBadReply(f"{name} has more than {MAX_LIST_BYTES >> 20} MiB of {what}")
         if page.next_cursor is None:
-            return items, ttl
+            return items, min(ttls)
         if page.next_cursor in seen:
             raise UpstreamBadReply(f"{name} goes round in circles in {what}: a cursor came twice")
         seen.add(page.next_cursor)

@@ -1,0 +1,136 @@
+"""The operations, wired as the product wires them, on doubles of every port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from uuid import UUID
+
+from ledgers import MemoryLedger
+
+from coatcheck.core.messages import raw_of
+from coatcheck.model.access import OPEN, AccessList, AccessRule
+from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target
+from coatcheck.model.declaration import AuditRules
+from coatcheck.model.era import Era
+from coatcheck.model.grant import Principal, Voucher
+from coatcheck.model.record import Outcome, RecordEntry
+from coatcheck.model.server import Server, StdioReach
+from coatcheck.operations.call import Calls, Performed
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.gate import Gate, GateLimits
+from coatcheck.operations.lists import KINDS, Lists
+from coatcheck.operations.records import Asked, Records
+from coatcheck.operations.refusals import Refusals
+from coatcheck.operations.servers import ListTimes, Servers
+from coatcheck.operations.tally import Tally
+from coatcheck.ports import Presented, Refused
+from doubles.clock import HandClock
+from doubles.entropy import CountingEntropy
+from doubles.upstreams import ScriptedUpstreams
+
+CALLER = Caller(Era.LEGACY, "2025-06-18", "claude-code", "2.1")
+SENTRY = Server(UUID(int=1), "sentry", StdioReach("sentry"))
+GIT = Server(UUID(int=2), "git", StdioReach("git"))
+TIME = Server(UUID(int=3), "time", StdioReach("time"))
+
+
+def a_principal(subject: str = "alice", roles: tuple[str, ...] = (), scope: tuple[Server, ...] | None = None) -> Principal:
+    servers = None if scope is None else frozenset(server.id for server in scope)
+    return Principal(subject, frozenset(roles), f"file-{subject}", f"{subject}'s laptop", Voucher.GRANT, servers)
+
+
+def asked_by(principal: Principal, route: str = "/mcp") -> Asked:
+    return Asked(principal, CALLER, route, "192.0.2.1")
+
+
+ALICE = asked_by(a_principal())
+
+
+def denying(*globs: str, subjects: tuple[str, ...] = (), default: bool = True) -> AccessList:
+    return AccessList((AccessRule(globs, allow=False, subjects=frozenset(subjects)),), default)
+
+
+def a_call(tool: str = "find", arguments: object = None, method: str = "tools/call") -> Call:
+    return Call(b"7", method, {"name": raw_of(tool), "arguments": raw_of({} if arguments is None else arguments)})
+
+
+def nobody(presented: Presented) -> Principal | Refused:
+    raise AssertionError(f"nobody is identified here: {presented}")
+
+
+def snapshot_of(*servers: Server, access: AccessList = OPEN, epoch: int = 1) -> Snapshot:
+    return Snapshot(
+        epoch,
+        MappingProxyType({server.name: server for server in servers}),
+        MappingProxyType({server.id: server for server in servers}),
+        nobody,
+        access,
+        AuditRules(),
+        MappingProxyType({}),
+        MappingProxyType({}),
+    )
+
+
+def unheard(notice: Notice) -> None:
+    raise AssertionError(f"nobody asked for {notice.method}")
+
+
+class Bench:
+    """Use it inside a running loop. `entries` is what the ledger holds."""
+
+    def __init__(
+        self, *servers: Server, timeout: float = 5.0, gate: GateLimits | None = None, times: ListTimes | None = None
+    ) -> None:
+        self.clock = HandClock()
+        self.ledger = MemoryLedger()
+        self.tally = Tally()
+        self.upstreams = ScriptedUpstreams()
+        self.servers = Servers(self.upstreams, self.clock, times or ListTimes(5.0, 5.0, 30.0))
+        self.records = Records(self.ledger, self.clock, CountingEntropy(), self.tally.settled)
+        self.refusals = Refusals(self.records, self.clock, self.tally)
+        self.gate = Gate(gate or GateLimits(64, 512, 5.0))
+        self.calls = Calls(self.servers, self.records, self.gate, timeout)
+        self.lists = Lists(self.servers, self.records, (times or ListTimes()).wait)
+        self.apply(*servers)
+
+    def apply(self, *servers: Server) -> None:
+        self.servers.apply({server.name: server for server in servers})
+
+    @property
+    def entries(self) -> list[RecordEntry]:
+        return self.ledger.entries
+
+    def outcomes(self) -> list[Outcome | None]:
+        return [entry.settlement.outcome if entry.settlement else None for entry in self.entries]
+
+    async def perform(
+        self,
+        call: Call | None = None,
+        server: Server = SENTRY,
+        *,
+        access: AccessList = OPEN,
+        asked: Asked = ALICE,
+        kind: Kind = Kind.TOOL,
+        name: str = "find",
+        shown: str | None = None,
+    ) -> Performed:
+        shown = f"{server.name}__{name}" if shown is None else shown
+        made = call or a_call(name)
+        return await self.calls.perform(asked, access, server, Target(kind, name), made, unheard, shown)
+
+    async def list(
+        self, method: str, snapshot: Snapshot, server: Server | None = None, asked: Asked = ALICE
+    ) -> Reply:
+        return await self.lists.list(asked, snapshot, server, KINDS[method])
+
+
+async def settle_down(rounds: int = 20) -> None:
+    """Let every task that can go on go on."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+def arguments_of(entries: list[RecordEntry]) -> Mapping[str, str]:
+    return {entry.record.tool: entry.record.arguments for entry in entries}

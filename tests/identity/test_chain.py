@@ -1,0 +1,148 @@
+"""The chain: who vouches first wins, a token that nobody vouches for is refused, nobody is someone by default."""
+
+from __future__ import annotations
+
+import itertools
+from ipaddress import ip_network
+
+import pytest
+from doubles.callers import ALICE, ENDED, GONE, GRANTS, UNHEARD, forwarded, request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coatcheck.identity.chain import MISSING, Chain, chain_for
+from coatcheck.identity.grants import UNKNOWN
+from coatcheck.model.declaration import ForwardedRules, IdentityRules, Provider
+from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
+from coatcheck.ports import Presented, Refused
+
+B, F, N = Provider.BEARER, Provider.FORWARDED, Provider.NONE
+BASIC = "Basic YTpi"
+GITHUB = "Bearer ghp_" + "a" * 36
+
+
+def who(presented: Presented, *providers: Provider, rules: ForwardedRules | None = None) -> str:
+    """Return the subject, or the reason of the refusal in angle brackets."""
+    found = chain_for(IdentityRules(providers, GRANTS, rules or ForwardedRules()), ENDED).identify(presented)
+    return found.subject if isinstance(found, Principal) else f"<{found.reason}>"
+
+
+@pytest.mark.parametrize(
+    ("providers", "presented", "expected"),
+    [
+        # bearer alone
+        ((B,), request(f"Bearer {ALICE}"), "alice"),
+        ((B,), request(ALICE), "alice"),
+        ((B,), request(), "<missing>"),
+        ((B,), request(""), "<empty>"),
+        ((B,), request("Bearer "), "<empty>"),
+        ((B,), request(BASIC), "<malformed>"),
+        ((B,), request(GITHUB), "<foreign>"),
+        ((B,), request(f"Bearer {UNHEARD}"), "<unknown>"),
+        ((B,), request(f"Bearer {GONE}"), "<revoked>"),
+        ((B,), forwarded("eve"), "<missing>"),
+        ((B,), forwarded("eve", authorization=f"Bearer {ALICE}"), "alice"),
+        # nothing, or `none` alone: anonymous, but never with a token that nobody knows
+        ((), request(), "anonymous"),
+        ((N,), request(), "anonymous"),
+        ((N,), request(f"Bearer {UNHEARD}"), "<unknown>"),
+        ((N,), request(f"Bearer {ALICE}"), "<unknown>"),
+        ((N,), request(""), "<empty>"),
+        ((N,), request(BASIC), "<malformed>"),
+        ((), request(f"Bearer {ALICE}"), "<unknown>"),
+        ((N,), forwarded("eve"), "anonymous"),
+        # bearer, then none
+        ((B, N), request(f"Bearer {ALICE}"), "alice"),
+        ((B, N), request(), "anonymous"),
+        ((B, N), request(f"Bearer {UNHEARD}"), "<unknown>"),
+        ((B, N), request(f"Bearer {GONE}"), "<revoked>"),
+        ((B, N), request("Bearer "), "<empty>"),
+        ((B, N), request(BASIC), "<malformed>"),
+        ((N, B), request(f"Bearer {ALICE}"), "alice"),
+        ((N, B), request(), "anonymous"),
+        ((N, B), request(f"Bearer {UNHEARD}"), "<unknown>"),
+        # forwarded
+        ((F,), forwarded("carol"), "carol"),
+        ((F,), forwarded("carol", authorization=f"Bearer {UNHEARD}"), "carol"),
+        ((F,), forwarded("carol", authorization=BASIC), "carol"),
+        ((F,), forwarded("carol", peer="192.0.2.1"), "<missing>"),
+        ((F,), forwarded("carol", peer="192.0.2.1", authorization=f"Bearer {ALICE}"), "<unknown>"),
+        ((F,), forwarded(""), "<bad_forwarded_subject>"),
+        ((F,), request(), "<missing>"),
+        ((F,), request(f"Bearer {ALICE}"), "<unknown>"),
+        # chains of both, in their order
+        ((B, F), forwarded("carol"), "carol"),
+        ((B, F), forwarded("carol", authorization=f"Bearer {ALICE}"), "alice"),
+        ((F, B), forwarded("carol", authorization=f"Bearer {ALICE}"), "carol"),
+        ((F, B), request(f"Bearer {ALICE}"), "alice"),
+        ((B, F), forwarded("carol", authorization=f"Bearer {UNHEARD}"), "carol"),
+        ((B, F), forwarded("carol", authorization=GITHUB), "carol"),
+        ((B, F), forwarded("carol", authorization=f"Bearer {GONE}"), "<revoked>"),
+        ((B, F), forwarded("carol", peer="192.0.2.1", authorization=f"Bearer {UNHEARD}"), "<unknown>"),
+        ((B, F), forwarded("carol", peer="192.0.2.1", authorization=GITHUB), "<foreign>"),
+        ((B, F), forwarded("carol", peer="192.0.2.1", authorization=f"Bearer {ALICE}"), "alice"),
+        ((B, F), forwarded("carol", peer="192.0.2.1"), "<missing>"),
+        ((F, N), forwarded("carol", peer="192.0.2.1"), "anonymous"),
+        ((F, N), forwarded("a", "b"), "<bad_forwarded_subject>"),
+        ((F, B, N), forwarded("*", authorization=f"Bearer {ALICE}"), "<bad_forwarded_subject>"),
+        ((B, F, N), request(f"Bearer {UNHEARD}"), "<unknown>"),
+        ((B, F, N), request(), "anonymous"),
+    ],
+)  # fmt: skip
+def test_who_is_calling(providers: tuple[Provider, ...], presented: Presented, expected: str) -> None:
+    assert who(presented, *providers) == expected
+
+
+CHAINS = [chain for size in (1, 2, 3) for chain in itertools.permutations((B, F, N), size)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(CHAINS),
+    st.none() | st.sampled_from(("", "Bearer", BASIC, GITHUB, f"Bearer {UNHEARD}", f"Bearer {GONE}", f"Bearer {ALICE}", ALICE, "x")),
+    st.lists(st.sampled_from(("carol", "", "anonymous")), max_size=2),
+    st.sampled_from(("10.0.0.1", "127.0.0.1", "192.0.2.1", "")),
+)
+def test_nobody_is_someone_without_a_voucher(chain: tuple[Provider, ...], authorization: str | None, users: list[str], peer: str) -> None:
+    rules = ForwardedRules(trusted=(ip_network("10.0.0.0/8"),))
+    presented = forwarded(*users, peer=peer, authorization=authorization)
+    found = chain_for(IdentityRules(chain, GRANTS, rules), ENDED).identify(presented)
+    if not isinstance(found, Principal):
+        assert found.sentence
+        return
+    if found.voucher is Voucher.GRANT:
+        assert B in chain
+        assert authorization in {ALICE, f"Bearer {ALICE}"}
+    elif found.voucher is Voucher.FORWARDED:
+        assert F in chain
+        assert (users, peer) == (["carol"], "10.0.0.1")
+    else:
+        assert found == ANONYMOUS
+        assert N in chain
+        assert authorization is None
+
+
+def test_an_empty_chain_refuses_everyone() -> None:
+    for presented in (request(), request(f"Bearer {ALICE}"), request(""), forwarded("carol")):
+        assert isinstance(Chain(()).identify(presented), Refused)
+
+
+def test_only_unknown_tokens_are_guesses_and_each_reason_has_one_sentence() -> None:
+    sentences: dict[str, set[str]] = {}
+    for providers in CHAINS:
+        chain = chain_for(IdentityRules(providers, GRANTS), ENDED)
+        for presented in (request(), request("Bearer "), request(f"Bearer {UNHEARD}"), request("Bearer x"), request(f"Bearer {GONE}")):
+            found = chain.identify(presented)
+            if isinstance(found, Refused):
+                assert found.guess is (found.reason == "unknown")
+                sentences.setdefault(found.reason, set()).add(found.sentence)
+    assert sentences.keys() == {"missing", "empty", "unknown", "revoked"}
+    assert all(len(found) == 1 for found in sentences.values())
+    assert (sentences["missing"], sentences["unknown"]) == ({MISSING}, {UNKNOWN})
+
+
+def test_no_token_is_in_anything_that_can_be_printed() -> None:
+    chain = chain_for(IdentityRules((B, F, N), GRANTS), ENDED)
+    for token in (ALICE, GONE, UNHEARD, GITHUB[7:]):
+        presented = forwarded(authorization=f"Bearer {token}", peer="192.0.2.1")
+        assert token not in f"{chain!r} {chain.identify(presented)!r} {GRANTS!r}"

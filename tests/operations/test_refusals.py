@@ -1,0 +1,137 @@
+"""Refused callers: the first on record at once, repeats counted, none lost and none kept for ever."""
+
+from __future__ import annotations
+
+import pytest
+from doubles.bench import Bench
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.record import Outcome, Verdict
+from coatcheck.operations import refusals
+from coatcheck.ports import Refused
+
+UNKNOWN = Refused("unknown", "This grant is not known here.", "sha256:abc", guess=True)
+REVOKED = Refused("revoked", "This grant was revoked.", "file-1")
+MISSING = Refused("missing", "No grant was presented.")
+
+
+def recorded(bench: Bench) -> int:
+    return sum(entry.record.repeats for entry in bench.entries)
+
+
+async def test_a_refusal_is_on_record_at_once() -> None:
+    bench = Bench()
+    await bench.refusals.note(UNKNOWN, "/mcp/git", "192.0.2.1")
+    (entry,) = bench.entries
+    record = entry.record
+    assert (record.decision, record.rule, record.reason) == (Verdict.REFUSED, "(identity)", "unknown")
+    assert (record.grant_id, record.route, record.client_ip, record.repeats) == ("sha256:abc", "/mcp/git", "192.0.2.1", 1)
+    assert (record.subject, record.method, record.tool) == ("", "", "")
+    assert entry.settlement is not None
+    assert entry.settlement.outcome is Outcome.DENIED
+
+
+async def test_probes_without_a_token_are_counted_only() -> None:
+    bench = Bench()
+    for _ in range(3):
+        await bench.refusals.note(MISSING, "/mcp", "192.0.2.1")
+    assert not bench.entries
+    assert bench.tally.refusals == {"missing": 3}
+
+
+async def test_equal_refusals_within_the_window_are_one_record_and_a_count() -> None:
+    bench = Bench()
+    for _ in range(100):
+        await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    assert [entry.record.repeats for entry in bench.entries] == [1]
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.flush()
+    assert [entry.record.repeats for entry in bench.entries] == [1, 99]
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.flush()
+    assert len(bench.entries) == 2
+    assert bench.tally.refusals == {"unknown": 100}
+
+
+async def test_after_the_window_the_next_one_brings_the_count_along() -> None:
+    bench = Bench()
+    for _ in range(5):
+        await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    assert [entry.record.repeats for entry in bench.entries] == [1, 5]
+    await bench.refusals.flush()
+    assert recorded(bench) == 6
+
+
+async def test_what_differs_is_recorded_apart() -> None:
+    bench = Bench()
+    for refused in (UNKNOWN, REVOKED, Refused("unknown", "", "sha256:def")):
+        for address in ("192.0.2.1", "192.0.2.2"):
+            await bench.refusals.note(refused, "/mcp", address)
+    assert [entry.record.repeats for entry in bench.entries] == [1] * 6
+
+
+async def test_a_flood_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_FOLDED", 50)
+    monkeypatch.setattr(refusals, "MAX_SUMMARIES", 10)
+    bench = Bench()
+    for number in range(100):
+        for _ in range(2):
+            await bench.refusals.note(UNKNOWN, "/mcp", f"192.0.2.{number}")
+    assert len(bench.refusals._folds) == 50
+    bench.clock.advance(refusals.WINDOW)
+    for rounds in range(1, 6):
+        await bench.refusals.flush()
+        assert len(bench.entries) == 100 + 10 * rounds
+    assert not bench.refusals._folds
+
+
+async def test_a_refusal_that_could_not_be_recorded_is_recorded_with_the_next() -> None:
+    bench = Bench()
+    bench.ledger.failing = True
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    bench.ledger.failing = False
+    await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    assert [entry.record.repeats for entry in bench.entries] == [4]
+
+
+async def test_repeats_that_could_not_be_recorded_are_recorded_later() -> None:
+    bench = Bench()
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for _ in range(3):
+            await bench.refusals.note(UNKNOWN, "/mcp", address)
+    bench.clock.advance(refusals.WINDOW)
+    bench.ledger.failing = True
+    with pytest.raises(LedgerUnavailable):
+        await bench.refusals.flush()
+    bench.ledger.failing = False
+    await bench.refusals.flush()
+    assert [entry.record.repeats for entry in bench.entries] == [1, 1, 2, 2]
+
+
+STEPS = st.lists(st.sampled_from(("a", "b", "a", "flush", "wait", "part", "fail", "heal")), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+async def test_no_history_loses_or_invents_a_refusal(steps: list[str]) -> None:
+    bench = Bench()
+    noted = 0
+    for step in [*steps, "heal", "wait", "flush"]:
+        try:
+            if step in {"a", "b"}:
+                noted += 1
+                await bench.refusals.note(UNKNOWN, "/mcp", step)
+            elif step == "flush":
+                await bench.refusals.flush()
+        except LedgerUnavailable:
+            assert bench.ledger.failing
+        bench.ledger.failing = {"fail": True, "heal": False}.get(step, bench.ledger.failing)
+        bench.clock.advance({"wait": refusals.WINDOW, "part": refusals.WINDOW / 3}.get(step, 0.0))
+        assert recorded(bench) <= noted
+    assert recorded(bench) == noted
