@@ -29,21 +29,34 @@ FIND = Target(Kind.TOOL, "find")
 
 
 def a_principal(
-    subject: str = "alice", roles: tuple[str, ...] = (), servers: tuple[Server, ...] | None = None, voucher: Voucher = Voucher.GRANT
+    subject: str = "alice",
+    roles: tuple[str, ...] = (),
+    servers: tuple[Server, ...] | None = None,
+    voucher: Voucher = Voucher.GRANT,
 ) -> Principal:
     scope = None if servers is None else frozenset(server.id for server in servers)
     return Principal(subject, frozenset(roles), "file-1", "laptop", voucher, scope)
 
 
-def rule(tools: str, *, allow: bool, subjects: tuple[str, ...] = (), roles: tuple[str, ...] = ()) -> AccessRule:
+def rule(
+    tools: str, *, allow: bool, subjects: tuple[str, ...] = (), roles: tuple[str, ...] = ()
+) -> AccessRule:
     return AccessRule(tuple(tools.split()), allow, frozenset(subjects), frozenset(roles))
 
 
 SUBJECTS = st.sampled_from(("alice", "bob", "Alice", "*"))
 ROLES = st.frozensets(st.sampled_from(("dev", "ops")))
 NAMES = st.text("abAB*_", max_size=4)
-PATTERNS = st.sampled_from(("*", "sentry__*", "git__*", "*a*", "*b", "*A", "sentry__a*", "nothing", "", "*__*"))
-RULES = st.builds(AccessRule, st.lists(PATTERNS, max_size=3).map(tuple), st.booleans(), st.frozensets(SUBJECTS, max_size=2), ROLES)
+PATTERNS = st.sampled_from(
+    ("*", "sentry__*", "git__*", "*a*", "*b", "*A", "sentry__a*", "nothing", "", "*__*")
+)
+RULES = st.builds(
+    AccessRule,
+    st.lists(PATTERNS, max_size=3).map(tuple),
+    st.booleans(),
+    st.frozensets(SUBJECTS, max_size=2),
+    ROLES,
+)
 ACCESS = st.builds(AccessList, st.lists(RULES, max_size=4).map(tuple), st.booleans())
 SERVERS = st.sampled_from((SENTRY, GIT))
 SCOPES = st.none() | st.frozensets(st.sampled_from((SENTRY.id, GIT.id, UUID(int=9))))
@@ -68,11 +81,18 @@ def first_of(access: AccessList, principal: Principal, name: str) -> tuple[bool,
 
 @BRIEF
 @given(TARGETS, PRINCIPALS, SERVERS, ACCESS)
-def test_a_call_is_permitted_exactly_where_its_target_is_visible(target: Target, principal: Principal, server: Server, access: AccessList) -> None:
+def test_a_call_is_permitted_exactly_where_its_target_is_visible(
+    target: Target, principal: Principal, server: Server, access: AccessList
+) -> None:
     decision = decide(CALL, target, principal, server, access)
     assert isinstance(decision, Permit) is may_see(target, principal, server, access)
     if isinstance(decision, Permit):
-        assert (decision.call, decision.target, decision.principal, decision.server) == (CALL, target, principal, server)
+        assert (decision.call, decision.target, decision.principal, decision.server) == (
+            CALL,
+            target,
+            principal,
+            server,
+        )
     else:
         assert not decision.visible
     assert decision.because
@@ -88,7 +108,9 @@ def test_the_scope_comes_first_then_the_first_rule_that_matches_then_the_default
         assert isinstance(decision, Denial)
         assert decision.rule == SCOPE_RULE
     else:
-        assert (isinstance(decision, Permit), decision.rule) == first_of(access, principal, f"{server.name}__{target.name}")
+        assert (isinstance(decision, Permit), decision.rule) == first_of(
+            access, principal, f"{server.name}__{target.name}"
+        )
 
 
 @BRIEF
@@ -180,7 +202,9 @@ def test_the_operator_of_the_machine_passes_and_no_name_makes_one() -> None:
     decision = decide(CALL, FIND, operator, SENTRY, closed)
     assert (isinstance(decision, Permit), decision.rule) == (True, OPERATOR_RULE)
     for voucher in set(Voucher) - {Voucher.LOCAL}:
-        assert isinstance(decide(CALL, FIND, a_principal("operator", ("admin",), voucher=voucher), SENTRY, closed), Denial)
+        assert isinstance(
+            decide(CALL, FIND, a_principal("operator", ("admin",), voucher=voucher), SENTRY, closed), Denial
+        )
 
 
 def test_a_denial_names_no_other_subject() -> None:
@@ -192,9 +216,15 @@ def test_a_denial_names_no_other_subject() -> None:
 def test_lists_and_calls_share_one_judgement() -> None:
     """Both public functions are a single look at `_judge`: they cannot come to differ."""
     path = Path(coatcheck.__file__).parent / "core" / "decide.py"
-    functions = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+    functions = {
+        node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
+    }
     for name in ("decide", "may_see"):
-        calls = [node.func.id for node in ast.walk(functions[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        calls = [
+            node.func.id
+            for node in ast.walk(functions[name])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
         assert "_judge" in calls
     assert set(functions) == {"decide", "may_see", "_judge", "_applies"}
     assert module.decide is decide

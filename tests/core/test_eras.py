@@ -26,7 +26,7 @@ HOP = {
     P + "logLevel": b'"debug"',
     P + "subscriptionId": b"7",
 }
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+TEXTS = st.text(max_size=30)
 
 
 # --- towards a server -----------------------------------------------------------------------------------
@@ -104,16 +104,24 @@ def test_initialize_is_read() -> None:
 
 def test_discover_is_read() -> None:
     greeting = eras.read_discover(raw_of(DISCOVERED))
-    assert greeting == Greeting(Era.MODERN, "2026-07-28", {"tools": b"{}"}, b'{"name":"b"}', "Ask.", {"extra": b"{}"})
+    assert greeting == Greeting(
+        Era.MODERN, "2026-07-28", {"tools": b"{}"}, b'{"name":"b"}', "Ask.", {"extra": b"{}"}
+    )
 
 
-@pytest.mark.parametrize("version", [None, 1, "", "2026-07-28", "2024-10-07", "1.0", "2025-06-18 ", ["2025-06-18"], {}])
+@pytest.mark.parametrize(
+    "version", [None, 1, "", "2026-07-28", "2024-10-07", "1.0", "2025-06-18 ", ["2025-06-18"], {}]
+)
 def test_an_initialize_of_no_legacy_version_is_none(version: Any) -> None:
     assert eras.read_initialize(raw_of({**INITIALIZED, "protocolVersion": version})) is None
-    assert eras.read_initialize(raw_of({k: v for k, v in INITIALIZED.items() if k != "protocolVersion"})) is None
+    assert (
+        eras.read_initialize(raw_of({k: v for k, v in INITIALIZED.items() if k != "protocolVersion"})) is None
+    )
 
 
-@pytest.mark.parametrize("versions", [None, [], {}, "2026-07-28", ["2025-11-25"], [None, 1, ["2026-07-28"]], ["2026-07-28 "]])
+@pytest.mark.parametrize(
+    "versions", [None, [], {}, "2026-07-28", ["2025-11-25"], [None, 1, ["2026-07-28"]], ["2026-07-28 "]]
+)
 def test_a_discover_of_no_modern_version_is_none(versions: Any) -> None:
     assert eras.read_discover(raw_of({**DISCOVERED, "supportedVersions": versions})) is None
 
@@ -141,7 +149,16 @@ def test_members_of_wrong_types_are_as_if_absent(wrong: Any) -> None:
 
 def test_a_server_cannot_answer_the_opening_in_our_place() -> None:
     """What is relayed of a greeting goes into our own answer, whose version and name are ours to give."""
-    ours = {"protocolVersion", "supportedVersions", "serverInfo", "capabilities", "instructions", "resultType", "ttlMs", "cacheScope"}
+    ours = {
+        "protocolVersion",
+        "supportedVersions",
+        "serverInfo",
+        "capabilities",
+        "instructions",
+        "resultType",
+        "ttlMs",
+        "cacheScope",
+    }
     forged = dict.fromkeys(ours, "forged") | {"capabilities": {}, "kept": 1}
     legacy = eras.read_initialize(raw_of({**forged, "protocolVersion": "2025-06-18"}))
     modern = eras.read_discover(raw_of({**forged, "supportedVersions": ["2026-07-28"]}))
@@ -192,7 +209,20 @@ def test_any_text_survives_a_header(text: str) -> None:
     assert eras.decode_header(encoded) == text
 
 
-@pytest.mark.parametrize("plain", ["", "echo", "a b", "a=?b?=", "=?base64?", "?=", "=?BASE64?ZWNobw==?=", "=?utf-8?b?YQ==?=", "=?base64?YQ==?= "])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "",
+        "echo",
+        "a b",
+        "a=?b?=",
+        "=?base64?",
+        "?=",
+        "=?BASE64?ZWNobw==?=",
+        "=?utf-8?b?YQ==?=",
+        "=?base64?YQ==?= ",
+    ],
+)
 def test_plain_values_stand_for_themselves(plain: str) -> None:
     assert eras.decode_header(plain) == plain
 
@@ -210,7 +240,10 @@ def test_every_other_spelling_in_base64_is_none(value: str) -> None:
 
 
 @BRIEF
-@given(st.text(st.characters(max_codepoint=255), max_size=12), st.text(st.characters(max_codepoint=255), max_size=3))
+@given(
+    st.text(st.characters(max_codepoint=255), max_size=12),
+    st.text(st.characters(max_codepoint=255), max_size=3),
+)
 def test_no_header_raises_and_no_two_encodings_are_one_text(middle: str, rest: str) -> None:
     value = f"=?base64?{middle}?={rest}"
     found = eras.decode_header(value)
@@ -230,9 +263,13 @@ def test_no_header_raises_and_no_two_encodings_are_one_text(middle: str, rest: s
         ("tools/call", {}, None),
     ],
 )
-def test_headers_towards_a_modern_server_are_made_from_the_body(method: str, params: dict[str, bytes], name: str | None) -> None:
+def test_headers_towards_a_modern_server_are_made_from_the_body(
+    method: str, params: dict[str, bytes], name: str | None
+) -> None:
     expected = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)]
-    assert eras.modern_headers(method, params, "2026-07-28") == expected + ([("Mcp-Name", name)] if name else [])
+    assert eras.modern_headers(method, params, "2026-07-28") == expected + (
+        [("Mcp-Name", name)] if name else []
+    )
 
 
 # --- results ----------------------------------------------------------------------------------------------
@@ -259,7 +296,9 @@ def test_headers_towards_a_modern_server_are_made_from_the_body(method: str, par
         ("tools/call", Era.LEGACY, Fault(-32602, "a"), Fault(-32602, "a")),
     ],
 )  # fmt: skip
-def test_a_reply_has_the_shape_of_the_clients_era(method: str, era: Era, reply: Reply, expected: Reply) -> None:
+def test_a_reply_has_the_shape_of_the_clients_era(
+    method: str, era: Era, reply: Reply, expected: Reply
+) -> None:
     assert eras.reply_for(reply, method, era) == expected
 
 

@@ -18,7 +18,12 @@ PLAIN: Headers = {"host": ("gw",), "content-length": ("3",)}
 
 
 def read(*lines: str) -> Headers:
-    found = read_headers([(name.encode(), value.encode("latin-1")) for name, _, value in (line.partition(": ") for line in lines)])
+    found = read_headers(
+        [
+            (name.encode(), value.encode("latin-1"))
+            for name, _, value in (line.partition(": ") for line in lines)
+        ]
+    )
     assert not isinstance(found, Misframed)
     return found
 
@@ -48,7 +53,10 @@ def test_headers_are_sorted_by_name_in_order() -> None:
 def test_headers_that_must_stand_alone_may_not_come_twice(name: str) -> None:
     assert read(f"{name}: a") == {name: ("a",)}
     for second in ("a", "b", ""):
-        assert status_of(read_headers([(name.encode(), b"a"), (b"x", b"y"), (name.encode(), second.encode())])) == 400
+        assert (
+            status_of(read_headers([(name.encode(), b"a"), (b"x", b"y"), (name.encode(), second.encode())]))
+            == 400
+        )
 
 
 def test_headers_are_counted_and_measured() -> None:
@@ -193,7 +201,9 @@ def judged(doors: Doors, host: str | None, origin: str | None = None, *, token: 
         (PUBLIC_6, "[2001:db8::2]:443", None),
     ],
 )
-def test_our_own_hosts_and_origins_are_answered(doors: Doors, host: str, origin: str | None, token: bool) -> None:
+def test_our_own_hosts_and_origins_are_answered(
+    doors: Doors, host: str, origin: str | None, token: bool
+) -> None:
     assert judged(doors, host, origin, token=token) == 200
 
 

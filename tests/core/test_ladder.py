@@ -1,5 +1,6 @@
 """The ladder that modern requests climb, rung by rung; and telling the eras apart."""
 
+# ruff: noqa: UP031  # braces are what these texts are made of
 from __future__ import annotations
 
 import base64
@@ -21,13 +22,19 @@ META = {P + "protocolVersion": raw_of(MODERN), P + "clientCapabilities": b"{}"}
 LEGACY_META: dict[str, bytes] = {"progressToken": b"1"}
 
 
-def headers_of(version: str | None = MODERN, method: str | None = "tools/call", name: str | None = "echo") -> dict[str, tuple[str, ...]]:
+def headers_of(
+    version: str | None = MODERN, method: str | None = "tools/call", name: str | None = "echo"
+) -> dict[str, tuple[str, ...]]:
     pairs = {"mcp-protocol-version": version, "mcp-method": method, "mcp-name": name}
     return {key: (value,) for key, value in pairs.items() if value is not None}
 
 
-def a_call(method: str = "tools/call", params: dict[str, bytes] | None = None, meta: dict[str, bytes] | None = None) -> Call:
-    return Call(b"1", method, {"name": b'"echo"'} if params is None else params, META if meta is None else meta)
+def a_call(
+    method: str = "tools/call", params: dict[str, bytes] | None = None, meta: dict[str, bytes] | None = None
+) -> Call:
+    return Call(
+        b"1", method, {"name": b'"echo"'} if params is None else params, META if meta is None else meta
+    )
 
 
 def b64(text: str) -> str:
@@ -44,7 +51,19 @@ NOTICE = CallerNotice("notifications/cancelled", {"_meta": raw_of({P + "protocol
 REPLY = CallerReply(b"1", Result(b"{}"))
 
 
-@pytest.mark.parametrize("version", ["2026-07-28", "2099-01-01", "2024-10-07", "", "x", "2025-06-18x", "2025-06-18, 2026-07-28", "=?base64?eA==?="])
+@pytest.mark.parametrize(
+    "version",
+    [
+        "2026-07-28",
+        "2099-01-01",
+        "2024-10-07",
+        "",
+        "x",
+        "2025-06-18x",
+        "2025-06-18, 2026-07-28",
+        "=?base64?eA==?=",
+    ],
+)
 @pytest.mark.parametrize("message", [OPENING, MODERN_OPENING, PLAIN, STAMPED, NOTICE, REPLY])
 def test_a_version_header_that_no_legacy_revision_has_is_modern(version: str, message: Message) -> None:
     assert is_modern({"mcp-protocol-version": (version,)}, message)
@@ -53,9 +72,18 @@ def test_a_version_header_that_no_legacy_revision_has_is_modern(version: str, me
 @pytest.mark.parametrize("version", [None, *LEGACY_VERSIONS, " 2025-06-18 "])
 @pytest.mark.parametrize(
     ("message", "modern"),
-    [(OPENING, False), (MODERN_OPENING, False), (PLAIN, False), (STAMPED, True), (NOTICE, False), (REPLY, False)],
+    [
+        (OPENING, False),
+        (MODERN_OPENING, False),
+        (PLAIN, False),
+        (STAMPED, True),
+        (NOTICE, False),
+        (REPLY, False),
+    ],
 )
-def test_without_one_the_version_in_meta_decides_except_for_initialize(version: str | None, message: Message, modern: bool) -> None:
+def test_without_one_the_version_in_meta_decides_except_for_initialize(
+    version: str | None, message: Message, modern: bool
+) -> None:
     assert is_modern(headers_of(version, "initialize"), message) is modern
 
 
@@ -90,7 +118,9 @@ def test_a_stamped_request_without_a_matching_header_is_told_so() -> None:
         ({**headers_of(), "mcp-param-x": ("y", "z"), "mcp-session-id": ("a",)}, a_call()),
     ],
 )  # fmt: skip
-def test_requests_that_agree_with_themselves_reach_the_top(headers: dict[str, tuple[str, ...]], call: Call) -> None:
+def test_requests_that_agree_with_themselves_reach_the_top(
+    headers: dict[str, tuple[str, ...]], call: Call
+) -> None:
     """What the method then is, and whether the name is a string, is judged further on, by the body alone."""
     assert climb(headers, call) == climb(None, call) == Caller(Era.MODERN, MODERN)
 
@@ -145,13 +175,20 @@ def test_the_second_rung_is_headers(headers: dict[str, tuple[str, ...]]) -> None
     answer = climb(headers, a_call())
     assert isinstance(answer, Rejection)
     assert (answer.status, answer.fault.code) == (400, -32020)
-    if headers.get("mcp-protocol-version") == (MODERN,):  # a version that is not served either is not said so first
-        odd = climb({**headers, "mcp-protocol-version": ("2099-01-01",)}, a_call(meta={**META, P + "protocolVersion": b'"2099-01-01"'}))
+    if headers.get("mcp-protocol-version") == (
+        MODERN,
+    ):  # a version that is not served either is not said so first
+        odd = climb(
+            {**headers, "mcp-protocol-version": ("2099-01-01",)},
+            a_call(meta={**META, P + "protocolVersion": b'"2099-01-01"'}),
+        )
         assert isinstance(odd, Rejection)
         assert odd.fault.code == -32020
 
 
-@pytest.mark.parametrize("version", ["2099-01-01", "2025-11-25", "2026-07-27", "2026-07", "", "x", *LEGACY_VERSIONS])
+@pytest.mark.parametrize(
+    "version", ["2099-01-01", "2025-11-25", "2026-07-27", "2026-07", "", "x", *LEGACY_VERSIONS]
+)
 def test_the_third_rung_is_the_version(version: str) -> None:
     call = a_call(meta={**META, P + "protocolVersion": raw_of(version)})
     answer = climb(headers_of(version), call)
@@ -162,7 +199,9 @@ def test_the_third_rung_is_the_version(version: str) -> None:
     assert json.loads(answer.fault.data)["requested"] == version
 
 
-@pytest.mark.parametrize("version", ["2026-07-28\0", " 2026-07-28", "2026-07-28\n", "２０２６-07-28", "2026-07-28\u200b"])
+@pytest.mark.parametrize(
+    "version", ["2026-07-28\0", " 2026-07-28", "2026-07-28\n", "\uff12026-07-28", "2026-07-28\u200b"]
+)
 def test_a_version_that_no_header_can_carry_is_unsupported_and_no_mismatch(version: str) -> None:
     for header in (MODERN, b64(version)):
         answer = climb(headers_of(header), a_call(meta={**META, P + "protocolVersion": raw_of(version)}))
@@ -171,12 +210,17 @@ def test_a_version_that_no_header_can_carry_is_unsupported_and_no_mismatch(versi
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=8), st.text(st.characters(max_codepoint=255), max_size=12))
+@given(
+    st.text(max_size=8),
+    st.text(st.characters(max_codepoint=255), max_size=12),
+)
 def test_no_header_passes_for_another_name(name: str, header: str) -> None:
     answer = climb(headers_of(name=header), a_call(params={"name": raw_of(name)}))
     stripped = header.strip(" \t")
     same = stripped == name or stripped == b64(name)
-    assert isinstance(answer, Caller) is (same and not (stripped == name and name.startswith("=?base64?") and name.endswith("?=")))
+    assert isinstance(answer, Caller) is (
+        same and not (stripped == name and name.startswith("=?base64?") and name.endswith("?="))
+    )
 
 
 # --- what a client says of itself -----------------------------------------------------------------------
@@ -194,7 +238,9 @@ def test_no_header_passes_for_another_name(name: str, header: str) -> None:
         (raw_of({"name": "n" * 5_000, "version": "v" * 5_000}), "n" * 200, "v" * 200),
     ],
 )
-def test_what_a_client_says_of_itself_is_printable_and_short(info: bytes | None, name: str, version: str) -> None:
+def test_what_a_client_says_of_itself_is_printable_and_short(
+    info: bytes | None, name: str, version: str
+) -> None:
     assert ladder.caller_of(Era.LEGACY, "2025-06-18", info) == Caller(Era.LEGACY, "2025-06-18", name, version)
     meta = META if info is None else {**META, P + "clientInfo": info}
     assert climb(headers_of(), a_call(meta=meta)) == Caller(Era.MODERN, MODERN, name, version)
@@ -219,7 +265,9 @@ def test_what_a_client_says_of_itself_is_printable_and_short(info: bytes | None,
     ],
 )
 def test_params_of_the_right_shape_pass(method: str, params: str) -> None:
-    call = read_message(b'{"jsonrpc":"2.0","id":1,"method":%b,"params":%b}' % (raw_of(method), params.encode()))
+    call = read_message(
+        b'{"jsonrpc":"2.0","id":1,"method":%b,"params":%b}' % (raw_of(method), params.encode())
+    )
     assert isinstance(call, Call)
     assert check_params(call) is None
 
@@ -232,9 +280,17 @@ NO_OBJECT = ("null", "1", "false", "[]", '"{}"', "[{}]")
     ("method", "params"),
     [
         *[(method, '{"name":%s}' % bad) for method in ("tools/call", "prompts/get") for bad in NO_STRING],
-        *[(method, '{"name":"a","arguments":%s}' % bad) for method in ("tools/call", "prompts/get") for bad in NO_OBJECT],
+        *[
+            (method, '{"name":"a","arguments":%s}' % bad)
+            for method in ("tools/call", "prompts/get")
+            for bad in NO_OBJECT
+        ],
         *[("resources/read", '{"uri":%s}' % bad) for bad in NO_STRING],
-        *[(f"{of}/list", '{"cursor":%s}' % bad) for of in ("tools", "prompts", "resources", "resources/templates") for bad in NO_STRING],
+        *[
+            (f"{of}/list", '{"cursor":%s}' % bad)
+            for of in ("tools", "prompts", "resources", "resources/templates")
+            for bad in NO_STRING
+        ],
         *[("completion/complete", '{"ref":%s,"argument":{}}' % bad) for bad in NO_OBJECT],
         *[("completion/complete", '{"ref":{},"argument":%s}' % bad) for bad in NO_OBJECT],
         ("tools/call", "{}"),
@@ -245,7 +301,9 @@ NO_OBJECT = ("null", "1", "false", "[]", '"{}"', "[{}]")
     ],
 )
 def test_params_of_the_wrong_shape_are_named(method: str, params: str) -> None:
-    call = read_message(b'{"jsonrpc":"2.0","id":1,"method":%b,"params":%b}' % (raw_of(method), params.encode()))
+    call = read_message(
+        b'{"jsonrpc":"2.0","id":1,"method":%b,"params":%b}' % (raw_of(method), params.encode())
+    )
     assert isinstance(call, Call)
     fault = check_params(call)
     assert isinstance(fault, Fault)

@@ -1,5 +1,6 @@
 """Messages: what callers may send, byte for byte what goes on, and what servers may answer."""
 
+# ruff: noqa: UP031  # braces are what these texts are made of
 from __future__ import annotations
 
 import json
@@ -42,7 +43,9 @@ def refusal_of(body: bytes) -> Unreadable:
 
 
 def test_a_call_keeps_every_value_raw_and_in_order() -> None:
-    body = b'\t{ "id" : "a\\u0062" , "params" : {"arguments": {"n" : 1E2 } , "_meta":{"k": [ 1 ]}, "name":"x"},'
+    body = (
+        b'\t{ "id" : "a\\u0062" , "params" : {"arguments": {"n" : 1E2 } , "_meta":{"k": [ 1 ]}, "name":"x"},'
+    )
     body += b'"method":"tools\\/call","jsonrpc":"2.0" }\n'
     expected = Call(
         b'"a\\u0062"', "tools/call", {"arguments": b'{"n" : 1E2 }', "name": b'"x"'}, {"k": b"[ 1 ]"}
@@ -53,7 +56,9 @@ def test_a_call_keeps_every_value_raw_and_in_order() -> None:
     assert list(found.params) == ["arguments", "name"]
 
 
-@pytest.mark.parametrize("lexeme", [*NUMBERS, '"\\u00e9\\/"', '"\\ud83d\\ude00"', "[ ]", '{ "__proto__" : {"a":1} }'])
+@pytest.mark.parametrize(
+    "lexeme", [*NUMBERS, '"\\u00e9\\/"', '"\\ud83d\\ude00"', "[ ]", '{ "__proto__" : {"a":1} }']
+)
 def test_lexemes_go_on_as_they_came(lexeme: str) -> None:
     found = read_message(called('{"name":"x","arguments":{"n": %s }}' % lexeme))
     assert isinstance(found, Call)
@@ -67,7 +72,11 @@ def test_any_arguments_go_on_byte_for_byte(text: str) -> None:
     assert isinstance(found, Call)
     assert found.params["arguments"] == text.encode()
     sent = messages.request(b"7", found.method, found.params)
-    assert sent == b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":%b}}' % text.encode()
+    assert (
+        sent
+        == b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":%b}}'
+        % text.encode()
+    )
     assert read_slowly(sent)["params"]["arguments"] == read_slowly(text.encode())
 
 
@@ -91,13 +100,28 @@ def test_a_call_that_is_accepted_says_one_thing_to_every_reader(raw: bytes) -> N
 
 @pytest.mark.parametrize(
     "id",
-    ["0", "-0", "1", "-1", "9007199254740991", "-9007199254740991", '""', '"a"', '"%s"' % ("a" * 256), '"é"', '"\\u0041"', '"1"'],
+    [
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "9007199254740991",
+        "-9007199254740991",
+        '""',
+        '"a"',
+        '"%s"' % ("a" * 256),
+        '"é"',
+        '"\\u0041"',
+        '"1"',
+    ],
 )
 def test_ids_are_echoed_as_they_came(id: str) -> None:
     found = read_message(envelope('"method":"ping"', id))
     assert isinstance(found, Call)
     assert found.id == id.encode()
-    assert messages.response(found.id, Result(b"{}")) == b'{"jsonrpc":"2.0","id":%b,"result":{}}' % id.encode()
+    assert (
+        messages.response(found.id, Result(b"{}")) == b'{"jsonrpc":"2.0","id":%b,"result":{}}' % id.encode()
+    )
 
 
 def test_a_notification_has_no_id() -> None:
@@ -197,7 +221,10 @@ def test_meta_must_be_an_object(meta: str) -> None:
 
 
 def test_a_refusal_of_a_long_name_stays_short() -> None:
-    for body in (envelope('"method":"ping","%s":1' % ("x" * 10_000)), called('{"%s":1,"%s":1}' % ("x" * 10_000, "X" * 10_000))):
+    for body in (
+        envelope('"method":"ping","%s":1' % ("x" * 10_000)),
+        called('{"%s":1,"%s":1}' % ("x" * 10_000, "X" * 10_000)),
+    ):
         refusal = refusal_of(body)
         assert refusal.number == -32600
         assert len(refusal.message) < 300
@@ -236,7 +263,9 @@ JUNK = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "expected"), FROM_SERVERS, ids=[repr(body)[:60] for body, _ in FROM_SERVERS])
+@pytest.mark.parametrize(
+    ("body", "expected"), FROM_SERVERS, ids=[repr(body)[:60] for body, _ in FROM_SERVERS]
+)
 def test_messages_of_servers_are_read_leniently(body: bytes, expected: Incoming) -> None:
     assert read_incoming(body) == expected
 
@@ -249,7 +278,11 @@ def test_what_is_no_message_of_a_server_is_none(body: bytes) -> None:
 @BRIEF
 @given(damaged() | st.binary(max_size=30))
 def test_no_bytes_of_a_server_raise(raw: bytes) -> None:
-    for body in (raw, b'{"jsonrpc":"2.0","id":1,"result":{"a":%b}}' % raw, b'{"jsonrpc":"2.0","method":"a","params":%b}' % raw):
+    for body in (
+        raw,
+        b'{"jsonrpc":"2.0","id":1,"result":{"a":%b}}' % raw,
+        b'{"jsonrpc":"2.0","method":"a","params":%b}' % raw,
+    ):
         found = read_incoming(body)
         if found is not None and isinstance(found.reply, Result):
             found.reply.raw.decode("utf-8")
@@ -260,7 +293,7 @@ def test_no_bytes_of_a_server_raise(raw: bytes) -> None:
 
 
 @BRIEF
-@given(st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), texts(unique=True)))
+@given(st.dictionaries(st.text(), texts(unique=True)))
 def test_an_object_written_from_members_reads_back_as_them(members: dict[str, str]) -> None:
     raw = {name: text.strip(" \t\r\n").encode() for name, text in members.items()}
     written = messages.object_of(raw)
@@ -268,7 +301,9 @@ def test_an_object_written_from_members_reads_back_as_them(members: dict[str, st
     assert read_slowly(written) == {name: read_slowly(value) for name, value in raw.items()}
 
 
-@pytest.mark.parametrize("raw", [b"", b"null", b"[1]", b"{", b'"a"', b"1", b"{]", b'{"a":}', b'{"a":' * 9_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"null", b"[1]", b"{", b'"a"', b"1", b"{]", b'{"a":}', b'{"a":' * 9_000]
+)
 def test_members_of_anything_else_are_none(raw: bytes) -> None:
     assert messages.members_of(b'{"a": 1}') == {"a": b"1"}
     assert messages.members_of(raw) is None

@@ -29,7 +29,21 @@ def test_loopback(text: str) -> None:
     assert is_loopback(text)
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "128.0.0.1", "10.0.0.1", "::", "0.0.0.0", "::2", "::ffff:10.0.0.1", "127.0.0.1:80", "testclient"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "localhost",
+        "128.0.0.1",
+        "10.0.0.1",
+        "::",
+        "0.0.0.0",
+        "::2",
+        "::ffff:10.0.0.1",
+        "127.0.0.1:80",
+        "testclient",
+    ],
+)
 def test_not_loopback(text: str) -> None:
     assert not is_loopback(text)
 
@@ -59,7 +73,9 @@ def test_not_loopback(text: str) -> None:
         ("unix", ["127.0.0.1"], "unix"),
     ],
 )
-def test_the_nearest_address_that_is_no_proxy_of_ours_counts(peer: str, forwarded: list[str], expected: str) -> None:
+def test_the_nearest_address_that_is_no_proxy_of_ours_counts(
+    peer: str, forwarded: list[str], expected: str
+) -> None:
     assert client_address(peer, forwarded, PROXIES) == expected
     assert client_address(peer, forwarded, ()) == peer
 

@@ -122,8 +122,9 @@ def test_brackets_in_strings_do_not_nest() -> None:
         strict.read(b'["\\\\",' + nested(64) + b"]")
 
 
-
-@pytest.mark.parametrize("rest", [b'"' + b'\\"' * 500_000, b'"' + b"a" * 1_000_000 + b'"'], ids=["escapes", "letters"])
+@pytest.mark.parametrize(
+    "rest", [b'"' + b'\\"' * 500_000, b'"' + b"a" * 1_000_000 + b'"'], ids=["escapes", "letters"]
+)
 def test_depth_is_measured_in_one_pass_and_little_memory(rest: bytes) -> None:
     """A pattern that starts again at every quote of an open string would not end today."""
     text = ("[" + "[]," * 65 + rest.decode()).ljust(1_000_000)
@@ -241,7 +242,9 @@ def test_numbers_that_a_double_holds_pass(body: bytes) -> None:
     strict.refuse_wide_numbers(body)
 
 
-@pytest.mark.parametrize("body", [b"[1e309]", b"[-1e999]", b'{"a":{"b":[1E+400]}}', b"[1e309", b"[" * 100_000, b"[NaN]"])
+@pytest.mark.parametrize(
+    "body", [b"[1e309]", b"[-1e999]", b'{"a":{"b":[1E+400]}}', b"[1e309", b"[" * 100_000, b"[NaN]"]
+)
 def test_numbers_that_no_double_holds_are_refused(body: bytes) -> None:
     with pytest.raises(BadJson):
         strict.refuse_wide_numbers(body)

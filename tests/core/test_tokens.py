@@ -61,7 +61,12 @@ def test_the_secret_has_256_bits_whatever_the_bytes() -> None:
     assert mint(bytes)[:-6] == "cckg_" + "0" * 55
     assert len({from_seed(seed) for seed in range(2_000)}) == 2_000
     sizes: list[int] = []
-    mint(lambda size: sizes.append(size) or bytes(size))
+
+    def counted(size: int) -> bytes:
+        sizes.append(size)
+        return bytes(size)
+
+    mint(counted)
     assert sum(sizes) * 8 >= 256 + 71
     assert 62**43 > 2**256
 
@@ -94,7 +99,21 @@ def test_lost_and_added_characters_are_always_found(token: str, at: int, added: 
     assert not is_well_formed(token[:at] + token[at + len(added) :] + "") or at == 66
 
 
-@pytest.mark.parametrize("text", ["", "cckg_", "cckg", TOKEN + "\n", " " + TOKEN, TOKEN.upper(), "cckx_" + TOKEN[5:], TOKEN[5:], "cckg_" + "\u0660" * 61, "CCKG_" + TOKEN[5:]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cckg_",
+        "cckg",
+        TOKEN + "\n",
+        " " + TOKEN,
+        TOKEN.upper(),
+        "cckx_" + TOKEN[5:],
+        TOKEN[5:],
+        "cckg_" + "\u0660" * 61,
+        "CCKG_" + TOKEN[5:],
+    ],
+)
 def test_what_is_no_token_of_ours_is_not_well_formed(text: str) -> None:
     assert not is_well_formed(text)
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from uuid import UUID
 
-from ledgers import MemoryLedger
-
 from coatcheck.core.messages import raw_of
 from coatcheck.model.access import OPEN, AccessList, AccessRule
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target
@@ -29,6 +27,7 @@ from coatcheck.ports import Presented, Refused
 from doubles.clock import HandClock
 from doubles.entropy import CountingEntropy
 from doubles.upstreams import ScriptedUpstreams
+from ledgers import MemoryLedger
 
 CALLER = Caller(Era.LEGACY, "2025-06-18", "claude-code", "2.1")
 SENTRY = Server(UUID(int=1), "sentry", StdioReach("sentry"))
@@ -36,9 +35,13 @@ GIT = Server(UUID(int=2), "git", StdioReach("git"))
 TIME = Server(UUID(int=3), "time", StdioReach("time"))
 
 
-def a_principal(subject: str = "alice", roles: tuple[str, ...] = (), scope: tuple[Server, ...] | None = None) -> Principal:
+def a_principal(
+    subject: str = "alice", roles: tuple[str, ...] = (), scope: tuple[Server, ...] | None = None
+) -> Principal:
     servers = None if scope is None else frozenset(server.id for server in scope)
-    return Principal(subject, frozenset(roles), f"file-{subject}", f"{subject}'s laptop", Voucher.GRANT, servers)
+    return Principal(
+        subject, frozenset(roles), f"file-{subject}", f"{subject}'s laptop", Voucher.GRANT, servers
+    )
 
 
 def asked_by(principal: Principal, route: str = "/mcp") -> Asked:
@@ -53,7 +56,9 @@ def denying(*globs: str, subjects: tuple[str, ...] = (), default: bool = True) -
 
 
 def a_call(tool: str = "find", arguments: object = None, method: str = "tools/call") -> Call:
-    return Call(b"7", method, {"name": raw_of(tool), "arguments": raw_of({} if arguments is None else arguments)})
+    return Call(
+        b"7", method, {"name": raw_of(tool), "arguments": raw_of({} if arguments is None else arguments)}
+    )
 
 
 def nobody(presented: Presented) -> Principal | Refused:
@@ -81,7 +86,11 @@ class Bench:
     """Use it inside a running loop. `entries` is what the ledger holds."""
 
     def __init__(
-        self, *servers: Server, timeout: float = 5.0, gate: GateLimits | None = None, times: ListTimes | None = None
+        self,
+        *servers: Server,
+        timeout: float = 5.0,
+        gate: GateLimits | None = None,
+        times: ListTimes | None = None,
     ) -> None:
         self.clock = HandClock()
         self.ledger = MemoryLedger()

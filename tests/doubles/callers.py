@@ -24,12 +24,18 @@ def grant_of(token: str, subject: str, **more: object) -> Grant:
     return Grant(f"file-{known[:12]}", f"{subject}'s", subject, known, **fields)  # type: ignore[arg-type]
 
 
-GRANTS = (grant_of(ALICE, "alice"), grant_of(BOB, "bob", servers=frozenset({SERVER})), grant_of(PLAIN, "carol"))
+GRANTS = (
+    grant_of(ALICE, "alice"),
+    grant_of(BOB, "bob", servers=frozenset({SERVER})),
+    grant_of(PLAIN, "carol"),
+)
 ENDED = {digest(GONE): grant_of(GONE, "gone")}
 
 
 def request(
-    authorization: str | None = None, peer: str = "127.0.0.1", headers: dict[str, tuple[str, ...]] | None = None
+    authorization: str | None = None,
+    peer: str = "127.0.0.1",
+    headers: dict[str, tuple[str, ...]] | None = None,
 ) -> Presented:
     found = dict(headers or {})
     if authorization is not None:
@@ -37,7 +43,9 @@ def request(
     return Presented(found, peer, peer)
 
 
-def forwarded(*subjects: str, peer: str = "127.0.0.1", authorization: str | None = None, **more: tuple[str, ...]) -> Presented:
+def forwarded(
+    *subjects: str, peer: str = "127.0.0.1", authorization: str | None = None, **more: tuple[str, ...]
+) -> Presented:
     headers = {name.replace("_", "-"): values for name, values in more.items()}
     if subjects:
         headers["x-forwarded-user"] = subjects

@@ -28,7 +28,11 @@ def page_of(what: Ask, found: Iterable[str | bytes], **more: object) -> Result:
     """Return one page of a list: names become bare entries, bytes are entries as they are."""
     member, key = _LISTED[what]
     items = [object_of({key: raw_of(one)}) if isinstance(one, str) else one for one in found]
-    return Result(object_of({member: b"[%b]" % b",".join(items), **{name: raw_of(value) for name, value in more.items()}}))
+    return Result(
+        object_of(
+            {member: b"[%b]" % b",".join(items), **{name: raw_of(value) for name, value in more.items()}}
+        )
+    )
 
 
 async def _echo(permit: Permit) -> Reply:

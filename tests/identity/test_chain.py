@@ -6,7 +6,6 @@ import itertools
 from ipaddress import ip_network
 
 import pytest
-from doubles.callers import ALICE, ENDED, GONE, GRANTS, UNHEARD, forwarded, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from coatcheck.identity.grants import UNKNOWN
 from coatcheck.model.declaration import ForwardedRules, IdentityRules, Provider
 from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
 from coatcheck.ports import Presented, Refused
+from doubles.callers import ALICE, ENDED, GONE, GRANTS, UNHEARD, forwarded, request
 
 B, F, N = Provider.BEARER, Provider.FORWARDED, Provider.NONE
 BASIC = "Basic YTpi"
@@ -99,11 +99,16 @@ CHAINS = [chain for size in (1, 2, 3) for chain in itertools.permutations((B, F,
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(CHAINS),
-    st.none() | st.sampled_from(("", "Bearer", BASIC, GITHUB, f"Bearer {UNHEARD}", f"Bearer {GONE}", f"Bearer {ALICE}", ALICE, "x")),
+    st.none()
+    | st.sampled_from(
+        ("", "Bearer", BASIC, GITHUB, f"Bearer {UNHEARD}", f"Bearer {GONE}", f"Bearer {ALICE}", ALICE, "x")
+    ),
     st.lists(st.sampled_from(("carol", "", "anonymous")), max_size=2),
     st.sampled_from(("10.0.0.1", "127.0.0.1", "192.0.2.1", "")),
 )
-def test_nobody_is_someone_without_a_voucher(chain: tuple[Provider, ...], authorization: str | None, users: list[str], peer: str) -> None:
+def test_nobody_is_someone_without_a_voucher(
+    chain: tuple[Provider, ...], authorization: str | None, users: list[str], peer: str
+) -> None:
     rules = ForwardedRules(trusted=(ip_network("10.0.0.0/8"),))
     presented = forwarded(*users, peer=peer, authorization=authorization)
     found = chain_for(IdentityRules(chain, GRANTS, rules), ENDED).identify(presented)
@@ -131,7 +136,13 @@ def test_only_unknown_tokens_are_guesses_and_each_reason_has_one_sentence() -> N
     sentences: dict[str, set[str]] = {}
     for providers in CHAINS:
         chain = chain_for(IdentityRules(providers, GRANTS), ENDED)
-        for presented in (request(), request("Bearer "), request(f"Bearer {UNHEARD}"), request("Bearer x"), request(f"Bearer {GONE}")):
+        for presented in (
+            request(),
+            request("Bearer "),
+            request(f"Bearer {UNHEARD}"),
+            request("Bearer x"),
+            request(f"Bearer {GONE}"),
+        ):
             found = chain.identify(presented)
             if isinstance(found, Refused):
                 assert found.guess is (found.reason == "unknown")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from doubles.callers import forwarded
 
 from coatcheck.identity.forwarded import ForwardedIdentifier
 from coatcheck.model.declaration import ForwardedRules
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.secret import Secret
 from coatcheck.ports import Identified, NotMine, Presented, Refused
+from doubles.callers import forwarded
 
 CANARY = "canary-of-the-proxy"
 LOOPBACK = ForwardedIdentifier(ForwardedRules())
@@ -27,13 +27,17 @@ def subject_of(found: Identified) -> str:
 def test_a_trusted_proxy_names_the_caller_and_its_groups() -> None:
     found = LOOPBACK.identify(forwarded(" alice@example.com\t", x_forwarded_groups=("dev, ops ,,", " qa ")))
     roles = frozenset({"dev", "ops", "qa"})
-    assert found == Principal("alice@example.com", roles, "forwarded:alice@example.com", "forwarded", Voucher.FORWARDED)
+    assert found == Principal(
+        "alice@example.com", roles, "forwarded:alice@example.com", "forwarded", Voucher.FORWARDED
+    )
     assert found == LOOPBACK.identify(forwarded("alice@example.com", x_forwarded_groups=("qa,dev,ops",)))
 
 
 def test_headers_can_be_named() -> None:
     identifier = ForwardedIdentifier(ForwardedRules(header="x-user", groups_header="x-teams"))
-    found = identifier.identify(Presented({"x-user": ("alice",), "x-teams": ("dev",), "x-forwarded-user": ("eve",)}, "::1", "::1"))
+    found = identifier.identify(
+        Presented({"x-user": ("alice",), "x-teams": ("dev",), "x-forwarded-user": ("eve",)}, "::1", "::1")
+    )
     assert subject_of(found) == "alice"
     assert identifier.identify(forwarded("eve")) == NotMine()
 
@@ -48,7 +52,21 @@ def test_named_peers_are_trusted(peer: str) -> None:
     assert subject_of(PROXY.identify(forwarded("alice", peer=peer))) == "alice"
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "11.0.0.1", "192.0.2.1", "::1", "2001:db9::1", "", "unix", "10.0.0.1:80", "10.0.0.1, 10.0.0.1", "0x0a.0.0.1"])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        "127.0.0.1",
+        "11.0.0.1",
+        "192.0.2.1",
+        "::1",
+        "2001:db9::1",
+        "",
+        "unix",
+        "10.0.0.1:80",
+        "10.0.0.1, 10.0.0.1",
+        "0x0a.0.0.1",
+    ],
+)
 def test_from_any_other_peer_the_header_is_as_if_absent(peer: str) -> None:
     assert PROXY.identify(forwarded("alice", peer=peer)) == NotMine()
     assert PROXY.identify(forwarded("", peer=peer)) == NotMine()
@@ -56,11 +74,24 @@ def test_from_any_other_peer_the_header_is_as_if_absent(peer: str) -> None:
 
 
 def test_the_address_that_a_header_claims_is_no_peer() -> None:
-    claimed = Presented({"x-forwarded-user": ("alice",), "x-forwarded-for": ("10.0.0.1",)}, "192.0.2.1", "10.0.0.1")
+    claimed = Presented(
+        {"x-forwarded-user": ("alice",), "x-forwarded-for": ("10.0.0.1",)}, "192.0.2.1", "10.0.0.1"
+    )
     assert PROXY.identify(claimed) == NotMine()
 
 
-@pytest.mark.parametrize("name", ["x_forwarded_user", "x-forwarded_user", "x-forwarded-user-", "X-Forwarded-User", "x-forwarded-email", "remote-user", "forwarded"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x_forwarded_user",
+        "x-forwarded_user",
+        "x-forwarded-user-",
+        "X-Forwarded-User",
+        "x-forwarded-email",
+        "remote-user",
+        "forwarded",
+    ],
+)
 def test_no_other_header_names_a_caller(name: str) -> None:
     assert LOOPBACK.identify(Presented({name: ("admin",)}, "127.0.0.1", "127.0.0.1")) == NotMine()
 
@@ -70,7 +101,25 @@ def test_subjects_that_can_be_used(subject: str) -> None:
     assert subject_of(LOOPBACK.identify(forwarded(subject))) == subject
 
 
-@pytest.mark.parametrize("subject", ["", " ", "\t", "x" * 257, "a\x00b", "a\nb", "a\rb", "\x1b[31m", "a\x7f", "a\x85", "a\xadb", "anonymous", " anonymous ", "*"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        " ",
+        "\t",
+        "x" * 257,
+        "a\x00b",
+        "a\nb",
+        "a\rb",
+        "\x1b[31m",
+        "a\x7f",
+        "a\x85",
+        "a\xadb",
+        "anonymous",
+        " anonymous ",
+        "*",
+    ],
+)
 def test_subjects_that_cannot_be_used_are_refused_and_not_told_back(subject: str) -> None:
     found = LOOPBACK.identify(forwarded(subject))
     assert isinstance(found, Refused)
@@ -83,7 +132,20 @@ def test_a_header_that_comes_twice_is_refused(subjects: tuple[str, ...]) -> None
     assert isinstance(LOOPBACK.identify(forwarded(*subjects)), Refused)
 
 
-@pytest.mark.parametrize("secret", [(), ("",), ("wrong",), (CANARY + "x",), (CANARY[:-1],), (CANARY, CANARY), (f" {CANARY}",), ("\xe9",), (CANARY.upper(),)])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        (),
+        ("",),
+        ("wrong",),
+        (CANARY + "x",),
+        (CANARY[:-1],),
+        (CANARY, CANARY),
+        (f" {CANARY}",),
+        ("\xe9",),
+        (CANARY.upper(),),
+    ],
+)
 def test_without_the_proxys_secret_the_header_is_as_if_absent(secret: tuple[str, ...]) -> None:
     assert subject_of(SEALED.identify(forwarded("alice", x_proxy_secret=(CANARY,)))) == "alice"
     found = SEALED.identify(forwarded("alice", x_proxy_secret=secret) if secret else forwarded("alice"))

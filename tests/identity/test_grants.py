@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from doubles.callers import ALICE, BOB, ENDED, GONE, GRANTS, PLAIN, SERVER, UNHEARD, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from coatcheck.core.tokens import checksum, digest
 from coatcheck.identity.grants import UNKNOWN, GrantIdentifier
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.ports import NotMine, Refused
+from doubles.callers import ALICE, BOB, ENDED, GONE, GRANTS, PLAIN, SERVER, UNHEARD, request
 
 IDENTIFIER = GrantIdentifier({grant.digest: grant for grant in GRANTS}, ENDED)
 
@@ -22,7 +22,9 @@ def refusal_of(token: str) -> Refused:
 
 
 def test_a_grant_makes_its_principal() -> None:
-    alice = Principal("alice", frozenset({"dev"}), f"file-{digest(ALICE)[:12]}", "alice's", Voucher.GRANT, None)
+    alice = Principal(
+        "alice", frozenset({"dev"}), f"file-{digest(ALICE)[:12]}", "alice's", Voucher.GRANT, None
+    )
     for authorization in (f"Bearer {ALICE}", f"bearer {ALICE}", ALICE):
         assert IDENTIFIER.identify(request(authorization)) == alice
     bob = IDENTIFIER.identify(request(f"Bearer {BOB}"))
@@ -46,14 +48,32 @@ def test_only_the_whole_token_of_an_ended_grant_is_told_so() -> None:
     assert refusal_of(GONE.swapcase()).reason == "unknown"
 
 
-@pytest.mark.parametrize("token", ["cckg_", ALICE[:-1], ALICE + "A", ALICE[:-1] + ("a" if ALICE[-1] != "a" else "b"), "ccka_" + "a" * 61, "cckg_null"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "cckg_",
+        ALICE[:-1],
+        ALICE + "A",
+        ALICE[:-1] + ("a" if ALICE[-1] != "a" else "b"),
+        "ccka_" + "a" * 61,
+        "cckg_null",
+    ],
+)
 def test_a_damaged_token_of_ours_is_named_and_no_guess(token: str) -> None:
     found = refusal_of(token)
     assert (found.reason, found.guess) == ("malformed", False)
     assert "checksum" in found.sentence
 
 
-@pytest.mark.parametrize(("token", "kind"), [("ghp_" + "a" * 36, "GitHub token"), ("sk-ant-api03-x", "Anthropic key"), ("xoxb-1-2", "Slack token"), ("eyJhbGciOiJub25lIn0.e30.", "JSON Web Token")])
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        ("ghp_" + "a" * 36, "GitHub token"),
+        ("sk-ant-api03-x", "Anthropic key"),
+        ("xoxb-1-2", "Slack token"),
+        ("eyJhbGciOiJub25lIn0.e30.", "JSON Web Token"),
+    ],
+)
 def test_a_token_of_another_service_is_named_and_no_guess(token: str, kind: str) -> None:
     found = refusal_of(token)
     assert (found.reason, found.guess) == ("foreign", False)
@@ -65,7 +85,17 @@ def test_unknown_ids_and_wrong_secrets_share_one_sentence() -> None:
     """A well-formed token with another's public id is told the same as one that nobody ever had."""
     wrong_secret = ALICE[:17] + UNHEARD[17:60]
     wrong_secret += checksum(wrong_secret)
-    for token in (UNHEARD, wrong_secret, "x", "null", "' OR '1'='1".replace(" ", ""), "mgw_" + "A" * 46, "../../x", PLAIN + "x", ALICE.lower().replace("cckg_", "x")):
+    for token in (
+        UNHEARD,
+        wrong_secret,
+        "x",
+        "null",
+        "' OR '1'='1".replace(" ", ""),
+        "mgw_" + "A" * 46,
+        "../../x",
+        PLAIN + "x",
+        ALICE.lower().replace("cckg_", "x"),
+    ):
         found = refusal_of(token)
         assert (found.reason, found.sentence, found.guess) == ("unknown", UNKNOWN, True)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from doubles.clock import HandClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.identity.throttle import MAX_ADDRESSES, PER_MINUTE, Throttle
+from doubles.clock import HandClock
 
 
 def spent(throttle: Throttle, address: str, times: int) -> int:

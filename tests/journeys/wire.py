@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,16 @@ class Wire:
         if status == 100:
             return self.read()
         return Got(status, headers, self._body(status, headers))
+
+    def read_after(self, data: bytes, status: int) -> Got:
+        """Send the same request until it is answered with this status."""
+        for _ in range(200):
+            self.send(data)
+            got = self.read()
+            if got.status == status:
+                return got
+            time.sleep(0.01)
+        raise AssertionError(got)
 
     def head(self) -> int:
         """Read the head of an answer whose body goes on; return its status."""
@@ -214,7 +225,9 @@ def message(method: str, params: dict[str, Any] | None = None, id: int | str = 1
     return json.dumps(body).encode()
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a socket in the file system."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=PATIENCE)
         self._path = path
@@ -229,7 +242,7 @@ def control(
     socket_path: Path, verb: str, path: str, body: bytes | None = None, **query: str | int
 ) -> tuple[int, Any]:
     """Ask the API on the socket in the data directory; return status and JSON."""
-    connection = _UnixConnection(socket_path)
+    connection = UnixConnection(socket_path)
     try:
         connection.request(verb, f"{path}?{urlencode(query)}", body)
         answer = connection.getresponse()

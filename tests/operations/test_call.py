@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from doubles.bench import ALICE, GIT, SENTRY, Bench, a_call, a_principal, asked_by, denying, settle_down
-from doubles.upstreams import ScriptedUpstream
 
 from coatcheck import errors
 from coatcheck.core.messages import object_of, raw_of, response
@@ -19,6 +17,8 @@ from coatcheck.model.record import Outcome, Verdict
 from coatcheck.operations.call import UNSETTLED, with_param
 from coatcheck.operations.gate import GateLimits
 from coatcheck.ports import Ask
+from doubles.bench import ALICE, GIT, SENTRY, Bench, a_call, a_principal, asked_by, denying, settle_down
+from doubles.upstreams import ScriptedUpstream
 
 CANARY = "canary-in-the-arguments"
 
@@ -48,7 +48,9 @@ async def assert_no_place_is_held(bench: Bench) -> None:
 # --- the good path ----------------------------------------------------------------------------------------
 
 
-async def test_the_record_is_durable_before_the_server_is_asked_and_the_outcome_before_the_caller_hears() -> None:
+async def test_the_record_is_durable_before_the_server_is_asked_and_the_outcome_before_the_caller_hears() -> (
+    None
+):
     bench = a_bench()
     seen: list[tuple[int, Any]] = []
 
@@ -66,9 +68,22 @@ async def test_the_record_is_durable_before_the_server_is_asked_and_the_outcome_
     assert settlement is not None
     assert (settlement.outcome, settlement.seconds, settlement.detail) == (Outcome.OK, 1.5, "")
     assert (record.subject, record.grant_id, record.grant_label) == ("alice", "file-alice", "alice's laptop")
-    assert (record.route, record.server, record.method, record.tool) == ("/mcp", "sentry", "tools/call", "find")
-    assert (record.decision, record.rule, record.reason) == (Verdict.ALLOWED, "/acl/default", "no rule matches and the default allows")
-    assert (record.client_ip, record.client_name, record.client_version) == ("192.0.2.1", "claude-code", "2.1")
+    assert (record.route, record.server, record.method, record.tool) == (
+        "/mcp",
+        "sentry",
+        "tools/call",
+        "find",
+    )
+    assert (record.decision, record.rule, record.reason) == (
+        Verdict.ALLOWED,
+        "/acl/default",
+        "no rule matches and the default allows",
+    )
+    assert (record.client_ip, record.client_name, record.client_version) == (
+        "192.0.2.1",
+        "claude-code",
+        "2.1",
+    )
     assert json.loads(record.arguments) == {"q": len(CANARY) + 2, "deep": 11}
     assert CANARY not in repr(bench.entries)
     assert bench.tally.calls == {("tools/call", "ok"): 1}
@@ -102,7 +117,9 @@ UNKNOWN_BYTES = {
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("by", ["rule", "default", "scope"])
-async def test_what_is_hidden_answers_like_what_does_not_exist_and_reaches_no_server(kind: Kind, by: str) -> None:
+async def test_what_is_hidden_answers_like_what_does_not_exist_and_reaches_no_server(
+    kind: Kind, by: str
+) -> None:
     bench = a_bench()
     access = denying("sentry__denied") if by == "rule" else denying("nothing", default=by != "default")
     asked = asked_by(a_principal(scope=(GIT,))) if by == "scope" else ALICE
@@ -126,7 +143,10 @@ async def test_a_tool_that_does_not_exist_gets_the_same_bytes_and_is_not_forward
     assert bench.outcomes() == [Outcome.DENIED, Outcome.DENIED]
 
 
-@pytest.mark.parametrize("entry", [b'{"name":"de\\u200bnied"}', b'{"name":"find"},{"name":"FIND"}', b'{"name":"denied"},{"name":"denied"}'])
+@pytest.mark.parametrize(
+    "entry",
+    [b'{"name":"de\\u200bnied"}', b'{"name":"find"},{"name":"FIND"}', b'{"name":"denied"},{"name":"denied"}'],
+)
 async def test_a_tool_that_is_left_out_of_the_lists_cannot_be_called(entry: bytes) -> None:
     bench = a_bench()
     sentry(bench).offer(Ask.TOOLS, [entry])
@@ -219,7 +239,9 @@ async def test_a_cancelled_call_stays_cancelled_if_its_outcome_cannot_be_recorde
     ],
 )
 @pytest.mark.parametrize("when", ["looking up", "calling"])
-async def test_every_failure_of_a_server_is_told_and_recorded(error: type[UpstreamError], outcome: Outcome, when: str) -> None:
+async def test_every_failure_of_a_server_is_told_and_recorded(
+    error: type[UpstreamError], outcome: Outcome, when: str
+) -> None:
     bench = a_bench()
     if when == "calling":
         await bench.perform()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from doubles.bench import settle_down
 
 from coatcheck.operations.inflight import Cut, Entry, Inflight
+from doubles.bench import settle_down
 
 
 class Requests:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from doubles.bench import ALICE, Bench
-from doubles.clock import START
-from doubles.json_texts import texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +12,9 @@ from coatcheck.core.messages import raw_of
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.operations.records import MAX_ARGUMENT_CHARS, Matter
+from doubles.bench import ALICE, Bench
+from doubles.clock import START
+from doubles.json_texts import texts
 
 CANARY = "canary-7f3a"
 
@@ -22,7 +22,9 @@ CANARY = "canary-7f3a"
 async def arguments(raw: bytes | None, *, log: bool = False) -> str:
     bench = Bench()
     bench.records.log_arguments = log
-    await bench.records.close(ALICE, Matter("tools/call", "s", "t", raw), Verdict.HIDDEN, "r", "b", Outcome.DENIED)
+    await bench.records.close(
+        ALICE, Matter("tools/call", "s", "t", raw), Verdict.HIDDEN, "r", "b", Outcome.DENIED
+    )
     return bench.entries[0].record.arguments
 
 
@@ -35,7 +37,10 @@ async def arguments(raw: bytes | None, *, log: bool = False) -> str:
         (b"[1]", ""),
         (b"{}", "{}"),
         (b'{"a": 1E2 ,"b":"%b"}' % CANARY.encode(), '{"a":3,"b":13}'),
-        (b'{"deep":{"password":"%b"},"list":["%b"]}' % (CANARY.encode(), CANARY.encode()), '{"deep":26,"list":15}'),
+        (
+            b'{"deep":{"password":"%b"},"list":["%b"]}' % (CANARY.encode(), CANARY.encode()),
+            '{"deep":26,"list":15}',
+        ),
         ('{"é\\n":"é"}'.encode(), '{"é\\n":4}'),
     ],
 )
@@ -44,7 +49,11 @@ async def test_an_outline_is_keys_and_sizes(raw: bytes | None, outline: str) -> 
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), max_size=8), texts(unique=True), max_size=5))
+@given(
+    st.dictionaries(
+        st.text(max_size=8), texts(unique=True), max_size=5
+    )
+)
 async def test_an_outline_never_holds_a_value(members: dict[str, str]) -> None:
     raw = {name: text.strip(" \t\r\n").encode() for name, text in members.items()}
     body = b"{%b}" % b",".join(raw_of(name) + b":" + value for name, value in raw.items())
@@ -72,7 +81,11 @@ async def test_a_request_is_opened_then_settled_by_the_clock() -> None:
     await bench.records.settle(opened, Outcome.TOOL_ERROR, "detail")
     settlement = bench.entries[0].settlement
     assert settlement is not None
-    assert (settlement.record_id, settlement.seconds, settlement.outcome) == (opened.id, 2.25, Outcome.TOOL_ERROR)
+    assert (settlement.record_id, settlement.seconds, settlement.outcome) == (
+        opened.id,
+        2.25,
+        Outcome.TOOL_ERROR,
+    )
     assert (settlement.at - START).total_seconds() == 2.25
     assert bench.tally.calls == {("tools/list", "tool_error"): 1}
 

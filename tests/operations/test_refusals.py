@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from doubles.bench import Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.operations import refusals
 from coatcheck.ports import Refused
+from doubles.bench import Bench
 
 UNKNOWN = Refused("unknown", "This grant is not known here.", "sha256:abc", guess=True)
 REVOKED = Refused("revoked", "This grant was revoked.", "file-1")
@@ -27,7 +27,12 @@ async def test_a_refusal_is_on_record_at_once() -> None:
     (entry,) = bench.entries
     record = entry.record
     assert (record.decision, record.rule, record.reason) == (Verdict.REFUSED, "(identity)", "unknown")
-    assert (record.grant_id, record.route, record.client_ip, record.repeats) == ("sha256:abc", "/mcp/git", "192.0.2.1", 1)
+    assert (record.grant_id, record.route, record.client_ip, record.repeats) == (
+        "sha256:abc",
+        "/mcp/git",
+        "192.0.2.1",
+        1,
+    )
     assert (record.subject, record.method, record.tool) == ("", "", "")
     assert entry.settlement is not None
     assert entry.settlement.outcome is Outcome.DENIED

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 
 import pytest
-from doubles.bench import GIT, SENTRY, TIME, Bench, settle_down
-from doubles.upstreams import UNKNOWN_METHOD, ScriptedUpstream, page_of
 
 from coatcheck.core import names
 from coatcheck.errors import UpstreamBadReply, UpstreamError, UpstreamLost, UpstreamUnreachable
@@ -16,6 +15,8 @@ from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations import servers as module
 from coatcheck.operations.servers import ListTimes, Served
 from coatcheck.ports import Ask, State
+from doubles.bench import GIT, SENTRY, TIME, Bench, settle_down
+from doubles.upstreams import UNKNOWN_METHOD, ScriptedUpstream, page_of
 
 KEEP = 5.0
 
@@ -72,11 +73,19 @@ async def test_lists_are_kept_for_their_time_and_a_new_version_means_a_real_chan
 
 @pytest.mark.parametrize(
     ("ttls", "kept"),
-    [((60_000, 60_000, 60_000), 60.0), ((60_000, 60_000, 0), KEEP), ((1, 1, 1), KEEP), ((10**14,) * 3, 3_600.0), ((20_000, 60_000, 60_000), 20.0)],
+    [
+        ((60_000, 60_000, 60_000), 60.0),
+        ((60_000, 60_000, 0), KEEP),
+        ((1, 1, 1), KEEP),
+        ((10**14,) * 3, 3_600.0),
+        ((20_000, 60_000, 60_000), 20.0),
+    ],
 )
 async def test_a_server_may_let_its_lists_be_kept_longer(ttls: tuple[int, int, int], kept: float) -> None:
     bench, served, upstream = a_server()
-    upstream.greeting = dataclasses.replace(upstream.greeting, capabilities={"tools": b"{}", "prompts": b"{}"})
+    upstream.greeting = dataclasses.replace(
+        upstream.greeting, capabilities={"tools": b"{}", "prompts": b"{}"}
+    )
     upstream.pages[Ask.TOOLS, None] = page_of(Ask.TOOLS, ["a"], ttlMs=ttls[0], nextCursor="2")
     upstream.pages[Ask.TOOLS, "2"] = page_of(Ask.TOOLS, ["b"], ttlMs=ttls[1])
     upstream.offer(Ask.PROMPTS, [], ttlMs=ttls[2])
@@ -206,7 +215,7 @@ async def test_pages_are_joined_in_order() -> None:
 async def test_a_cursor_that_comes_twice_ends_the_asking(cycle: tuple[str, ...]) -> None:
     _, served, upstream = a_server()
     upstream.pages[Ask.TOOLS, None] = page_of(Ask.TOOLS, ["t"], nextCursor=cycle[0])
-    for here, there in zip(cycle, cycle[1:], strict=False):
+    for here, there in itertools.pairwise(cycle):
         upstream.pages[Ask.TOOLS, here] = page_of(Ask.TOOLS, ["t"], nextCursor=there)
     with pytest.raises(UpstreamBadReply, match="goes round in circles"):
         await served.fresh()
@@ -220,7 +229,7 @@ class Endless(dict[tuple[Ask, str | None], Result]):
         super().__init__()
         self._size = size
 
-    def get(self, key: tuple[Ask, str | None], default: object = None) -> Result:  # type: ignore[override]
+    def get(self, key: tuple[Ask, str | None], default: object = None) -> Result:
         number = int(key[1] or 0)
         entry = b'{"name":"t%d","x":"%b"}' % (number, b"x" * self._size)
         return page_of(key[0], [entry], nextCursor=str(number + 1))

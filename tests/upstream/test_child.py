@@ -175,7 +175,8 @@ async def test_a_child_sees_its_three_pipes_its_own_group_and_default_signals(tm
     await heard.gone()
     status = {line.split()[0]: line.split() for line in heard.lines if line.strip()}
     assert status[b"NSpgid:"][1:] == status[b"NSsid:"][1:] == status[b"Pid:"][1:] == [b"%d" % child.pid]
-    assert int(status[b"SigIgn:"][1], 16) == 0
+    ours_alone = 0b11 << 31  # 32 and 33 are the C library's own, and some parents leave them ignored
+    assert int(status[b"SigIgn:"][1], 16) & ~ours_alone == 0
     assert int(status[b"SigBlk:"][1], 16) == 0
     assert b" ".join(next(line for line in heard.lines if b"core file" in line).split()[4:6]) == b"0 0"
     await child.stop()

@@ -22,7 +22,7 @@ from coatcheck.app.compose import Gateway
 from coatcheck.app.copies import Copies
 from coatcheck.config import Config
 from coatcheck.core import framing
-from coatcheck.errors import ConfigError, LedgerUnavailable, Unavailable
+from coatcheck.errors import ConfigError, LedgerUnavailable
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
 
@@ -207,10 +207,7 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
 
 async def _follow_edits(gateway: Gateway) -> None:
     async for _ in gateway.declaration.changes():
-        try:
-            await gateway.directory.refresh()
-        except Unavailable as error:
-            log.error("an edit cannot be taken now, the old configuration stays: %s", error.message)
+        await gateway.directory.refresh()
 
 
 async def _flush_refusals(gateway: Gateway) -> None:

@@ -51,7 +51,10 @@ class Watch:
 
     def changed(self) -> bool:
         """Tell whether a file looks different since `take`: one `stat` a file, for every call to ask."""
-        return any(_look(name) != seen.look for name, seen in self._seen.items())
+        for name, (look, _) in self._seen.items():  # a loop, since this is asked for every call
+            if _look(name) != look:
+                return True
+        return False
 
     def rewritten(self) -> bool:
         """Tell whether a file looks or reads different since `take`.

@@ -20,6 +20,8 @@ WRITE_STALL_SECONDS: Final = 60.0
 """Seconds that a client may leave a full buffer unread."""
 REST_SECONDS: Final = 30.0
 """Seconds for the rest of a request that was answered already, and for bytes that begin no new one."""
+MAX_PIPELINED: Final = 16
+"""Requests that may wait behind the one being answered before no more are read."""
 MAX_HEAD_BYTES: Final = 96 * 1024
 """More than the limit on headers, so that a head just over it gets its 431 instead of a closed door."""
 
@@ -88,6 +90,8 @@ class GuardedProtocol(HttpToolsProtocol):
             if version != "1.0" or chunked:
                 raise httptools.HttpParserError("not HTTP/1")
         super().on_headers_complete()
+        if len(self.pipeline) <= MAX_PIPELINED:
+            self.flow.resume_reading()  # else nobody would see the client leave before its first answer
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours is the text
         """Answer what the parser refused."""

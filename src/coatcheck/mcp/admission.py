@@ -10,7 +10,7 @@ from typing import Final
 from coatcheck.core import eras, ladder, messages
 from coatcheck.core.decide import SCOPE_RULE
 from coatcheck.core.framing import Arrival
-from coatcheck.errors import LedgerUnavailable, Unavailable
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import refusing
 from coatcheck.mcp.refusing import Reject
 from coatcheck.mcp.routes import Route, find_route
@@ -72,7 +72,8 @@ class Admission:
         route = find_route(arrival.path)
         if route is None:
             raise refusing.nothing_here()
-        await self._follow_edit()
+        if self._directory.stale():
+            await self._directory.refresh()
         snapshot = self._directory.snapshot
         who = snapshot.identify(Presented(arrival.headers, arrival.peer, arrival.address))
         if isinstance(who, Refused):
@@ -82,14 +83,6 @@ class Admission:
             server = None
         shown = f"/mcp/{server.name}" if server else route.path
         return Visit(arrival, route, who, snapshot, server, shown)
-
-    async def _follow_edit(self) -> None:
-        if not self._directory.stale():
-            return
-        try:
-            await self._directory.refresh()
-        except Unavailable as error:
-            raise refusing.problem(503, error.code, error.message) from None
 
     async def _refuse(self, refused: Refused, route: Route, address: str) -> Reject:
         if refused.guess and not self._spend_guess(address):

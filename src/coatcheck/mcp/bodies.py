@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from coatcheck.core.framing import Headers
@@ -25,20 +26,25 @@ def check_media(headers: Headers) -> bool:
     Raises:
         Reject: 415 or 406.
     """
-    media, *parameters = headers.get("content-type", ("",))[0].split(";")
-    if media.strip().lower() != "application/json" or not all(_CHARSET.match(one) for one in parameters):
+    if not _is_json(headers.get("content-type", ("",))[0]):
         raise problem(415, "unsupported_media_type", "The body must be `application/json` in UTF-8.")
     if "content-encoding" in headers:
         raise problem(415, "unsupported_media_type", "Compressed bodies are not accepted.")
-    accepted = accepted_types(headers)
+    accepted = accepted_types(headers.get("accept"))
     if not accepted & {"application/json", "application/*", "*/*"}:
         raise problem(406, "not_acceptable", "Answers are `application/json`: say so in Accept.")
     return "text/event-stream" in accepted
 
 
-def accepted_types(headers: Headers) -> frozenset[str]:
+@lru_cache(maxsize=64)
+def _is_json(content_type: str) -> bool:
+    media, *parameters = content_type.split(";")
+    return media.strip().lower() == "application/json" and all(_CHARSET.match(one) for one in parameters)
+
+
+@lru_cache(maxsize=64)
+def accepted_types(values: tuple[str, ...] | None) -> frozenset[str]:
     """Return the media ranges of Accept, without parameters; everything where the header is absent."""
-    values = headers.get("accept")
     if values is None:
         return frozenset({"*/*"})
     return frozenset(part.partition(";")[0].strip().lower() for value in values for part in value.split(","))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _PATH: Final = re.compile(r"/mcp(?:/(?P<server>[A-Za-z0-9_-]{1,40})?/?)?\Z")
@@ -22,6 +23,7 @@ class Route:
         return f"/mcp/{self.server}" if self.server else "/mcp"
 
 
+@lru_cache(maxsize=256)
 def find_route(path: str) -> Route | None:
     """Return the route of a path, or None for every path that is no MCP route."""
     match = _PATH.match(path)

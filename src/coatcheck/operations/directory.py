@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from coatcheck.errors import ConfigError
+from coatcheck.errors import ConfigError, Unavailable
 from coatcheck.model.access import AccessList
 from coatcheck.model.declaration import AuditRules, Declaration, IdentityRules, Problem
 from coatcheck.model.grant import Grant, Principal
@@ -84,6 +84,7 @@ class Directory:
         self._check = check
         self._listeners: list[Listener] = []
         self._reading = asyncio.Lock()
+        self._owed = False
         self._snapshot: Snapshot | None = None
         self.edit = Edit()
 
@@ -106,20 +107,26 @@ class Directory:
         await self._publish(self._declarations.read())
 
     def stale(self) -> bool:
-        """Tell whether an edit waits to be read."""
-        return self._declarations.changed()
+        """Tell whether an edit waits to be read, or was read and is not in force yet."""
+        return self._owed or self._declarations.changed()
 
     async def refresh(self) -> None:
         """Read a waiting edit. A good one is in force when this returns; a bad one changes nothing."""
         async with self._reading:
-            if not self._declarations.changed():
+            if not self.stale():
                 return  # another caller read it while this one waited
+            self._owed = True  # the reading may be broken off, and the file then looks unchanged
             try:
                 await self._publish(self._declarations.read())
             except ConfigError as error:
                 problems = tuple(getattr(error, "problems", ()))
                 self.edit = Edit(error.message, problems, self.edit.notices)
                 log.error("the edit of the configuration is not used, the old one stays: %s", error.message)
+            except Unavailable as error:
+                self.edit = Edit(error.message, (), self.edit.notices)
+                log.error("the edit of the configuration is put off to the next call: %s", error.message)
+                return
+            self._owed = False
 
     async def _publish(self, declaration: Declaration) -> None:
         self._check(declaration)

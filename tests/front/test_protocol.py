@@ -1,0 +1,258 @@
+"""One client connection on its own: heads, bodies and reading that take too long, with the clocks set short."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+
+from coatcheck.front import protocol
+from coatcheck.front.protocol import GuardedProtocol
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SHORT = 0.15
+PATIENCE = 10.0
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """Leave signals alone."""
+
+
+class Served:
+    """An application behind the protocol, in this very loop."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.app: App = hello
+        self.seen: list[str] = []
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.seen.append(scope["path"])
+        await self.app(scope, receive, send)
+
+
+async def hello(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    for name in ("HEAD_SECONDS", "REST_SECONDS", "WRITE_STALL_SECONDS"):
+        monkeypatch.setattr(protocol, name, SHORT)
+    application = Served()
+    listening = socket.create_server(("127.0.0.1", 0))
+    application.port = listening.getsockname()[1]
+    config = uvicorn.Config(
+        application, http=GuardedProtocol, loop="none", ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = _Server(config)
+    running = asyncio.create_task(server._serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.001)
+    yield application
+    for writer in application.writers:
+        writer.transport.abort()
+    server.should_exit = True
+    await running
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    async with asyncio.timeout(PATIENCE):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        return int(head.split(b" ")[1]), await reader.readexactly(length)
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Wait until the far side closes; return whether it said nothing more."""
+    async with asyncio.timeout(PATIENCE):
+        try:
+            return await reader.read() == b""
+        except ConnectionResetError:
+            return True
+
+
+async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send a byte at a time until the far side has had enough."""
+    for byte in data:
+        if writer.is_closing():
+            return
+        writer.write(bytes([byte]))
+        await asyncio.sleep(SHORT / 5)
+
+
+async def test_a_head_that_never_ends_is_408_however_it_trickles(served: Served) -> None:
+    reader, writer = await served.connect()
+    sending = asyncio.create_task(trickle(writer, b"GET / HTTP/1.1\r\nX: " + b"a" * 1000))
+    status, body = await answer(reader)
+    assert status == 408
+    assert b"head" in body
+    assert await closed(reader)
+    sending.cancel()
+    assert served.seen == []
+
+
+async def test_a_connection_that_is_never_used_is_closed_without_a_word(served: Served) -> None:
+    reader, _ = await served.connect()
+    assert await closed(reader)
+
+
+async def test_the_next_head_of_a_connection_has_no_more_time(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(GET)
+    assert await answer(reader) == (200, b"ok")
+    sending = asyncio.create_task(trickle(writer, b"GET /second HTTP/1.1\r\nX: " + b"a" * 1000))
+    assert (await answer(reader))[0] == 408
+    assert await closed(reader)
+    sending.cancel()
+    assert served.seen == ["/"]
+
+
+async def test_a_connection_between_requests_is_left_alone(served: Served) -> None:
+    reader, writer = await served.connect()
+    for _ in range(3):
+        writer.write(GET)
+        assert await answer(reader) == (200, b"ok")
+        await asyncio.sleep(SHORT * 2)
+    assert served.seen == ["/"] * 3
+
+
+async def test_an_endless_head_is_431(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"GET / HTTP/1.1\r\n")
+    for number in range(2000):
+        writer.write(b"X-%d: " % number + b"a" * 100 + b"\r\n")
+    assert (await answer(reader))[0] == 431
+    assert await closed(reader)
+
+
+async def test_line_breaks_between_requests_do_not_hold_a_connection(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(GET)
+    assert await answer(reader) == (200, b"ok")
+    sending = asyncio.create_task(trickle(writer, b"\r\n" * 1000))
+    assert await closed(reader)
+    sending.cancel()
+
+
+async def test_a_body_that_trickles_after_its_answer_does_not_hold_a_connection(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    assert await answer(reader) == (200, b"ok")  # the application did not wait for the body
+    sending = asyncio.create_task(trickle(writer, b"a" * 1000))
+    assert await closed(reader)
+    sending.cancel()
+
+
+async def test_a_body_that_comes_after_its_answer_is_thrown_away_and_the_next_request_served(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+    assert await answer(reader) == (200, b"ok")
+    writer.write(b"a" * 200_000 + GET)
+    assert await answer(reader) == (200, b"ok")
+    assert served.seen == ["/first", "/"]
+    await asyncio.sleep(SHORT * 2)
+    writer.write(GET)  # no clock of the first request ticks on
+    assert await answer(reader) == (200, b"ok")
+
+
+async def test_a_client_that_never_reads_is_cut_off(served: Served) -> None:
+    ended = asyncio.Event()
+
+    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(512):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        ended.set()
+
+    served.app = flood
+    reader, writer = await served.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(GET)
+    async with asyncio.timeout(PATIENCE):
+        await ended.wait()  # the answer is let go of, not waited for
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await reader.readexactly(512 * 65_536)
+
+
+async def test_a_client_that_reads_slowly_gets_everything(served: Served) -> None:
+    async def large(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8388608")]})
+        for _ in range(128):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    served.app = large
+    reader, writer = await served.connect()
+    writer.write(GET)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 200 " in head
+    got = 0
+    while got < 8_388_608:
+        got += len(await reader.read(262_144))
+        await asyncio.sleep(0.002)
+    assert got == 8_388_608
+
+
+async def test_the_request_being_answered_hears_that_its_client_left_also_behind_a_pipelined_one(served: Served) -> None:
+    heard: list[str] = []
+    told = asyncio.Event()
+
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # the empty body
+        heard.append(scope["path"])
+        heard.append((await receive())["type"])
+        told.set()
+        await hello(scope, receive, send)  # goes nowhere
+
+    served.app = wait
+    _, writer = await served.connect()
+    writer.write(GET.replace(b" / ", b" /first "))
+    while not heard:
+        await asyncio.sleep(0.001)
+    writer.write(GET)
+    await asyncio.sleep(0.01)
+    writer.close()
+    async with asyncio.timeout(PATIENCE):
+        await told.wait()
+    assert heard == ["/first", "http.disconnect"]
+    assert served.seen == ["/first"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x00", b"GARBAGE\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n", b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nA\r\n\r\n"],
+)
+async def test_what_is_no_http_is_400_in_json(served: Served, data: bytes) -> None:
+    reader, writer = await served.connect()
+    writer.write(data)
+    status, body = await answer(reader)
+    assert status == 400
+    assert b'"error"' in body
+    assert await closed(reader)
+    assert served.seen == []
+
+
+async def test_bad_bytes_behind_a_good_request_end_the_connection_without_a_second_answer_to_it(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(GET)
+    assert await answer(reader) == (200, b"ok")
+    writer.write(b"\x00\x01\x02\r\n\r\n")
+    assert (await answer(reader))[0] == 400
+    assert await closed(reader)
