@@ -11,6 +11,7 @@ import sys
 import time
 
 import uvloop
+
 from bench.load import META, Tally, summary
 
 

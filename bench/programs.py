@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from coatcheck.core.tokens import digest, mint
 from demo.programs import Program, free_port
 from demo.servers import write_private
-
-from coatcheck.core.tokens import digest, mint
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"

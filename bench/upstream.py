@@ -15,6 +15,7 @@ from typing import cast
 
 import httptools
 import uvloop
+
 from bench.answers import RENDERED
 
 CREDENTIAL = os.environ.get("BENCH_CREDENTIAL", "")

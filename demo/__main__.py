@@ -15,12 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+from coatcheck.core.tokens import mint
 from demo.environments import ROOT, CannotInstall
 from demo.programs import DidNotStart, Program, is_free
 from demo.servers import Place, declare, install, start_orders
 from demo.sheet import sheet
-
-from coatcheck.core.tokens import mint
 
 READY_SECONDS: Final = 60.0
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from coatcheck.core.tokens import digest
 from demo import sample
 from demo.environments import PINS, Say, environment
 from demo.programs import Program, free_port
-
-from coatcheck.core.tokens import digest
 
 SUBJECT: Final = "demo"
 START_SECONDS: Final = 60.0

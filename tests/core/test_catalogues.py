@@ -79,7 +79,10 @@ def test_no_page_raises(raw: bytes) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_entries_are_kept_as_sent_and_in_order(method: str) -> None:
     key = SHAPES[method].key
-    items = [an_entry("b", key, {"unknown": b"[ 1E2 ]", "_meta": b'{"x":9007199254740993}'}), an_entry("a", key)]
+    items = [
+        an_entry("b", key, {"unknown": b"[ 1E2 ]", "_meta": b'{"x":9007199254740993}'}),
+        an_entry("a", key),
+    ]
     expected: Mapping[str, Entry] = {
         "b": Entry("b", {key: b'"b"', "unknown": b"[ 1E2 ]", "_meta": b'{"x":9007199254740993}'}),
         "a": Entry("a", {key: b'"a"'}),
@@ -100,7 +103,10 @@ def test_an_entry_without_a_name_is_left_out_alone(bad: bytes) -> None:
 
 def test_a_name_that_comes_twice_is_left_out_altogether() -> None:
     found, problems = read(
-        an_entry("a", members={"description": b'"one"'}), an_entry("b"), an_entry("a", members={"description": b'"two"'}), an_entry("a")
+        an_entry("a", members={"description": b'"one"'}),
+        an_entry("b"),
+        an_entry("a", members={"description": b'"two"'}),
+        an_entry("a"),
     )
     assert found == ["b"]
     assert problems == ["tools/list: 'a' is left out: the server lists it more than once"]

@@ -292,8 +292,8 @@ def test_no_bytes_of_a_server_raise(raw: bytes) -> None:
 # --- raw values and writing -----------------------------------------------------------------------------------
 
 
-@BRIEF
-@given(st.dictionaries(st.text(), texts(unique=True)))
+@settings(BRIEF, max_examples=60)
+@given(st.dictionaries(st.text(), texts(unique=True), max_size=6))
 def test_an_object_written_from_members_reads_back_as_them(members: dict[str, str]) -> None:
     raw = {name: text.strip(" \t\r\n").encode() for name, text in members.items()}
     written = messages.object_of(raw)

@@ -14,9 +14,7 @@ BRIEF = settings(max_examples=300, deadline=None)
 SERVERS = st.from_regex(r"\A[a-zA-Z0-9_-]{1,40}\Z").filter(
     lambda name: "__" not in name and not name.endswith("_")
 )
-OWN = st.text(min_size=1, max_size=128) | st.text(
-    "a_", min_size=1, max_size=128
-)
+OWN = st.text(min_size=1, max_size=128) | st.text("a_", min_size=1, max_size=128)
 
 
 @BRIEF

@@ -12,9 +12,7 @@ NUMBERS = (
     "1" + "0" * 79, "-" + "9" * 80, "123456789.123456789", "1.7976931348623157e308",
 )  # fmt: skip
 _SPACE = st.sampled_from(("", "", "", " ", "\n", "\t ", "\r\n"))
-_LETTERS = st.text(
-    st.characters(codec="utf-8") | st.sampled_from('ab"\\/\n\u007f\u2028é€😀'), max_size=6
-)
+_LETTERS = st.text(st.characters(codec="utf-8") | st.sampled_from('ab"\\/\n\u007f\u2028é€😀'), max_size=6)
 
 
 @st.composite

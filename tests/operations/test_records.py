@@ -49,11 +49,7 @@ async def test_an_outline_is_keys_and_sizes(raw: bytes | None, outline: str) -> 
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.dictionaries(
-        st.text(max_size=8), texts(unique=True), max_size=5
-    )
-)
+@given(st.dictionaries(st.text(max_size=8), texts(unique=True), max_size=5))
 async def test_an_outline_never_holds_a_value(members: dict[str, str]) -> None:
     raw = {name: text.strip(" \t\r\n").encode() for name, text in members.items()}
     body = b"{%b}" % b",".join(raw_of(name) + b":" + value for name, value in raw.items())
@@ -75,8 +71,8 @@ async def test_values_are_recorded_where_that_was_asked_for() -> None:
 async def test_a_request_is_opened_then_settled_by_the_clock() -> None:
     bench = Bench()
     opened = await bench.records.open(ALICE, Matter("tools/list"), "(list)", "because")
-    assert bench.entries[0].settlement is None
-    assert bench.entries[0].record.at == START
+    (entry,) = bench.entries
+    assert (entry.settlement, entry.record.at) == (None, START)
     bench.clock.advance(2.25)
     await bench.records.settle(opened, Outcome.TOOL_ERROR, "detail")
     settlement = bench.entries[0].settlement

@@ -13,7 +13,6 @@ from typing import Any
 
 from demo import sample
 from demo.programs import Program, free_port
-
 from real.installed import server
 
 

@@ -21,9 +21,8 @@ BEARER = {"Authorization": f"Bearer {os.environ['GRANT']}"}
 @asynccontextmanager
 async def newer(url: str, mode: str) -> AsyncIterator[tuple[Any, str]]:
     import httpx2
-    from mcp.client.streamable_http import streamable_http_client
-
     from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
 
     async with (
         httpx2.AsyncClient(headers=BEARER, timeout=30) as http,
@@ -34,9 +33,8 @@ async def newer(url: str, mode: str) -> AsyncIterator[tuple[Any, str]]:
 
 @asynccontextmanager
 async def older(url: str, _mode: str) -> AsyncIterator[tuple[Any, str]]:
-    from mcp.client import streamable_http
-
     from mcp import ClientSession
+    from mcp.client import streamable_http
 
     older_api: Any = streamable_http  # as it was in 1.x
 

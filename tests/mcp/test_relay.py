@@ -1,0 +1,211 @@
+"""One answer on its way out: late commitment to a stream, order, bounds, and ends of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from coatcheck.mcp import relay as relay_module
+from coatcheck.mcp.relay import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Relay
+from coatcheck.model.call import Notice
+
+JSON = [(b"content-length", b"2"), (b"content-type", b"application/json")]
+
+
+class Client:
+    """The far side of a relay. `reading` clear: it takes nothing; `leave` hangs up."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self._left: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def send(self, message: Any) -> None:
+        await self.reading.wait()
+        self.got.append(message)
+
+    async def receive(self) -> Any:
+        return await self._left.get()
+
+    def leave(self) -> None:
+        self._left.put_nowait({"type": "http.disconnect"})
+
+    @property
+    def status(self) -> int:
+        assert self.got[0]["type"] == "http.response.start"
+        return int(self.got[0]["status"])
+
+    @property
+    def media(self) -> bytes:
+        return dict(self.got[0]["headers"])[b"content-type"]  # type: ignore[no-any-return]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.got[1:])
+
+    @property
+    def ended(self) -> bool:
+        last = self.got[-1]
+        return last["type"] == "http.response.body" and not last.get("more_body")
+
+    def events(self) -> list[Any]:
+        lines = self.body.decode().split("\n")
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+
+
+def made(client: Client, *, streams: bool = True, gone: list[str] | None = None) -> Relay:
+    heard = gone if gone is not None else []
+    return Relay(client.receive, client.send, streams=streams, on_gone=lambda: heard.append("gone"))
+
+
+def notice(number: int, size: int = 0) -> Notice:
+    return Notice("notifications/progress", json.dumps({"n": number, "x": "y" * size}).encode())
+
+
+async def test_an_answer_alone_is_plain_json_with_its_status() -> None:
+    client = Client()
+    relay = made(client)
+    await relay.answer(404, b"{}", [(b"x-more", b"1")])
+    assert (client.status, client.got[0]["headers"], client.body, client.ended) == (404, [*JSON, (b"x-more", b"1")], b"{}", True)
+    assert not relay.streaming
+
+
+async def test_what_comes_before_the_answer_makes_it_a_stream() -> None:
+    client = Client()
+    relay = made(client)
+    for number in range(3):
+        relay.notify(notice(number))
+    assert relay.streaming
+    await relay.answer(200, b'{"id":1}', [])
+    assert (client.status, client.media, client.ended) == (200, b"text/event-stream", True)
+    assert [event.get("params", {}).get("n", "answer") for event in client.events()] == [0, 1, 2, "answer"]
+    assert sum(message["type"] == "http.response.start" for message in client.got) == 1
+
+
+async def test_who_takes_no_streams_gets_none() -> None:
+    client = Client()
+    relay = made(client, streams=False)
+    relay.notify(notice(1))
+    await relay.answer(200, b"{}", [])
+    assert (client.media, client.body) == (b"application/json", b"{}")
+
+
+async def test_line_breaks_of_a_servers_json_do_not_break_an_event() -> None:
+    client = Client()
+    relay = made(client)
+    relay.notify(Notice("n", b'{\r\n"a":\n1\r}'))
+    await relay.answer(200, b'{\n"id"\r:1}', [])
+    assert client.events() == [{"jsonrpc": "2.0", "method": "n", "params": {"a": 1}}, {"id": 1}]
+
+
+async def test_for_a_client_that_does_not_read_the_oldest_notices_are_dropped_and_never_the_answer() -> None:
+    client = Client()
+    relay = made(client)
+    client.reading.clear()
+    for number in range(MAX_WAITING_EVENTS * 4):
+        relay.notify(notice(number))
+    answering = asyncio.create_task(relay.answer(200, b'{"id":1}', []))
+    await asyncio.sleep(0)
+    client.reading.set()
+    await answering
+    numbers = [event["params"]["n"] for event in client.events()[:-1]]
+    assert len(numbers) < MAX_WAITING_EVENTS
+    assert numbers == list(range(numbers[0], MAX_WAITING_EVENTS * 4))
+    assert client.events()[-1] == {"id": 1}
+
+
+async def test_bytes_that_wait_are_bounded_too_and_a_large_answer_still_comes() -> None:
+    client = Client()
+    relay = made(client)
+    client.reading.clear()
+    for number in range(20):
+        relay.notify(notice(number, MAX_WAITING_BYTES // 4))
+    large = json.dumps({"id": "x" * MAX_WAITING_BYTES * 2}).encode()
+    answering = asyncio.create_task(relay.answer(200, large, []))
+    await asyncio.sleep(0)
+    client.reading.set()
+    await answering
+    assert len(client.events()) == 1
+    assert len(client.events()[0]["id"]) == MAX_WAITING_BYTES * 2
+
+
+async def test_a_request_that_was_cancelled_ends_without_an_answer() -> None:
+    plain, stream = Client(), Client()
+    await made(plain).end()
+    assert (plain.status, plain.body, plain.ended) == (200, b"", True)
+    relay = made(stream)
+    relay.notify(notice(1))
+    await relay.end()
+    assert (len(stream.events()), stream.ended) == (1, True)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_answer_that_has_begun_is_the_only_one(streaming: bool) -> None:
+    client = Client()
+    relay = made(client)
+    if streaming:
+        relay.notify(notice(1))
+        await asyncio.sleep(0)
+    client.reading.clear()
+    answering = asyncio.create_task(relay.answer(200, b"{}", []))
+    await asyncio.sleep(0)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+    client.reading.set()
+    await relay.answer(401, b"[]", [])
+    await relay.end()
+    relay.abandon()
+    assert sum(message["type"] == "http.response.start" for message in client.got) <= 1
+    assert b"[]" not in client.body
+
+
+async def test_a_client_that_leaves_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    client, heard = Client(), list[str]()
+    relay = made(client, gone=heard)
+    client.leave()
+    client.leave()
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert heard == ["gone"]
+    relay.abandon()
+
+
+async def test_nobody_is_told_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    client, heard = Client(), list[str]()
+    relay = made(client, gone=heard)
+    await asyncio.sleep(0.005)
+    await relay.answer(200, b"{}", [])
+    client.leave()
+    await asyncio.sleep(0.005)
+    assert heard == []
+
+
+async def test_a_long_silence_becomes_a_stream_of_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    monkeypatch.setattr(relay_module, "KEEP_ALIVE", 0.01)
+    client, silent = Client(), Client()
+    relay, other = made(client), made(silent, streams=False)
+    while client.body.count(b": ") < 3:
+        await asyncio.sleep(0.005)
+    assert silent.got == []  # who takes no streams hears nothing until the answer
+    await relay.answer(200, b'{"id":1}', [])
+    await other.answer(200, b"{}", [])
+    assert client.events() == [{"id": 1}]
+    assert silent.body == b"{}"
+
+
+async def test_what_is_abandoned_sends_nothing_more() -> None:
+    client = Client()
+    relay = made(client)
+    relay.notify(notice(1))
+    relay.abandon()
+    relay.notify(notice(2))
+    await asyncio.sleep(0.005)
+    assert client.got == []
