@@ -37,12 +37,12 @@ class Peer:
     """What the server offers and what it saw.
 
     `tools` maps names to what each does with its exchange; a tool returns a result, or None if it wrote the
-    answer itself. `broken` makes every request fail with 500; `held` keeps calls of `hang` waiting.
+    answer itself. `extra` are further entries of the list of tools. `broken` makes every request fail with 500; `held` keeps calls of `hang` waiting.
     """
 
     era: str = "dual"
     tools: dict[str, Callable[[Exchange], dict[str, Any] | None]] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
+    extra: list[dict[str, Any]] = field(default_factory=list)
     instructions: str = "Use echo.\n\n  Twice. \u00e9"
     broken: bool = False
     port: int = 0
@@ -144,13 +144,13 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _envelope(self, **answer: Any) -> bytes:
-        return json.dumps({"jsonrpc": "2.0", "id": self.message["id"], **answer}, ensure_ascii=False).encode()
+        return json.dumps({"jsonrpc": "2.0", "id": self.message["id"], **answer}).encode()
 
     def gone(self) -> bool:
         """Tell whether the gateway has closed this connection."""
         self.connection.settimeout(0.01)
         try:
-            return self.connection.recv(1) == b""
+            return not self.connection.recv(1)
         except TimeoutError:
             return False
         except OSError:
@@ -226,10 +226,9 @@ def _discover(exchange: Exchange) -> dict[str, Any]:
 
 
 def _tools(exchange: Exchange) -> dict[str, Any]:
-    names = [name for name in (*TOOLS, *exchange.peer.tools) if name not in exchange.peer.hidden]
-    return {
-        "tools": [{"name": name, "inputSchema": OBJECT, "x-vendor": {"kept": [1, 2.50]}} for name in names]
-    }
+    names = (*TOOLS, *exchange.peer.tools)
+    tools = [{"name": name, "inputSchema": OBJECT, "x-vendor": {"kept": [1, 2.50]}} for name in names]
+    return {"tools": tools + exchange.peer.extra}
 
 
 def _prompts(_: Exchange) -> dict[str, Any]:

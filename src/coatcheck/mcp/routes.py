@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-_PATH: Final = re.compile(r"/mcp(?:/(?P<server>[A-Za-z0-9_-]{1,40})?/?)?\Z")
+_PATH: Final = re.compile(r"/mcp(?:/(?:(?P<server>[A-Za-z0-9_-]{1,40})/?)?)?\Z")
 _RESERVED: Final = frozenset({"sse", "message"})
 
 
