@@ -98,11 +98,47 @@ async def test_what_was_decided_is_what_is_forwarded() -> None:
     assert (permit.target.name, permit.server, permit.principal) == ("find", SENTRY, ALICE.principal)
 
 
-@pytest.mark.parametrize("kind", [Kind.PROMPT, Kind.RESOURCE])
-async def test_prompts_and_resources_are_not_looked_up_first(kind: Kind) -> None:
+async def test_a_prompt_is_forwarded_if_it_is_listed_and_unknown_if_not() -> None:
     bench = a_bench()
-    await bench.perform(kind=kind, name="anything")
+    sentry(bench).offer(Ask.PROMPTS, ["summary"])
+    call = a_call("summary", method="prompts/get")
+    await bench.perform(call, kind=Kind.PROMPT, name="summary")
+    assert len(sentry(bench).forwarded) == 1
+    performed = await bench.perform(call, kind=Kind.PROMPT, name="denied")
+    assert response(b"7", performed.reply) == UNKNOWN_BYTES[Kind.PROMPT]
+    assert len(sentry(bench).forwarded) == 1
+
+
+async def test_a_resource_is_read_without_being_looked_up() -> None:
+    bench = a_bench()
+    await bench.perform(a_call(method="resources/read"), kind=Kind.RESOURCE, name="anything")
     assert not sentry(bench).asked
+    assert len(sentry(bench).forwarded) == 1
+
+
+@pytest.mark.parametrize("code", [-32002, -32602])
+async def test_a_servers_words_for_no_such_resource_are_replaced_by_ours(code: int) -> None:
+    bench = a_bench()
+
+    async def answer(permit: Permit) -> Reply:
+        return Fault(code, "no such thing in my vault", b'{"hint":1}')
+
+    sentry(bench).answer = answer
+    performed = await bench.perform(a_call(method="resources/read"), kind=Kind.RESOURCE, name="denied")
+    assert response(b"7", performed.reply) == UNKNOWN_BYTES[Kind.RESOURCE]
+    assert bench.outcomes() == [Outcome.DENIED]
+    other = await bench.perform(a_call(method="tools/call"))
+    assert other.reply == Fault(code, "no such thing in my vault", b'{"hint":1}')
+
+
+async def test_a_completion_for_what_is_not_listed_reaches_no_server() -> None:
+    bench = a_bench()
+    sentry(bench).offer(Ask.TEMPLATES, ["sentry://{id}"])
+    call = a_call(method="completion/complete")
+    await bench.perform(call, kind=Kind.RESOURCE, name="sentry://{id}")
+    assert len(sentry(bench).forwarded) == 1
+    performed = await bench.perform(call, kind=Kind.RESOURCE, name="denied")
+    assert response(b"7", performed.reply) == UNKNOWN_BYTES[Kind.RESOURCE]
     assert len(sentry(bench).forwarded) == 1
 
 

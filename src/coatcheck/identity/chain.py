@@ -16,8 +16,8 @@ MISSING: Final = (
     "No grant was presented: send `Authorization: Bearer <grant>`. Ask whoever runs this gateway."
 )
 
-_PERHAPS_ANOTHERS: Final = frozenset({"unknown", "foreign"})
-"""Refusals that leave room for a later identifier: the token may be meant for the proxy in front."""
+_PERHAPS_ANOTHERS: Final = frozenset({"unknown", "foreign", "malformed", "empty"})
+"""Refusals that leave room for a later identifier: the header may be meant for the proxy in front."""
 
 
 class AnonymousIdentifier:

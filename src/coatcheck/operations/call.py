@@ -24,6 +24,10 @@ _OURS: Final = b'{"gateway":true}'
 """`data` of the errors that the gateway itself makes, so that they can be told from a server's."""
 
 
+_NO_SUCH_RESOURCE: Final = frozenset({-32002, messages.INVALID_PARAMS})
+"""What servers of either era answer to the URI of nothing; a read has no other params to be invalid."""
+
+
 def not_found(kind: Kind, shown: str) -> Fault:
     """Return what a name that does not exist gets; a hidden one gets the same, byte for byte."""
     if kind is Kind.TOOL:
@@ -114,15 +118,18 @@ class Calls:
         return await self._settled(opened, reply, outcome, detail)
 
     async def _forward(self, permit: Permit, asked: Asked, notify: Notify) -> Reply | None:
-        """Return the server's reply, or None if it has no such tool.
+        """Return the server's reply, or None if there is no such thing.
 
-        Only tools are looked up: other lists may be partial.
+        A server's own words for that are not passed on: a hidden name must get what an unknown one gets.
+        Resources are read without being listed, since templates and links lead to more than a list holds.
         """
-        if permit.target.kind is Kind.TOOL:
-            served = self._servers.of(permit.server)
-            if await served.find_tool(permit.target.name) is None:
-                return None
-        return await self._servers.of(permit.server).upstream.forward(permit, asked.caller, notify)
+        reading = permit.call.method == "resources/read"
+        if not reading and not await self._servers.of(permit.server).offers(permit.target):
+            return None
+        reply = await self._servers.of(permit.server).upstream.forward(permit, asked.caller, notify)
+        if reading and isinstance(reply, Fault) and reply.code in _NO_SUCH_RESOURCE:
+            return None
+        return reply
 
     async def _settled(self, opened: Opened, reply: Reply, outcome: Outcome, detail: str) -> Performed:
         """Return the reply once its outcome is on record; without a record the caller must not see it."""

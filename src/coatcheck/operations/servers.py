@@ -12,7 +12,7 @@ from uuid import UUID
 
 from coatcheck.core import catalogues, names
 from coatcheck.errors import CoatcheckError, UpstreamBadReply, UpstreamError, UpstreamUnreachable
-from coatcheck.model.call import Result
+from coatcheck.model.call import Kind, Result, Target
 from coatcheck.model.catalogue import Catalogue, Entry
 from coatcheck.model.server import Server
 from coatcheck.ports import Ask, Clock, State, Upstream, Upstreams
@@ -98,12 +98,15 @@ class Served:
         """Return the server's own name for one shown on the aggregated route."""
         return self.exposed.get(shown) or shown.partition(names.SEPARATOR)[2]
 
-    async def find_tool(self, own: str) -> Entry | None:
-        """Return the tool of that name; ask the server once more before saying that there is none."""
-        catalogue = await self.known()
-        found = catalogue.tools.get(own)
-        if found is None and self._age() > _ASK_AGAIN:
-            found = (await self._ask_or_last()).tools.get(own)
+    async def offers(self, target: Target) -> bool:
+        """Tell whether a list of the server names the target; ask once more before saying that none does.
+
+        Raises:
+            UpstreamError: there is no list and the server fails.
+        """
+        found = _offers(await self.known(), target)
+        if not found and self._age() > _ASK_AGAIN:
+            found = _offers(await self._ask_or_last(), target)
         return found
 
     async def _ask_or_last(self) -> Catalogue:
@@ -209,6 +212,14 @@ async def _fetch_list(upstream: Upstream, what: Ask) -> tuple[list[bytes], int]:
         seen.add(page.next_cursor)
         cursor = page.next_cursor
     raise UpstreamBadReply(f"{name} has more than {MAX_PAGES} pages of {what}")
+
+
+def _offers(catalogue: Catalogue, target: Target) -> bool:
+    if target.kind is Kind.TOOL:
+        return target.name in catalogue.tools
+    if target.kind is Kind.PROMPT:
+        return target.name in catalogue.prompts
+    return target.name in catalogue.resources or target.name in catalogue.templates
 
 
 def _retrieve(task: asyncio.Task[Catalogue]) -> None:
