@@ -142,10 +142,18 @@ def test_the_api_is_on_the_socket_only(hall: Hall) -> None:
 
 def test_a_servers_odd_words_do_not_break_its_list(tmp_path: Path) -> None:
     with hall_at(tmp_path / "data") as hall:
-        odd = {"type": "object", "description": "half \ud83d a pair", "x": "\u202e\x07"}
-        hall.peer.extra = [{"name": "odd", "description": "half \udc00", "inputSchema": odd}]
+        odd = {"type": "object", "description": "\u202e\x07", "maximum": 2**80, "x": 1e-300}
+        hall.peer.extra = [{"name": "odd", "title": 7, "description": None, "inputSchema": odd}]
         status, body = ask(hall, "GET", "/api/v1/tools", server="srv")
         assert status == 200
         (tool,) = [tool for tool in body["items"] if tool["name"] == "odd"]
-        assert tool["input_schema"]["description"] == "half ? a pair"
+        assert (tool["input_schema"], tool["title"], tool["description"]) == (odd, "", "")
         assert hall.gateway.command("tools", "srv").returncode == 0
+
+
+def test_a_list_with_half_a_character_is_no_list(tmp_path: Path) -> None:
+    with hall_at(tmp_path / "data") as hall:
+        hall.peer.extra = [{"name": "odd", "description": "half \ud83d a pair", "inputSchema": {}}]
+        status, body = ask(hall, "GET", "/api/v1/tools", server="srv")
+        assert (status, body["items"]) == (200, [])
+        assert body["failing"][0]["server"] == "srv"

@@ -56,14 +56,8 @@ def tool(view: ToolView) -> dict[str, Any]:
         "exposed_name": view.exposed,
         "title": messages.text_of(members.get("title")) or "",
         "description": messages.text_of(members.get("description")) or "",
-        "input_schema": _plain(members.get("inputSchema", b"{}")),
+        "input_schema": json.loads(members.get("inputSchema", b"{}")),
     }
-
-
-def _plain(raw: bytes) -> Any:
-    """Return a server's JSON as values that can be written as UTF-8: it may hold lone surrogates."""
-    text = json.dumps(json.loads(raw), ensure_ascii=False)
-    return json.loads(text.encode("utf-8", "replace"))
 
 
 def reply(server_name: str, tool_name: str, answer: Reply) -> bytes:
