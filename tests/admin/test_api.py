@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from journeys.running import Hall, hall_at
 from journeys.wire import UnixConnection, control
 
@@ -34,7 +35,10 @@ def test_servers_are_told_without_what_they_are_given(hall: Hall) -> None:
     status, body = ask(hall, "GET", "/api/v1/servers", probe="true")
     assert (status, body["next"]) == (200, None)
     (server,) = body["items"]
-    told = {name: server[name] for name in ("name", "transport", "reach", "state", "era", "version", "degraded", "source")}
+    told = {
+        name: server[name]
+        for name in ("name", "transport", "reach", "state", "era", "version", "degraded", "source")
+    }
     assert told == {
         "name": "srv", "transport": "auto", "reach": hall.peer.url, "state": "ready", "era": "modern", "version": "2026-07-28", "degraded": False,
         "source": "file",
@@ -66,7 +70,10 @@ def test_a_call_of_the_operator_is_a_call_like_any_other(hall: Hall) -> None:
 
 def test_failures_of_calls_have_their_status(hall: Hall) -> None:
     assert call(hall, "srv", "tool_error")[0] == 200
-    assert call(hall, "srv", "rpc_error")[1]["error"] == {"code": -32000, "message": "no, and the server says why"}
+    assert call(hall, "srv", "rpc_error")[1]["error"] == {
+        "code": -32000,
+        "message": "no, and the server says why",
+    }
     status, body = call(hall, "srv", "html_error")
     assert status == 502
     assert "stack trace" not in json.dumps(body)
@@ -96,7 +103,9 @@ def test_a_body_without_end_is_not_kept(hall: Hall) -> None:
     connection = UnixConnection(hall.gateway.directory / "coatcheck.sock")
     body = (b"x" * (1 << 20) for _ in range(8))
     try:
-        connection.request("POST", "/api/v1/calls", body, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+        connection.request(
+            "POST", "/api/v1/calls", body, encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
+        )
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["error"]["code"]) == (413, "too_large")
     except (BrokenPipeError, ConnectionResetError):
@@ -129,7 +138,9 @@ def test_records_are_found_from_a_position_on(hall: Hall) -> None:
     [("GET", "/", 404), ("GET", "/api/v1", 404), ("GET", "/api/v1/secrets", 404), ("POST", "/mcp", 404), ("GET", "/api/v1/calls", 405), ("POST", "/api/v1/status", 405),
      ("DELETE", "/api/v1/servers", 405), ("PUT", "/api/v1/records", 405)],
 )  # fmt: skip
-def test_what_the_api_does_not_have_is_told_in_its_own_form(hall: Hall, verb: str, path: str, status: int) -> None:
+def test_what_the_api_does_not_have_is_told_in_its_own_form(
+    hall: Hall, verb: str, path: str, status: int
+) -> None:
     found, body = ask(hall, verb, path)
     assert found == status
     assert body["error"].keys() == {"code", "message", "fix"}

@@ -9,7 +9,7 @@ import pytest
 
 from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
-from coatcheck.core.framing import Arrival
+from coatcheck.core.wire.framing import Arrival
 from coatcheck.model.record import Outcome
 from coatcheck.operations.tally import Tally
 
@@ -42,7 +42,9 @@ def test_ready_tells_this_machine_why(readiness: Readiness, status: int, body: d
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]", "[::1]:8080", "127.0.0.2:1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]", "[::1]:8080", "127.0.0.2:1"]
+)
 def test_details_for_this_machine(address: str, host: str) -> None:
     asked = arrival("/health", address=address, headers={"host": (host,)})
     assert json.loads(probes().answer(asked)[2]) == {"status": "ready", "pid": 7}
@@ -54,7 +56,9 @@ def test_details_for_this_machine(address: str, host: str) -> None:
      ("127.0.0.1", {"host": ("localhost.example.com",)}), ("127.0.0.1", {**LOCAL, "origin": ("http://localhost",)}), ("10.0.0.1", LOCAL)],
 )  # fmt: skip
 def test_no_details_for_others(address: str, headers: dict[str, tuple[str, ...]]) -> None:
-    assert json.loads(probes().answer(arrival("/health", address=address, headers=headers))[2]) == {"status": "ready"}
+    assert json.loads(probes().answer(arrival("/health", address=address, headers=headers))[2]) == {
+        "status": "ready"
+    }
     assert probes().answer(arrival("/metrics", address=address, headers=headers))[0] == 404
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway import Gateway, free_port, new_grant
 from journeys.peer import peer_serving
 from journeys.running import Hall, hall_at
@@ -36,7 +37,12 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
 
 
 def get(hall: Hall, path: str, verb: bytes = b"GET", **headers: str | None) -> Any:
-    fields = {"Host": f"127.0.0.1:{hall.gateway.port}", "Content-Type": None, "Content-Length": None, **headers}
+    fields = {
+        "Host": f"127.0.0.1:{hall.gateway.port}",
+        "Content-Type": None,
+        "Content-Length": None,
+        **headers,
+    }
     return hall.raw(frame(b"", verb=verb, path=path.encode(), headers=fields))[0]
 
 
@@ -55,7 +61,9 @@ def test_probes_answer_on_this_machine(hall: Hall) -> None:
     assert 'coatcheck_calls_total{method="tools/call",outcome="ok"}' in metrics.body.decode()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "localhost", "localhost:9", "[::1]", "[::1]:8080", "127.9.9.9"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:1", "localhost", "localhost:9", "[::1]", "[::1]:8080", "127.9.9.9"]
+)
 def test_details_are_for_callers_who_name_this_machine(hall: Hall, host: str) -> None:
     assert "pid" in get(hall, "/health", Host=host).json()
     assert get(hall, "/metrics", Host=host).status == 200
@@ -82,9 +90,13 @@ def test_probes_are_read_only(hall: Hall, verb: bytes) -> None:
 
 def test_a_probe_may_ask_for_the_head_alone(hall: Hall) -> None:
     with Wire(hall.gateway.port) as wire:
-        wire.send(frame(b"", verb=b"HEAD", path=b"/readyz", headers={"Content-Type": None, "Content-Length": None}))
+        wire.send(
+            frame(b"", verb=b"HEAD", path=b"/readyz", headers={"Content-Type": None, "Content-Length": None})
+        )
         assert wire.head() == 200
-        wire.send(frame(b"", verb=b"GET", path=b"/livez", headers={"Content-Type": None, "Content-Length": None}))
+        wire.send(
+            frame(b"", verb=b"GET", path=b"/livez", headers={"Content-Type": None, "Content-Length": None})
+        )
         assert wire.read().json() == {"status": "alive"}  # nothing stood between the two answers
 
 
@@ -98,10 +110,16 @@ def test_counters_grow_with_what_they_count(hall: Hall) -> None:
         page = get(hall, "/metrics").body.decode()
         return sum(float(one.split()[-1]) for one in page.splitlines() if one.startswith(line))
 
-    before = counter('coatcheck_requests_total{status="200",surface="mcp"}'), counter('coatcheck_misframed_total{status="421"}')
+    before = (
+        counter('coatcheck_requests_total{status="200",surface="mcp"}'),
+        counter('coatcheck_misframed_total{status="421"}'),
+    )
     hall.good()
     hall.raw(frame(b"", host=b"evil"))
-    after = counter('coatcheck_requests_total{status="200",surface="mcp"}'), counter('coatcheck_misframed_total{status="421"}')
+    after = (
+        counter('coatcheck_requests_total{status="200",surface="mcp"}'),
+        counter('coatcheck_misframed_total{status="421"}'),
+    )
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
 
 
@@ -133,7 +151,9 @@ def test_a_long_path_and_a_dead_gateways_socket_are_no_trouble(tmp_path: Path) -
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-def run(directory: Path, *arguments: str, config: str | None = "{}", **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, *arguments: str, config: str | None = "{}", **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run `serve` where it is to end by itself."""
     directory.mkdir(parents=True, exist_ok=True)
     if config is not None:
@@ -228,7 +248,9 @@ def test_calls_in_flight_finish_and_new_ones_are_refused(tmp_path: Path, number:
             assert late.read().status == 200
             hall.peer.until(lambda: hall.peer.hanging == 1)
             os.kill(hall.gateway.pid, number)
-            refused = late.read_after(hall.request("tools/call", {"name": "srv__echo", "arguments": {}}), status=503)
+            refused = late.read_after(
+                hall.request("tools/call", {"name": "srv__echo", "arguments": {}}), status=503
+            )
             assert refused.json()["error"] == "stopping"
             assert hall.gateway.request("GET", "/readyz", {}).status == 503
             assert hall.gateway.request("GET", "/livez", {}).status == 200
@@ -244,13 +266,25 @@ def test_calls_in_flight_finish_and_new_ones_are_refused(tmp_path: Path, number:
 def test_calls_that_take_too_long_are_told_and_recorded(tmp_path: Path) -> None:
     with busy_hall(tmp_path, "0.2s") as hall:
         session = hall.session()
-        with Wire(hall.gateway.port) as plain, Wire(hall.gateway.port) as stream, Wire(hall.gateway.port) as child:
+        with (
+            Wire(hall.gateway.port) as plain,
+            Wire(hall.gateway.port) as stream,
+            Wire(hall.gateway.port) as child,
+        ):
             plain.send(hall.request("tools/call", {"name": "srv__hang", "arguments": {}}))
-            progress = {"name": "srv__progress", "arguments": {"to": 1, "hang": True}, "_meta": {"progressToken": 1}}
+            progress = {
+                "name": "srv__progress",
+                "arguments": {"to": 1, "hang": True},
+                "_meta": {"progressToken": 1},
+            }
             stream.send(hall.request("tools/call", progress))
             stream.head()
             stream.event()
-            child.send(session.frame(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"child__hang"}}'))
+            child.send(
+                session.frame(
+                    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"child__hang"}}'
+                )
+            )
             hall.peer.until(lambda: hall.peer.hanging == 2)
             while len(hall.records()) < 3:
                 threading.Event().wait(0.01)
@@ -287,7 +321,10 @@ def test_killed_outright_the_gateway_takes_its_children_with_it(tmp_path: Path) 
         process.wait()
         hall.gateway._child = None
         for _ in range(500):
-            if not Path(f"/proc/{child}").exists() or Path(f"/proc/{child}/stat").read_text().rsplit(")")[-1].split()[0] == "Z":
+            if (
+                not Path(f"/proc/{child}").exists()
+                or Path(f"/proc/{child}/stat").read_text().rsplit(")")[-1].split()[0] == "Z"
+            ):
                 break
             threading.Event().wait(0.01)
         else:
@@ -304,16 +341,28 @@ def test_the_operators_api_answers_while_mcp_is_busy(hall: Hall) -> None:
 def test_a_gateway_beyond_loopback_serves_grants_under_any_host_and_hides_its_details(tmp_path: Path) -> None:
     grant, key = new_grant()
     auth = {"provider": "bearer", "bearer": {"tokens": {key: "alice"}}}
-    gateway = Gateway(tmp_path / "data", {"mcpServers": {"child": CHILD}, "serverAuth": auth}, arguments=["--insecure"])
+    gateway = Gateway(
+        tmp_path / "data", {"mcpServers": {"child": CHILD}, "serverAuth": auth}, arguments=["--insecure"]
+    )
     command = gateway.arguments
     gateway.arguments = [*command, "--http", f"0.0.0.0:{gateway.port}"]
     gateway.start()
     try:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
         for host in ("anything.example", "10.1.2.3:8080"):
-            got = gateway.request("POST", "/mcp", {"Host": host, "Authorization": f"Bearer {grant}", "Content-Type": "application/json"}, body)
+            got = gateway.request(
+                "POST",
+                "/mcp",
+                {"Host": host, "Authorization": f"Bearer {grant}", "Content-Type": "application/json"},
+                body,
+            )
             assert got.status == 400  # admitted: it lacks a session only
-            assert gateway.request("POST", "/mcp", {"Host": host, "Content-Type": "application/json"}, body).status == 421
+            assert (
+                gateway.request(
+                    "POST", "/mcp", {"Host": host, "Content-Type": "application/json"}, body
+                ).status
+                == 421
+            )
             origin = {"Host": host, "Origin": f"http://{host}", "Authorization": f"Bearer {grant}"}
             assert gateway.request("POST", "/mcp", origin, body).status == 403
     finally:
@@ -327,8 +376,19 @@ def test_ipv6_loopback_is_served(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "data", {}, arguments=["--http", f"[::1]:{port}"], port=port)
     gateway.write({})
     with (tmp_path / "words").open("wb") as words:
-        command = [sys.executable, "-m", "coatcheck", "serve", "--http", f"[::1]:{port}", "--data", str(tmp_path / "data")]
-        child = subprocess.Popen(command, env=gateway._surroundings(), stderr=words, stdout=words, stdin=subprocess.DEVNULL)
+        command = [
+            sys.executable,
+            "-m",
+            "coatcheck",
+            "serve",
+            "--http",
+            f"[::1]:{port}",
+            "--data",
+            str(tmp_path / "data"),
+        ]
+        child = subprocess.Popen(
+            command, env=gateway._surroundings(), stderr=words, stdout=words, stdin=subprocess.DEVNULL
+        )
     try:
         for _ in range(500):
             try:
@@ -337,7 +397,9 @@ def test_ipv6_loopback_is_served(tmp_path: Path) -> None:
             except OSError:
                 time.sleep(0.02)
         with connection:
-            connection.sendall(f"GET /health HTTP/1.1\r\nHost: [::1]:{port}\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(
+                f"GET /health HTTP/1.1\r\nHost: [::1]:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
             answer = b""
             while more := connection.recv(65536):
                 answer += more

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
 from gateway import Gateway, descendants, new_grant, still_there
 from journeys.peer import Peer, peer_serving
 from journeys.wire import META, control
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
 
 PATIENCE = 20.0
 CHILD = str(Path(__file__).parent.parent / "journeys" / "children" / "stdio_peer.py")
@@ -56,7 +57,11 @@ class Talk:
         return self.hear()
 
     def open(self, version: str = "2025-11-25") -> Any:
-        return self.ask("initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "pipe", "version": "3"}}, 0)
+        return self.ask(
+            "initialize",
+            {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "pipe", "version": "3"}},
+            0,
+        )
 
     def modern(self, method: str, params: dict[str, Any] | None = None) -> Any:
         return self.ask(method, {**(params or {}), "_meta": META})
@@ -102,7 +107,12 @@ def declared(peer: Peer, key: str, **more: Any) -> dict[str, Any]:
 
 def surroundings(place: Path, token: str | None) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("COATCHECK_", "MCP_"))}
-    return {**kept, "HOME": str(place), "COATCHECK_DATA": str(place), **({"COATCHECK_GRANT": token} if token else {})}
+    return {
+        **kept,
+        "HOME": str(place),
+        "COATCHECK_DATA": str(place),
+        **({"COATCHECK_GRANT": token} if token else {}),
+    }
 
 
 def started(place: Path, declaration: dict[str, Any], token: str | None) -> Talk:
@@ -138,9 +148,15 @@ def test_a_legacy_client_lists_calls_and_is_on_record(talk: Talk, peer: Peer) ->
     assert "srv__denied" not in listed
     called = talk.ask("tools/call", {"name": "srv__echo", "arguments": {"n": 1}}, "seven")
     assert (called["id"], called["result"]["x-kept"]) == ("seven", {"big": 2**70})
-    assert talk.ask("tools/call", {"name": "srv__denied", "arguments": {}})["error"]["message"] == "Unknown tool: srv__denied"
+    assert (
+        talk.ask("tools/call", {"name": "srv__denied", "arguments": {}})["error"]["message"]
+        == "Unknown tool: srv__denied"
+    )
     assert talk.ask("ping")["result"] == {}
-    told = [(entry["subject"], entry["route"], entry["tool"], entry["decision"], entry["client_name"]) for entry in talk.records()]
+    told = [
+        (entry["subject"], entry["route"], entry["tool"], entry["decision"], entry["client_name"])
+        for entry in talk.records()
+    ]
     assert told == [
         ("alice", "stdio", "", "allowed", "pipe"), ("alice", "stdio", "echo", "allowed", "pipe"), ("alice", "stdio", "denied", "hidden", "pipe"),
     ]  # fmt: skip
@@ -153,16 +169,24 @@ def test_a_modern_client_needs_no_opening(talk: Talk) -> None:
     called = talk.modern("tools/call", {"name": "srv__echo", "arguments": {}})["result"]
     assert called["resultType"] == "complete"
     assert talk.modern("ping")["error"]["code"] == -32601
-    refused = talk.ask("tools/list", {"_meta": {**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}})
+    refused = talk.ask(
+        "tools/list", {"_meta": {**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}}
+    )
     assert refused["error"]["code"] == -32022
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_the_official_client_over_stdio(tmp_path: Path, peer: Peer, grant: tuple[str, str], mode: str) -> None:
+async def test_the_official_client_over_stdio(
+    tmp_path: Path, peer: Peer, grant: tuple[str, str], mode: str
+) -> None:
     place = tmp_path / "data"
     place.mkdir()
     (place / "servers.json").write_text(json.dumps(declared(peer, grant[1])))
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "coatcheck", "serve", "--stdio"], env=surroundings(place, grant[0]))
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "coatcheck", "serve", "--stdio"],
+        env=surroundings(place, grant[0]),
+    )
     with (place / "words").open("w") as words:
         async with Client(stdio_client(parameters, errlog=words), mode=mode) as client:
             assert "child__echo" in [tool.name for tool in (await client.list_tools()).tools]
@@ -210,7 +234,10 @@ def test_answers_come_as_they_are_ready_and_a_client_may_cancel(talk: Talk, peer
     talk.say({"method": "notifications/cancelled", "params": {"requestId": "slow"}})
     peer.until(lambda: peer.hanging == 0)
     assert talk.ask("ping", id="after")["id"] == "after"  # what was cancelled has no answer
-    assert {entry["tool"]: entry["outcome"] for entry in talk.records()} == {"hang": "cancelled", "echo": "ok"}
+    assert {entry["tool"]: entry["outcome"] for entry in talk.records()} == {
+        "hang": "cancelled",
+        "echo": "ok",
+    }
 
 
 def test_what_was_asked_before_the_client_closed_its_side_is_answered(talk: Talk, peer: Peer) -> None:
@@ -224,7 +251,9 @@ def test_what_was_asked_before_the_client_closed_its_side_is_answered(talk: Talk
     assert talk.process.wait(PATIENCE) == 0
 
 
-def test_revoking_the_grant_ends_the_clients_access_and_its_calls(talk: Talk, peer: Peer, grant: tuple[str, str]) -> None:
+def test_revoking_the_grant_ends_the_clients_access_and_its_calls(
+    talk: Talk, peer: Peer, grant: tuple[str, str]
+) -> None:
     talk.open()
     talk.say({"id": 5, "method": "tools/call", "params": {"name": "srv__hang", "arguments": {}}})
     peer.until(lambda: peer.hanging == 1)
@@ -233,7 +262,10 @@ def test_revoking_the_grant_ends_the_clients_access_and_its_calls(talk: Talk, pe
     assert (cut["id"], cut["error"]["message"]) == (5, "This grant was revoked.")
     peer.until(lambda: peer.hanging == 0)
     assert "revoked" in talk.ask("tools/list")["error"]["message"]
-    assert [(entry["decision"], entry["outcome"]) for entry in talk.records()] == [("allowed", "cancelled"), ("refused", "denied")]
+    assert [(entry["decision"], entry["outcome"]) for entry in talk.records()] == [
+        ("allowed", "cancelled"),
+        ("refused", "denied"),
+    ]
 
 
 def test_a_signal_ends_it_although_the_client_says_nothing(talk: Talk) -> None:
@@ -257,7 +289,9 @@ def test_a_client_that_closes_its_ear_ends_it(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("output", ["stdout", "stderr"])
-def test_copies_of_the_record_never_mix_with_the_messages(tmp_path: Path, peer: Peer, grant: tuple[str, str], output: str) -> None:
+def test_copies_of_the_record_never_mix_with_the_messages(
+    tmp_path: Path, peer: Peer, grant: tuple[str, str], output: str
+) -> None:
     talk = started(tmp_path / "data", declared(peer, grant[1], audit={"output": output}), grant[0])
     talk.open()
     for number in range(3):
@@ -269,7 +303,9 @@ def test_copies_of_the_record_never_mix_with_the_messages(tmp_path: Path, peer: 
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "ghp_" + "A" * 36])
-def test_without_a_good_grant_it_does_not_start(tmp_path: Path, peer: Peer, grant: tuple[str, str], token: str | None) -> None:
+def test_without_a_good_grant_it_does_not_start(
+    tmp_path: Path, peer: Peer, grant: tuple[str, str], token: str | None
+) -> None:
     talk = started(tmp_path / "data", declared(peer, grant[1]), token)
     assert talk.process.wait(PATIENCE) == 78
     assert "COATCHECK_GRANT" in talk.words()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coatcheck.core import catalogues
 from coatcheck.core.catalogues import SHAPES, Page, read_entries, read_page
-from coatcheck.core.messages import object_of, raw_of
+from coatcheck.core.wire.messages import object_of, raw_of
 from coatcheck.model.call import NO_PARAMS
 from coatcheck.model.catalogue import Entry
 from doubles.json_texts import damaged

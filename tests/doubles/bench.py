@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from uuid import UUID
 
-from coatcheck.core.messages import raw_of
+from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN, AccessList, AccessRule
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target
 from coatcheck.model.declaration import AuditRules

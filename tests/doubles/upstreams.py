@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from coatcheck.core.messages import object_of, raw_of
+from coatcheck.core.wire.messages import object_of, raw_of
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import Caller, Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting

@@ -73,7 +73,11 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length")
+        )
         return int(head.split(b" ")[1]), await reader.readexactly(length)
 
 
@@ -158,7 +162,9 @@ async def test_a_body_that_trickles_after_its_answer_does_not_hold_a_connection(
     sending.cancel()
 
 
-async def test_a_body_that_comes_after_its_answer_is_thrown_away_and_the_next_request_served(served: Served) -> None:
+async def test_a_body_that_comes_after_its_answer_is_thrown_away_and_the_next_request_served(
+    served: Served,
+) -> None:
     reader, writer = await served.connect()
     writer.write(b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
     assert await answer(reader) == (200, b"ok")
@@ -193,7 +199,9 @@ async def test_a_client_that_never_reads_is_cut_off(served: Served) -> None:
 
 async def test_a_client_that_reads_slowly_gets_everything(served: Served) -> None:
     async def large(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8388608")]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8388608")]}
+        )
         for _ in range(128):
             await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -210,7 +218,9 @@ async def test_a_client_that_reads_slowly_gets_everything(served: Served) -> Non
     assert got == 8_388_608
 
 
-async def test_the_request_being_answered_hears_that_its_client_left_also_behind_a_pipelined_one(served: Served) -> None:
+async def test_the_request_being_answered_hears_that_its_client_left_also_behind_a_pipelined_one(
+    served: Served,
+) -> None:
     heard: list[str] = []
     told = asyncio.Event()
 
@@ -237,7 +247,13 @@ async def test_the_request_being_answered_hears_that_its_client_left_also_behind
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x00", b"GARBAGE\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n", b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nA\r\n\r\n"],
+    [
+        b"\x00",
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/3.0\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA\r\n\r\n",
+    ],
 )
 async def test_what_is_no_http_is_400_in_json(served: Served, data: bytes) -> None:
     reader, writer = await served.connect()
@@ -249,7 +265,9 @@ async def test_what_is_no_http_is_400_in_json(served: Served, data: bytes) -> No
     assert served.seen == []
 
 
-async def test_bad_bytes_behind_a_good_request_end_the_connection_without_a_second_answer_to_it(served: Served) -> None:
+async def test_bad_bytes_behind_a_good_request_end_the_connection_without_a_second_answer_to_it(
+    served: Served,
+) -> None:
     reader, writer = await served.connect()
     writer.write(GET)
     assert await answer(reader) == (200, b"ok")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.eras import NAME_PARAM, encode_header
+from coatcheck.core.wire.eras import NAME_PARAM, encode_header
 from gateway import Gateway, new_grant
 from journeys.peer import Peer, peer_serving
 from journeys.wire import LEGACY, META, Got, Wire, control, frame, message, modern_headers, once

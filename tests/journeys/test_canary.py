@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from gateway import Gateway, new_grant
 
+from gateway import Gateway, new_grant
 from journeys.peer import Exchange, Peer, peer_serving, text
 from journeys.running import Hall
 from journeys.wire import Got, Wire, message
@@ -33,7 +33,13 @@ PLANTED = {
 def spellings(secret: str) -> set[bytes]:
     """Return what a secret looks like in the encodings that it could come back in."""
     raw = secret.encode()
-    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), quote(secret, safe="").encode(), quote(secret).encode()}
+    found = {
+        raw,
+        raw.hex().encode(),
+        raw.hex().upper().encode(),
+        quote(secret, safe="").encode(),
+        quote(secret).encode(),
+    }
     found |= {json.dumps(secret)[1:-1].encode(), json.dumps(json.dumps(secret)[1:-1])[1:-1].encode()}
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw)
@@ -49,12 +55,23 @@ def parts(secret: str) -> set[str]:
 def disguises(secret: str) -> list[str]:
     """Return the ways in which the hostile servers give a secret away."""
     raw = secret.encode()
-    return [secret, base64.b64encode(raw).decode(), base64.urlsafe_b64encode(b"x" + raw).decode(), raw.hex(), quote(secret, safe=""), f"a{secret}b"]
+    return [
+        secret,
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(b"x" + raw).decode(),
+        raw.hex(),
+        quote(secret, safe=""),
+        f"a{secret}b",
+    ]
 
 
 def loot(exchange: Exchange) -> str:
     """Return everything secret that the server heard, in every disguise."""
-    heard = [value for name, value in exchange.headers.items() if name.lower() not in {"host", "accept", "content-type"}]
+    heard = [
+        value
+        for name, value in exchange.headers.items()
+        if name.lower() not in {"host", "accept", "content-type"}
+    ]
     heard += [value.partition(" ")[2] for value in heard if " " in value] + [exchange.path.partition("=")[2]]
     return " ".join(disguise for value in heard if value for disguise in disguises(value))
 
@@ -67,7 +84,9 @@ def in_a_result(exchange: Exchange) -> dict[str, Any]:
 def in_an_error(exchange: Exchange) -> None:
     told = loot(exchange)
     error = {"code": -32000, "message": told, "data": {"why": told}}
-    exchange.answer(200, exchange._envelope(error=error), X_Leak=told.replace("\\", ""), Mcp_Session_Id=told[:200])
+    exchange.answer(
+        200, exchange._envelope(error=error), X_Leak=told.replace("\\", ""), Mcp_Session_Id=told[:200]
+    )
 
 
 def in_a_page(exchange: Exchange) -> None:
@@ -90,7 +109,12 @@ def in_notices(exchange: Exchange) -> None:
     told = loot(exchange)
     exchange.stream()
     token = exchange.params.get("_meta", {}).get("progressToken")
-    exchange.event({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1, "message": told}})
+    exchange.event(
+        {
+            "method": "notifications/progress",
+            "params": {"progressToken": token, "progress": 1, "message": told},
+        }
+    )
     exchange.event({"id": exchange.message["id"], "result": {"resultType": "complete", **text(told)}})
 
 
@@ -161,11 +185,21 @@ def visit(den: Den) -> None:
     for tool in ("leak", "env", "die"):
         params = {"name": f"child__{tool}", "arguments": {"name": "TOKEN"}}
         den.keep_answer(tool, hall.ask("tools/call", params))
-    for bad in (f"{den.grants[1]}x", den.grants[1][:-1], den.grants[1].lower(), f"{den.grants[1]} {den.grants[0]}"):
+    for bad in (
+        f"{den.grants[1]}x",
+        den.grants[1][:-1],
+        den.grants[1].lower(),
+        f"{den.grants[1]} {den.grants[0]}",
+    ):
         den.keep_answer("401", hall.ask("tools/list", grant=bad))
-    den.keep_answer("url", hall.ask("tools/list", path=f"/mcp?access_token={den.grants[1]}", headers={"Authorization": None}))
+    den.keep_answer(
+        "url",
+        hall.ask("tools/list", path=f"/mcp?access_token={den.grants[1]}", headers={"Authorization": None}),
+    )
     with Wire(den.gateway.port) as wire:
-        wire.send(f"GET /mcp HTTP/1.1\r\nHost: {den.grants[0]}\r\nAuthorization: Bearer {den.grants[0]}\r\n\r\n".encode())
+        wire.send(
+            f"GET /mcp HTTP/1.1\r\nHost: {den.grants[0]}\r\nAuthorization: Bearer {den.grants[0]}\r\n\r\n".encode()
+        )
         den.keep_answer("host", wire.read())
         wire.send(f"BAD {den.grants[0]}\r\n\r\n".encode())
         den.keep_answer("frame", wire.read())

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from demo.environments import ROOT
 
+from demo.environments import ROOT
 from gateway import descendants, free_port, still_there
 from real.installed import BUILD, server
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import new_grant
 
+from gateway import new_grant
 from journeys.peer import peer_serving
 from journeys.running import Hall, hall_at
 from journeys.wire import Wire, message
@@ -48,7 +48,11 @@ def test_everyone_gets_the_answer_to_the_own_question(crowd: tuple[Hall, list[st
         with Wire(hall.gateway.port) as wire:
             for turn in range(ROUNDS):
                 nonce = f"{number}/{turn}/" + "x" * (turn * 37 % 500)
-                params = {"name": f"{server}__echo", "arguments": {"nonce": nonce}, "_meta": {"progressToken": 1}}
+                params = {
+                    "name": f"{server}__echo",
+                    "arguments": {"nonce": nonce},
+                    "_meta": {"progressToken": 1},
+                }
                 if session is None:
                     wire.send(hall.request("tools/call", params, grant=grants[number]))
                 else:
@@ -65,7 +69,11 @@ def test_everyone_gets_the_answer_to_the_own_question(crowd: tuple[Hall, list[st
         thread.join()
     assert wrong == []
     assert len(right) == GRANTS * ROUNDS
-    entries = [entry for entry in hall.control("/api/v1/records", limit=10_000)["items"] if entry["position"] > position]
+    entries = [
+        entry
+        for entry in hall.control("/api/v1/records", limit=10_000)["items"]
+        if entry["position"] > position
+    ]
     assert len(entries) == GRANTS * ROUNDS
     assert {entry["outcome"] for entry in entries} == {"ok"}
     for number in (0, 1, GRANTS - 1):
@@ -75,7 +83,9 @@ def test_everyone_gets_the_answer_to_the_own_question(crowd: tuple[Hall, list[st
 def test_pipelined_questions_are_answered_in_their_order(crowd: tuple[Hall, list[str]]) -> None:
     hall, _ = crowd
     with Wire(hall.gateway.port) as wire:
-        asked = [hall.request("tools/call", {"name": "srv__echo", "arguments": {"n": n}}, id=n) for n in range(50)]
+        asked = [
+            hall.request("tools/call", {"name": "srv__echo", "arguments": {"n": n}}, id=n) for n in range(50)
+        ]
         wire.send(b"".join(asked))
         for number in range(50):
             got = wire.read()
@@ -88,7 +98,9 @@ def test_a_server_that_hangs_holds_up_its_own_callers_only(crowd: tuple[Hall, li
     wires = [Wire(hall.gateway.port) for _ in range(20)]
     try:
         for number, wire in enumerate(wires):
-            wire.send(hall.request("tools/call", {"name": "srv__hang", "arguments": {}}, grant=grants[number]))
+            wire.send(
+                hall.request("tools/call", {"name": "srv__hang", "arguments": {}}, grant=grants[number])
+            )
         hall.peer.until(lambda: hall.peer.hanging == 20)
         for server in ("old", "child"):
             for number in range(20):
@@ -135,7 +147,10 @@ def names(hall: Hall, path: str = "/mcp") -> list[str]:
 
 def test_a_server_that_dies_keeps_its_last_good_list_and_never_turns_empty(tmp_path: Path) -> None:
     times = {"COATCHECK_LIST_TTL": "0s", "COATCHECK_LIST_WAIT": "2s"}
-    with peer_serving() as second, hall_at(tmp_path / "data", {"mcpServers": {"second": second.declared()}}, env=times) as hall:
+    with (
+        peer_serving() as second,
+        hall_at(tmp_path / "data", {"mcpServers": {"second": second.declared()}}, env=times) as hall,
+    ):
         both, own = names(hall), names(hall, "/mcp/srv")
         assert {"srv__echo", "second__echo"} <= set(both)
         hall.peer.broken = True
@@ -156,7 +171,9 @@ def test_a_server_that_dies_keeps_its_last_good_list_and_never_turns_empty(tmp_p
 
 def test_a_server_never_heard_from_is_an_error_alone_and_left_out_among_others(tmp_path: Path) -> None:
     times = {"COATCHECK_LIST_TTL": "0s", "COATCHECK_LIST_WAIT": "1s"}
-    with hall_at(tmp_path / "data", {"mcpServers": {"dead": {"url": "http://127.0.0.1:9/mcp"}}}, env=times) as hall:
+    with hall_at(
+        tmp_path / "data", {"mcpServers": {"dead": {"url": "http://127.0.0.1:9/mcp"}}}, env=times
+    ) as hall:
         assert hall.ask("tools/list", path="/mcp/dead").code == -32603
         assert hall.session().ask("tools/list").result["tools"]
         assert all(name.startswith("srv__") for name in names(hall))
@@ -168,7 +185,12 @@ def test_a_server_never_heard_from_is_an_error_alone_and_left_out_among_others(t
 
 def test_only_dead_servers_are_an_error_not_an_empty_list(tmp_path: Path) -> None:
     with hall_at(tmp_path / "data", peer={"broken": True}) as hall:
-        for got in (hall.ask("tools/list"), hall.ask("prompts/list"), hall.ask("resources/list"), hall.session().ask("tools/list")):
+        for got in (
+            hall.ask("tools/list"),
+            hall.ask("prompts/list"),
+            hall.ask("resources/list"),
+            hall.session().ask("tools/list"),
+        ):
             assert (got.status, got.code) == (200, -32603)
             assert "disk is on fire" not in got.body.decode()
         assert hall.gateway.request("GET", "/readyz", {}).status == 200  # readiness is about us
@@ -185,10 +207,14 @@ def test_a_list_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
 
 
 def test_one_bad_tool_is_left_out_and_told(tmp_path: Path) -> None:
-    with hall_at(tmp_path / "data", peer={"tools": {"bad\u200bname": lambda _: {}, "ECHO": lambda _: {}}}) as hall:
+    with hall_at(
+        tmp_path / "data", peer={"tools": {"bad\u200bname": lambda _: {}, "ECHO": lambda _: {}}}
+    ) as hall:
         listed = names(hall, "/mcp/srv")
         assert "allowed" in listed
-        assert not {"bad\u200bname", "ECHO", "echo"} & set(listed)  # nothing tells an honest name from its copy
+        assert not {"bad\u200bname", "ECHO", "echo"} & set(
+            listed
+        )  # nothing tells an honest name from its copy
         (shown,) = hall.control("/api/v1/servers")["items"]
         assert len(shown["quarantined"]) == 3
         for name in ("bad\u200bname", "ECHO", "echo"):
@@ -197,11 +223,15 @@ def test_one_bad_tool_is_left_out_and_told(tmp_path: Path) -> None:
 
 def test_long_names_get_a_short_form_that_stays(tmp_path: Path) -> None:
     long = "tool_" + "x" * 110
-    with hall_at(tmp_path / "data", peer={"tools": {long: lambda _: {"content": [{"type": "text", "text": "long"}]}}}) as hall:
+    with hall_at(
+        tmp_path / "data", peer={"tools": {long: lambda _: {"content": [{"type": "text", "text": "long"}]}}}
+    ) as hall:
         (short,) = [name for name in names(hall) if "tool_x" in name]
         assert len(short) <= 64
         hall.gateway.restart()
-        assert hall.ask("tools/call", {"name": short, "arguments": {}}).text == "long"  # the first call of all
+        assert (
+            hall.ask("tools/call", {"name": short, "arguments": {}}).text == "long"
+        )  # the first call of all
         assert hall.peer.forwarded[-1].name == long
         assert names(hall, "/mcp/srv")[-1] == long
         assert hall.ask("tools/call", {"name": long, "arguments": {}}, path="/mcp/srv").text == "long"

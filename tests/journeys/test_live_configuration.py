@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import new_grant
 
+from gateway import new_grant
 from journeys.running import Hall, hall_at
 from journeys.wire import PATIENCE, Wire, message
 
@@ -56,8 +56,15 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     credential = place / "credential"
     credential.write_text("from-file-0")
     other, key = new_grant()
-    child = {"command": sys.executable, "args": [STDIO], "env": {"CREDENTIAL": "zero"}, "idle_timeout": "never"}
-    with hall_at(place / "data", {"mcpServers": {"child": child}, "tokens": {key: {"subject": "bob"}}}) as hall:
+    child = {
+        "command": sys.executable,
+        "args": [STDIO],
+        "env": {"CREDENTIAL": "zero"},
+        "idle_timeout": "never",
+    }
+    with hall_at(
+        place / "data", {"mcpServers": {"child": child}, "tokens": {key: {"subject": "bob"}}}
+    ) as hall:
         running = Live(hall, other, credential)
         running.edit(lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "zero"}))
         assert running.heard() == "zero"
@@ -88,7 +95,9 @@ def test_an_edit_that_leaves_a_child_as_it_is_does_not_restart_it(live: Live) ->
 
 
 def test_a_credential_in_a_file_is_followed_like_the_declaration(live: Live) -> None:
-    live.edit(lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": f"${{file:{live.credential}}}"}))
+    live.edit(
+        lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": f"${{file:{live.credential}}}"})
+    )
     assert live.heard() == "from-file-0"
     live.credential.write_text("from-file-one")  # in place
     assert live.heard() == "from-file-one"
@@ -214,10 +223,19 @@ def test_removing_a_token_refuses_the_very_next_request_and_cuts_what_is_open(li
     peer.release.clear()
     session = hall.session(grant=live.other)
     position = hall.last_position()
-    with Wire(hall.gateway.port) as bobs, Wire(hall.gateway.port) as stream, Wire(hall.gateway.port) as old, Wire(hall.gateway.port) as alices:
+    with (
+        Wire(hall.gateway.port) as bobs,
+        Wire(hall.gateway.port) as stream,
+        Wire(hall.gateway.port) as old,
+        Wire(hall.gateway.port) as alices,
+    ):
         hang: dict[str, Any] = {"name": "srv__hang", "arguments": {}}
         bobs.send(hall.request("tools/call", hang, grant=live.other))
-        progress = {"name": "srv__progress", "arguments": {"to": 1, "hang": True}, "_meta": {"progressToken": 1}}
+        progress = {
+            "name": "srv__progress",
+            "arguments": {"to": 1, "hang": True},
+            "_meta": {"progressToken": 1},
+        }
         stream.send(hall.request("tools/call", progress, grant=live.other))
         assert stream.head() == 200
         stream.event()
@@ -260,7 +278,9 @@ def test_a_new_token_and_a_new_rule_hold_with_the_very_next_call(live: Live) -> 
     before = live.declaration
     grant, key = new_grant()
     assert live.hall.call("echo", grant=grant).status == 401
-    live.edit(lambda d: d["serverAuth"]["bearer"]["tokens"].update({key: {"subject": "carol", "roles": ["dev"]}}))
+    live.edit(
+        lambda d: d["serverAuth"]["bearer"]["tokens"].update({key: {"subject": "carol", "roles": ["dev"]}})
+    )
     assert live.hall.call("allowed", grant=grant).status == 200
     rule = {"roles": ["dev"], "tools": ["srv__allowed"], "policy": "deny"}
     live.edit(lambda d: d["serverAuth"]["acl"]["rules"].insert(0, rule))
@@ -315,17 +335,27 @@ BAD_EDITS: dict[str, Callable[[dict[str, Any]], str]] = {
     "cut short": lambda d: json.dumps(d)[:-20],
     "not an object": lambda _: "[]",
     "not JSON": lambda _: "mcpServers: {}",
-    "a key twice": lambda d: json.dumps(d).replace('{"mcpServers"', '{"audit": {}, "audit": {}, "mcpServers"'),
+    "a key twice": lambda d: json.dumps(d).replace(
+        '{"mcpServers"', '{"audit": {}, "audit": {}, "mcpServers"'
+    ),
     "an unknown key": changed(lambda d: d.update(unknown={})),
     "an unknown key of a server": changed(lambda d: d["mcpServers"]["srv"].update(hedaers={})),
-    "a missing variable": changed(lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "${SURELY_NOT_SET}"})),
-    "a missing file": changed(lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "${file:/surely/not}"})),
+    "a missing variable": changed(
+        lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "${SURELY_NOT_SET}"})
+    ),
+    "a missing file": changed(
+        lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "${file:/surely/not}"})
+    ),
     "a name that is taken in other case": changed(lambda d: d["mcpServers"].update(SRV={"command": "true"})),
     "a bad name": changed(lambda d: d["mcpServers"].update({"a__b": {"command": "true"}})),
     "neither URL nor command": changed(lambda d: d["mcpServers"].update(more={})),
     "an unknown provider": changed(lambda d: d["serverAuth"].update(providers=["ldap"])),
-    "a line break in a header": changed(lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "a\r\nX-More: b"})),
-    "an unknown policy": changed(lambda d: d["serverAuth"]["acl"]["rules"].append({"tools": ["*"], "policy": "perhaps"})),
+    "a line break in a header": changed(
+        lambda d: d["mcpServers"]["srv"].update(headers={"X-Credential": "a\r\nX-More: b"})
+    ),
+    "an unknown policy": changed(
+        lambda d: d["serverAuth"]["acl"]["rules"].append({"tools": ["*"], "policy": "perhaps"})
+    ),
     "no record": changed(lambda d: d.update(audit={"enabled": False})),
     "a wrong type": changed(lambda d: d.update(mcpServers=[])),
 }

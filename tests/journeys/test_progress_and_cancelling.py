@@ -27,7 +27,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
             "child": {"command": sys.executable, "args": [STDIO]},
             "oldchild": {"command": sys.executable, "args": [STDIO, "legacy"]},
         }
-        with hall_at(tmp_path_factory.mktemp("busy") / "data", {"mcpServers": servers, "acl": HIDE_DENIED}) as hall:
+        with hall_at(
+            tmp_path_factory.mktemp("busy") / "data", {"mcpServers": servers, "acl": HIDE_DENIED}
+        ) as hall:
             hall.gateway.command("list")
             hall.old = old  # type: ignore[attr-defined]
             yield hall
@@ -53,7 +55,9 @@ ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 TOKENS = pytest.mark.parametrize("token", ["mine", 7, "7", 0])
 
 
-def ask(hall: Hall, era: str, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **headers: str) -> Got:
+def ask(
+    hall: Hall, era: str, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **headers: str
+) -> Got:
     params = {"name": tool, "arguments": arguments, "_meta": meta}
     if era == "modern":
         return hall.ask("tools/call", params, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -63,7 +67,9 @@ def ask(hall: Hall, era: str, tool: str, arguments: dict[str, Any], meta: dict[s
 @EVERY
 @ERAS
 @TOKENS
-def test_progress_comes_before_the_answer_under_the_callers_own_token(busy: Hall, server: str, era: str, token: Any) -> None:
+def test_progress_comes_before_the_answer_under_the_callers_own_token(
+    busy: Hall, server: str, era: str, token: Any
+) -> None:
     position = busy.last_position()
     got = ask(busy, era, f"{server}__progress", {"to": 3}, {"progressToken": token})
     assert (got.status, got.headers["content-type"]) == (200, "text/event-stream")
@@ -102,7 +108,11 @@ def test_a_stream_begins_before_the_answer_is_there(busy: Hall) -> None:
     busy.peer.release.clear()
     with Wire(busy.gateway.port) as wire:
         meta = {"progressToken": "early"}
-        wire.send(busy.request("tools/call", {"name": "srv__progress", "arguments": {"to": 1, "hang": True}, "_meta": meta}))
+        wire.send(
+            busy.request(
+                "tools/call", {"name": "srv__progress", "arguments": {"to": 1, "hang": True}, "_meta": meta}
+            )
+        )
         assert wire.head() == 200
         assert wire.event()["params"]["progressToken"] == "early"
         busy.peer.until(lambda: busy.peer.hanging == 1)
@@ -144,7 +154,11 @@ def test_a_child_is_told_of_cancelling_and_lives_on(busy: Hall, server: str, era
     session = busy.session()
     params = {"name": f"{server}__hang", "arguments": {}}
     with Wire(busy.gateway.port) as wire:
-        wire.send(session.frame(message("tools/call", params)) if era == "legacy" else busy.request("tools/call", params))
+        wire.send(
+            session.frame(message("tools/call", params))
+            if era == "legacy"
+            else busy.request("tools/call", params)
+        )
         while not busy.since(position):
             threading.Event().wait(0.005)
         if era == "legacy":
@@ -164,7 +178,11 @@ def test_a_modern_client_cancels_by_hanging_up(busy: Hall, server: str, streamin
     with Wire(busy.gateway.port) as wire:
         if streaming:
             arguments, meta = {"to": 1, "hang": True}, {"progressToken": 1}
-            wire.send(busy.request("tools/call", {"name": f"{server}__progress", "arguments": arguments, "_meta": meta}))
+            wire.send(
+                busy.request(
+                    "tools/call", {"name": f"{server}__progress", "arguments": arguments, "_meta": meta}
+                )
+            )
             wire.head()
             wire.event()
         else:
@@ -205,7 +223,9 @@ def test_equal_ids_of_one_session_are_answered_each(busy: Hall) -> None:
     session = busy.session()
     with Wire(busy.gateway.port) as one, Wire(busy.gateway.port) as other:
         for wire, word in ((one, "a"), (other, "b")):
-            wire.send(session.frame(message("tools/call", {"name": "srv__echo", "arguments": {"w": word}}, 1)))
+            wire.send(
+                session.frame(message("tools/call", {"name": "srv__echo", "arguments": {"w": word}}, 1))
+            )
         assert (one.read().text, other.read().text) == ('{"w": "a"}', '{"w": "b"}')
 
 

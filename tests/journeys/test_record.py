@@ -71,7 +71,14 @@ def test_each_request_leaves_the_row_that_it_owes(hall: Hall, name: str) -> None
     position = hall.last_position()
     hall.ask(method, {**params, "_meta": INFO}, path=path)
     (entry,) = hall.since(position)
-    common = {"subject": "alice", "method": method, "client_ip": "127.0.0.1", "client_name": "tester", "client_version": "2.1", "repeats": 1}
+    common = {
+        "subject": "alice",
+        "method": method,
+        "client_ip": "127.0.0.1",
+        "client_name": "tester",
+        "client_version": "2.1",
+        "repeats": 1,
+    }
     assert {key: entry[key] for key in (*common, *owed)} == {**common, **owed}
     assert entry["grant_id"].startswith("file-")
     assert entry["grant_label"]
@@ -114,7 +121,12 @@ def test_a_call_is_on_record_before_its_server_hears_of_it(hall: Hall) -> None:
         wire.send(hall.request("tools/call", {"name": "srv__hang", "arguments": {}}))
         hall.peer.until(lambda: hall.peer.hanging == 1)
         (entry,) = hall.since(position)
-        assert (entry["tool"], entry["decision"], entry["outcome"], entry["settled"]) == ("hang", "allowed", None, None)
+        assert (entry["tool"], entry["decision"], entry["outcome"], entry["settled"]) == (
+            "hang",
+            "allowed",
+            None,
+            None,
+        )
         hall.peer.release.set()
         wire.read()
     hall.peer.release.clear()

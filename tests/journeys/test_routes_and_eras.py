@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from gateway import Gateway, new_grant
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from gateway import Gateway, new_grant
 from journeys.peer import Peer, peer_serving
 from journeys.running import Hall
 from journeys.wire import Got, frame
@@ -43,7 +43,9 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     grant, key = new_grant()
     running = [
-        subprocess.Popen([sys.executable, SDK, "http", *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        subprocess.Popen(
+            [sys.executable, SDK, "http", *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         for more in ((), ("legacy",))
     ]
     with peer_serving(era="dual") as modern, peer_serving(era="legacy") as legacy:
@@ -89,7 +91,9 @@ def text_of(result: Any) -> str:
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28", "auto"])
 @pytest.mark.parametrize("server", SDK_SERVERS)
-async def test_the_official_client_uses_one_server_as_if_it_were_alone(house: House, server: str, mode: str) -> None:
+async def test_the_official_client_uses_one_server_as_if_it_were_alone(
+    house: House, server: str, mode: str
+) -> None:
     async with sdk_client(house, house.gateway.route(server), mode) as client:
         assert client.instructions == SDK_INSTRUCTIONS or mode == "2026-07-28"  # adopting asks nothing
         assert [tool.name for tool in (await client.list_tools()).tools] == ["add", "count", "fail"]
@@ -109,7 +113,9 @@ async def test_the_official_client_uses_one_server_as_if_it_were_alone(house: Ho
         async def progress(value: float, total: float | None, message: str | None) -> None:
             told.append(value)
 
-        assert text_of(await client.call_tool("count", {"to": 3}, progress_callback=progress)) == "counted to 3"
+        assert (
+            text_of(await client.call_tool("count", {"to": 3}, progress_callback=progress)) == "counted to 3"
+        )
         assert told == [0.0, 1.0, 2.0]
 
 
@@ -151,7 +157,10 @@ def test_lists_of_one_server_keep_names_order_and_unknown_members(house: House, 
     tools = ask(hall, era, path, "tools/list")
     assert [tool["name"] for tool in tools.result["tools"]][:3] == ["echo", "allowed", "denied"]
     assert b'"x-vendor":{"kept": [1, 2.5]}' in tools.body
-    assert ask(hall, era, path, "prompts/list").result["prompts"] == [{"name": "greet", "x-more": None}, {"name": "denied"}]
+    assert ask(hall, era, path, "prompts/list").result["prompts"] == [
+        {"name": "greet", "x-more": None},
+        {"name": "denied"},
+    ]
     resources = ask(hall, era, path, "resources/list").result["resources"]
     assert resources == [{"uri": "peer://one", "name": "one", "x-more": True}]
     templates = ask(hall, era, path, "resources/templates/list").result["resourceTemplates"]
@@ -160,7 +169,9 @@ def test_lists_of_one_server_keep_names_order_and_unknown_members(house: House, 
 
 @ERAS
 @BOTH_PEERS
-def test_calls_to_one_server_come_back_with_everything_the_server_said(house: House, peer: str, era: str) -> None:
+def test_calls_to_one_server_come_back_with_everything_the_server_said(
+    house: House, peer: str, era: str
+) -> None:
     hall, path = house.hall(peer), f"/mcp/{peer}/"
     called = ask(hall, era, path, "tools/call", {"name": "echo", "arguments": {"a": [1, None]}, "x-own": 1})
     assert called.result["x-kept"] == {"big": 2**70}
@@ -170,15 +181,25 @@ def test_calls_to_one_server_come_back_with_everything_the_server_said(house: Ho
     assert got.result["messages"][0]["content"]["text"] == 'greet {"k": "v"}'
     read = ask(hall, era, path, "resources/read", {"uri": "peer://item/9?x=%20y"})
     assert read.result["contents"] == [{"uri": "peer://item/9?x=%20y", "text": "read", "x-extra": 1}]
-    for reference, first in (({"type": "ref/prompt", "name": "greet"}, "greet"), ({"type": "ref/resource", "uri": "peer://item/{id}"}, "peer://item/{id}")):
-        params = {"ref": reference, "argument": {"name": "k", "value": "v"}, "context": {"arguments": {"z": "1"}}}
+    for reference, first in (
+        ({"type": "ref/prompt", "name": "greet"}, "greet"),
+        ({"type": "ref/resource", "uri": "peer://item/{id}"}, "peer://item/{id}"),
+    ):
+        params = {
+            "ref": reference,
+            "argument": {"name": "k", "value": "v"},
+            "context": {"arguments": {"z": "1"}},
+        }
         completed = ask(hall, era, path, "completion/complete", params)
         assert completed.result["completion"] == {"values": [first, "two"], "x-more": 1}
         assert hall.peer.forwarded[-1].message["params"]["context"] == {"arguments": {"z": "1"}}
     failed = ask(hall, era, path, "tools/call", {"name": "tool_error", "arguments": {}})
     assert (failed.status, failed.result["isError"], failed.text) == (200, True, "it went wrong")
     fault = ask(hall, era, path, "tools/call", {"name": "rpc_error", "arguments": {}})
-    assert (fault.status, fault.json()["error"]) == (200, {"code": -32000, "message": "no, and the server says why"})
+    assert (fault.status, fault.json()["error"]) == (
+        200,
+        {"code": -32000, "message": "no, and the server says why"},
+    )
 
 
 @ERAS
@@ -186,7 +207,11 @@ def test_calls_to_one_server_come_back_with_everything_the_server_said(house: Ho
 def test_the_aggregate_prefixes_names_and_nothing_else(house: House, peer: str, era: str) -> None:
     hall = house.hall(peer)
     listed = {tool["name"]: tool for tool in ask(hall, era, "/mcp", "tools/list").result["tools"]}
-    assert listed[f"{peer}__echo"] == {"name": f"{peer}__echo", "inputSchema": {"type": "object"}, "x-vendor": {"kept": [1, 2.5]}}
+    assert listed[f"{peer}__echo"] == {
+        "name": f"{peer}__echo",
+        "inputSchema": {"type": "object"},
+        "x-vendor": {"kept": [1, 2.5]},
+    }
     called = ask(hall, era, "/mcp", "tools/call", {"name": f"{peer}__echo", "arguments": {"a": 1}})
     assert called.result["x-kept"] == {"big": 2**70}
     sent = hall.peer.forwarded[-1]
@@ -195,7 +220,9 @@ def test_the_aggregate_prefixes_names_and_nothing_else(house: House, peer: str, 
     got = ask(hall, era, "/mcp", "prompts/get", {"name": f"{peer}__greet"})
     assert got.result["messages"][0]["content"]["text"] == "greet {}"
     reference = {"type": "ref/prompt", "name": f"{peer}__greet"}
-    completed = ask(hall, era, "/mcp", "completion/complete", {"ref": reference, "argument": {"name": "k", "value": ""}})
+    completed = ask(
+        hall, era, "/mcp", "completion/complete", {"ref": reference, "argument": {"name": "k", "value": ""}}
+    )
     assert completed.result["completion"]["values"] == ["greet", "two"]
     uris = [one["uri"] for one in ask(hall, era, "/mcp", "resources/list").result["resources"]]
     assert uris.count("peer://one") == 2  # of both servers; the first listed one is read
@@ -220,7 +247,12 @@ def test_each_server_hears_its_own_era(house: House, peer: str) -> None:
     hall = house.hall(peer)
     for era in ("modern", "legacy"):
         meta = {"progressToken": "mine", "vendor/key": {"kept": 1.0}, "traceparent": "00-x"}
-        assert ask(hall, era, f"/mcp/{peer}", "tools/call", {"name": "echo", "arguments": {}, "_meta": meta}).status == 200
+        assert (
+            ask(
+                hall, era, f"/mcp/{peer}", "tools/call", {"name": "echo", "arguments": {}, "_meta": meta}
+            ).status
+            == 200
+        )
         sent = hall.peer.forwarded[-1]
         heard = sent.message["params"]["_meta"]
         assert (heard["vendor/key"], heard["traceparent"]) == ({"kept": 1.0}, "00-x")
@@ -231,7 +263,14 @@ def test_each_server_hears_its_own_era(house: House, peer: str) -> None:
         assert sent.headers["mcp-protocol-version"] == ("2026-07-28" if modern else "2025-11-25")
 
 
-@pytest.mark.parametrize(("server", "words"), [("modern-peer", "Use echo.\n\n  Twice. \u00e9"), ("legacy-child", "Over stdio."), ("sdk-stdio", SDK_INSTRUCTIONS)])
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("modern-peer", "Use echo.\n\n  Twice. \u00e9"),
+        ("legacy-child", "Over stdio."),
+        ("sdk-stdio", SDK_INSTRUCTIONS),
+    ],
+)
 def test_instructions_of_one_server_come_word_for_word(house: House, server: str, words: str) -> None:
     hall = house.hall("modern-peer")
     assert hall.session(f"/mcp/{server}").opened.result["instructions"] == words
@@ -251,10 +290,18 @@ def test_openings_announce_what_is_relayed(house: House) -> None:
         capabilities = hall.session(f"/mcp/{server}").opened.result["capabilities"]
         assert capabilities == {"tools": {}, "prompts": {}, "resources": {}, "completions": {}}
     found = hall.ask("server/discover").result
-    assert found["supportedVersions"] == ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+    assert found["supportedVersions"] == [
+        "2026-07-28",
+        "2025-11-25",
+        "2025-06-18",
+        "2025-03-26",
+        "2024-11-05",
+    ]
     assert (found["resultType"], found["cacheScope"]) == ("complete", "private")
     assert found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "coatcheck"
-    assert hall.ask("server/discover", path="/mcp/legacy-peer").result["_meta"]["io.modelcontextprotocol/serverInfo"] == {"name": "peer", "version": "1"}
+    assert hall.ask("server/discover", path="/mcp/legacy-peer").result["_meta"][
+        "io.modelcontextprotocol/serverInfo"
+    ] == {"name": "peer", "version": "1"}
 
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"])
@@ -269,7 +316,12 @@ def test_every_legacy_version_is_spoken(house: House, version: str) -> None:
 @pytest.mark.parametrize("version", ["2026-07-28", "2030-01-01", "1.0", ""])
 def test_an_opening_in_another_version_is_answered_in_our_newest(house: House, version: str) -> None:
     opened = house.hall("modern-peer")
-    body = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": version, "capabilities": {}}}
+    body = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {"protocolVersion": version, "capabilities": {}},
+    }
     got, _ = opened.raw(frame(json.dumps(body).encode(), headers=opened.bearer))
     assert got.result["protocolVersion"] == "2025-11-25"
 
@@ -279,7 +331,13 @@ def test_a_route_is_the_same_by_name_by_uuid_and_with_a_slash(house: House) -> N
     id = next(one["id"] for one in hall.control("/api/v1/servers")["items"] if one["name"] == "modern-peer")
     bodies = {
         hall.ask("tools/list", path=path).body
-        for path in ("/mcp/modern-peer", "/mcp/modern-peer/", f"/mcp/{id}", f"/mcp/{id}/", "/mcp/modern-peer?x=1")
+        for path in (
+            "/mcp/modern-peer",
+            "/mcp/modern-peer/",
+            f"/mcp/{id}",
+            f"/mcp/{id}/",
+            "/mcp/modern-peer?x=1",
+        )
     }
     assert len(bodies) == 1
     assert hall.ask("tools/list", path="/mcp").body == hall.ask("tools/list", path="/mcp/").body
@@ -293,4 +351,6 @@ def test_a_route_is_the_same_by_name_by_uuid_and_with_a_slash(house: House) -> N
 def test_the_uuid_of_a_server_outlives_a_restart(house: House) -> None:
     before = {one["name"]: one["id"] for one in house.hall("modern-peer").control("/api/v1/servers")["items"]}
     house.gateway.restart()
-    assert {one["name"]: one["id"] for one in house.hall("modern-peer").control("/api/v1/servers")["items"]} == before
+    assert {
+        one["name"]: one["id"] for one in house.hall("modern-peer").control("/api/v1/servers")["items"]
+    } == before

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gateway import new_grant
 
+from gateway import new_grant
 from journeys.running import Hall, hall_at
 from journeys.wire import Wire, frame, message
 
@@ -87,7 +87,12 @@ def test_a_version_header_must_be_the_one_negotiated(two: tuple[Hall, str], vers
 def test_replies_and_unknown_notifications(two: tuple[Hall, str]) -> None:
     hall, _ = two
     session = hall.session()
-    for method in ("notifications/initialized", "notifications/roots/list_changed", "notifications/cancelled", "notifications/x"):
+    for method in (
+        "notifications/initialized",
+        "notifications/roots/list_changed",
+        "notifications/cancelled",
+        "notifications/x",
+    ):
         got = session.notify(method)
         assert (got.status, got.body) == (202, b"")
     assert session.post(b'{"jsonrpc":"2.0","id":5,"result":{}}').code == -32600
@@ -97,7 +102,11 @@ def test_replies_and_unknown_notifications(two: tuple[Hall, str]) -> None:
 def test_initialize_in_a_session_opens_another(two: tuple[Hall, str]) -> None:
     hall, _ = two
     session = hall.session()
-    opening = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    opening = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "x", "version": "1"},
+    }
     again = session.post(message("initialize", opening))
     assert again.status == 200
     assert again.headers["mcp-session-id"] != session.id
@@ -132,7 +141,11 @@ def test_ending_a_session_cancels_what_it_waits_for(two: tuple[Hall, str]) -> No
 
 def test_over_the_limit_the_session_unused_for_longest_ends(tmp_path: Path) -> None:
     other, key = new_grant()
-    limits = {"COATCHECK_SESSIONS_PER_GRANT": "3", "COATCHECK_SESSIONS_TOTAL": "4", "COATCHECK_SESSION_IDLE": "1h"}
+    limits = {
+        "COATCHECK_SESSIONS_PER_GRANT": "3",
+        "COATCHECK_SESSIONS_TOTAL": "4",
+        "COATCHECK_SESSION_IDLE": "1h",
+    }
     with hall_at(tmp_path / "data", {"tokens": {key: {"subject": "bob"}}}, env=limits) as hall:
         first, second, third = (hall.session() for _ in range(3))
         assert first.ask("ping").status == 200

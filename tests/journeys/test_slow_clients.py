@@ -38,7 +38,9 @@ def test_good_requests_go_on_beside_every_kind_of_slow_client(hall: Hall) -> Non
             for number, wire in enumerate(heads):
                 wire.send(call[turn : turn + 1] if number % 2 else b"")
             for wire in bodies:
-                wire.send(call[:-40] if turn == 0 else call[len(call) - 40 + turn - 1 : len(call) - 40 + turn])
+                wire.send(
+                    call[:-40] if turn == 0 else call[len(call) - 40 + turn - 1 : len(call) - 40 + turn]
+                )
             for wire in strangers:
                 wire.send(frame(b"", headers={"Content-Length": "4000000"}) if turn == 0 else b"x")
             hall.good()
@@ -63,7 +65,9 @@ def test_clients_that_never_read_their_answers_hold_up_nobody(hall: Hall) -> Non
         position = hall.last_position()
         for _ in range(20):
             hall.good()
-        while sum(entry["tool"] == "big" for entry in hall.records(tool="big") if entry["outcome"] == "ok") < 4:
+        while (
+            sum(entry["tool"] == "big" for entry in hall.records(tool="big") if entry["outcome"] == "ok") < 4
+        ):
             hall.good()
         assert memory(hall) - before < 4 * 4 * size
         assert position
@@ -83,7 +87,12 @@ def test_a_thousand_requests_in_one_go_are_answered_in_order(hall: Hall) -> None
     with Wire(hall.gateway.port) as wire:
         for start in range(0, 1000, 100):  # in step with reading: neither side's buffers hold them all
             numbers = range(start, start + 100)
-            wire.send(b"".join(hall.request("tools/call", {"name": "srv__echo", "arguments": {"n": n}}, id=n) for n in numbers))
+            wire.send(
+                b"".join(
+                    hall.request("tools/call", {"name": "srv__echo", "arguments": {"n": n}}, id=n)
+                    for n in numbers
+                )
+            )
         assert [wire.read().json()["id"] for _ in range(1000)] == list(range(1000))
 
 
@@ -95,6 +104,8 @@ def test_a_flood_of_connections_that_say_nothing_is_no_flood_of_anything_else(ha
     for _ in range(50):
         with Wire(hall.gateway.port) as wire:
             body = b'{"jsonrpc"'
-            wire.send(frame(body, headers={**hall.bearer, **modern_headers("tools/call"), "Content-Length": "1000"}))
+            wire.send(
+                frame(body, headers={**hall.bearer, **modern_headers("tools/call"), "Content-Length": "1000"})
+            )
     hall.good()
     assert len(hall.since(position)) == 1  # only the good one is on record

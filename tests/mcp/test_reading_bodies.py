@@ -18,7 +18,9 @@ class Sender:
     """Hands out parts of a body; then ends it, hangs up or says nothing more."""
 
     def __init__(self, *parts: bytes, then: str = "end") -> None:
-        self.messages: list[Any] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+        self.messages: list[Any] = [
+            {"type": "http.request", "body": part, "more_body": True} for part in parts
+        ]
         if then == "end":
             self.messages.append({"type": "http.request", "body": b"", "more_body": False})
         elif then == "leave":
@@ -39,7 +41,10 @@ async def refused(sender: Sender, headers: dict[str, tuple[str, ...]]) -> Reject
     return caught.value
 
 
-@pytest.mark.parametrize("parts", [(), (b"",), (b"a" * LIMIT,), (b"a" * 50, b"b" * 50), tuple(b"%d" % (n % 10) for n in range(LIMIT))])
+@pytest.mark.parametrize(
+    "parts",
+    [(), (b"",), (b"a" * LIMIT,), (b"a" * 50, b"b" * 50), tuple(b"%d" % (n % 10) for n in range(LIMIT))],
+)
 async def test_a_body_up_to_the_limit_is_whole(parts: tuple[bytes, ...]) -> None:
     assert await read_body(Sender(*parts), {}, LIMIT) == b"".join(parts)
 
@@ -52,7 +57,10 @@ async def test_a_body_announced_as_too_large_is_read_out_before_it_is_refused() 
 
 
 async def test_what_is_far_too_large_or_waits_to_be_asked_for_is_not_read_at_all() -> None:
-    for headers in ({"content-length": (str(LIMIT * DRAIN_FACTOR + 1),)}, {"content-length": ("101",), "expect": ("100-continue",)}):
+    for headers in (
+        {"content-length": (str(LIMIT * DRAIN_FACTOR + 1),)},
+        {"content-length": ("101",), "expect": ("100-continue",)},
+    ):
         sender = Sender(b"a" * 1000)
         assert (await refused(sender, headers)).status == 413  # type: ignore[arg-type]
         assert sender.taken == 0

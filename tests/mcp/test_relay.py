@@ -70,7 +70,12 @@ async def test_an_answer_alone_is_plain_json_with_its_status() -> None:
     client = Client()
     relay = made(client)
     await relay.answer(404, b"{}", [(b"x-more", b"1")])
-    assert (client.status, client.got[0]["headers"], client.body, client.ended) == (404, [*JSON, (b"x-more", b"1")], b"{}", True)
+    assert (client.status, client.got[0]["headers"], client.body, client.ended) == (
+        404,
+        [*JSON, (b"x-more", b"1")],
+        b"{}",
+        True,
+    )
     assert not relay.streaming
 
 

@@ -13,7 +13,15 @@ UUID = "0b5e3c1a-0000-4000-8000-000000000001"
 
 @pytest.mark.parametrize(
     ("path", "server"),
-    [("/mcp", None), ("/mcp/", None), ("/mcp/x", "x"), ("/mcp/x/", "x"), ("/mcp/A_b-9", "A_b-9"), (f"/mcp/{UUID}/", UUID), ("/mcp/" + "a" * 40, "a" * 40)],
+    [
+        ("/mcp", None),
+        ("/mcp/", None),
+        ("/mcp/x", "x"),
+        ("/mcp/x/", "x"),
+        ("/mcp/A_b-9", "A_b-9"),
+        (f"/mcp/{UUID}/", UUID),
+        ("/mcp/" + "a" * 40, "a" * 40),
+    ],
 )
 def test_routes(path: str, server: str | None) -> None:
     assert find_route(path) == Route(server)

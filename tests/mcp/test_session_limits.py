@@ -28,7 +28,12 @@ def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
     sessions = made()
     session = opened(sessions)
     assert sessions.find(session.id, "g", "/mcp") is session
-    for id, grant, route in ((session.id, "other", "/mcp"), (session.id, "g", "/mcp/x"), ("none", "g", "/mcp"), ("", "g", "/mcp")):
+    for id, grant, route in (
+        (session.id, "other", "/mcp"),
+        (session.id, "g", "/mcp/x"),
+        ("none", "g", "/mcp"),
+        ("", "g", "/mcp"),
+    ):
         assert sessions.find(id, grant, route) is None
         sessions.end(id, grant, route)
     assert len(sessions) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coatcheck import errors
-from coatcheck.core.messages import object_of, raw_of, response
+from coatcheck.core.wire.messages import object_of, raw_of, response
 from coatcheck.errors import LedgerUnavailable, UpstreamError
 from coatcheck.model.call import Call, Fault, Kind, Reply, Result
 from coatcheck.model.decision import Permit

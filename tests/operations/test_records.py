@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.messages import raw_of
+from coatcheck.core.wire.messages import raw_of
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.operations.records import MAX_ARGUMENT_CHARS, Matter

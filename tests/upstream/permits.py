@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from coatcheck.core.decide import decide
-from coatcheck.core.messages import raw_of
+from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN
 from coatcheck.model.call import Call, Caller, Kind, Notice, Target
 from coatcheck.model.decision import Permit

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from coatcheck.admin import shapes
-from coatcheck.core import messages, strict
 from coatcheck.core.record_lines import line_of
+from coatcheck.core.wire import messages, strict
 from coatcheck.errors import AmbiguousJson, BadJson, CoatcheckError, Unavailable
 from coatcheck.model.call import Call, Fault, Kind, Target
 from coatcheck.model.record import Outcome, RecordFilter, Verdict

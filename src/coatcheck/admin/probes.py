@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coatcheck.core import peers
-from coatcheck.core.framing import Arrival
+from coatcheck.core.wire import peers
+from coatcheck.core.wire.framing import Arrival
 
 _PORT: Final = re.compile(r":[0-9]*\Z")
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.model.call import Fault, Reply
 from coatcheck.model.declaration import Problem
 from coatcheck.operations.views import ServerView, ToolView

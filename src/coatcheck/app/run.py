@@ -21,7 +21,7 @@ from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
 from coatcheck.app.copies import Copies
 from coatcheck.config import Config
-from coatcheck.core import framing
+from coatcheck.core.wire import framing
 from coatcheck.errors import ConfigError, LedgerUnavailable
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol

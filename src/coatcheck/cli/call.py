@@ -16,7 +16,7 @@ from coatcheck.cli.near import unknown_server, unknown_tool
 from coatcheck.cli.options import Where
 from coatcheck.cli.reach import ANSWER_SECONDS, PATIENT_SECONDS, ApiRefusal, Reach, garbled
 from coatcheck.cli.result import lines_of
-from coatcheck.core import strict
+from coatcheck.core.wire import strict
 from coatcheck.errors import CallerError
 
 MAX_ARGUMENTS: Final = 4 * 1024 * 1024

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core import messages, names, strict
+from coatcheck.core import names
+from coatcheck.core.wire import messages, strict
 from coatcheck.model.catalogue import Entry
 
 MAX_DESCRIPTION: Final = 16 * 1024

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.model.call import Fault, Notice, Reply, Result
 
 MARK: Final = "[redacted]"

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coatcheck.core import framing, peers
-from coatcheck.core.framing import Arrival
+from coatcheck.core.wire import framing, peers
+from coatcheck.core.wire.framing import Arrival
 from coatcheck.mcp import refusing
 from coatcheck.mcp.relay import Receive, Send, send_json
 from coatcheck.mcp.routes import find_route

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core import eras, ladder, messages
 from coatcheck.core.decide import SCOPE_RULE
-from coatcheck.core.framing import Arrival
+from coatcheck.core.wire import eras, ladder, messages
+from coatcheck.core.wire.framing import Arrival
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import refusing
 from coatcheck.mcp.refusing import Reject

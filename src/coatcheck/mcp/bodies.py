@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
-from coatcheck.core.framing import Headers
+from coatcheck.core.wire.framing import Headers
 from coatcheck.mcp.refusing import Reject, client_gone, misframed, problem
 from coatcheck.mcp.relay import Receive
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.core import eras, ladder, messages
-from coatcheck.core.framing import Arrival, Headers
+from coatcheck.core.wire import eras, ladder, messages
+from coatcheck.core.wire.framing import Arrival, Headers
 from coatcheck.mcp import openings, refusing
 from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_media, read_body

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coatcheck.core import eras, messages
+from coatcheck.core.wire import eras, messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import refusing
 from coatcheck.mcp.methods import Methods, Request

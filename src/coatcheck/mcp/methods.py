@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core import messages, names
-from coatcheck.core.eras import reply_for
+from coatcheck.core import names
 from coatcheck.core.templates import matches_template
+from coatcheck.core.wire import messages
+from coatcheck.core.wire.eras import reply_for
 from coatcheck.errors import UpstreamError
 from coatcheck.mcp import openings
 from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from coatcheck.core import eras, messages
+from coatcheck.core.wire import eras, messages
 from coatcheck.model.call import Call, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, SERVED_VERSIONS

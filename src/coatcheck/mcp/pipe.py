@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from coatcheck.core import ladder, messages
-from coatcheck.core.eras import META_VERSION
+from coatcheck.core.wire import ladder, messages
+from coatcheck.core.wire.eras import META_VERSION
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings
 from coatcheck.mcp.exchange import STOPPING, UNRECORDED

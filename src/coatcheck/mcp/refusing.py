@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.model.call import Call, Fault
 from coatcheck.ports import Refused
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.model.call import Notice
 
 Message = MutableMapping[str, Any]

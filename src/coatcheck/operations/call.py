@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
-from coatcheck.core import messages
 from coatcheck.core.decide import decide
+from coatcheck.core.wire import messages
 from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError, UpstreamTimeout
 from coatcheck.model.access import AccessList
 from coatcheck.model.call import Call, Fault, Kind, Reply, Target

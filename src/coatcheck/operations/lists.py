@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core import messages, names
+from coatcheck.core import names
 from coatcheck.core.decide import may_see
+from coatcheck.core.wire import messages
 from coatcheck.errors import LedgerUnavailable, UpstreamError
 from coatcheck.model.call import Fault, Kind, Reply, Result, Target
 from coatcheck.model.catalogue import Catalogue, Entry

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.call import Caller
 from coatcheck.model.grant import Principal

@@ -87,7 +87,9 @@ def result_of(request: dict) -> dict | None:
             "_meta": {META + "serverInfo": {"name": "stdio-peer", "version": "1"}},
         }
     if method == "tools/list":
-        return {"tools": [{"name": name, "inputSchema": {"type": "object"}, "x-kept": 1.50} for name in TOOLS]}
+        return {
+            "tools": [{"name": name, "inputSchema": {"type": "object"}, "x-kept": 1.50} for name in TOOLS]
+        }
     if method == "tools/call":
         return call(request)
     return None

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from coatcheck.core import eras
-from coatcheck.core.sse import Event
+from coatcheck.core.wire import eras
+from coatcheck.core.wire.sse import Event
 from coatcheck.errors import (
     UpstreamBadReply,
     UpstreamError,

@@ -9,9 +9,9 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coatcheck.core import messages
-from coatcheck.core.messages import Incoming
 from coatcheck.core.redact import Redactor, header_secrets, url_secrets
+from coatcheck.core.wire import messages
+from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import NO_PARAMS, Call, Fault, Notice, Result
 from coatcheck.model.server import HttpReach

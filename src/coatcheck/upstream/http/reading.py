@@ -9,7 +9,7 @@ from typing import Final
 
 import httptools
 
-from coatcheck.core import sse
+from coatcheck.core.wire import sse
 from coatcheck.errors import UpstreamBadReply, UpstreamError
 
 JSON: Final = b"application/json"

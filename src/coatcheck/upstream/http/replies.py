@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from coatcheck.core import eras, messages, sse
-from coatcheck.core.messages import Incoming
+from coatcheck.core.wire import eras, messages, sse
+from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused
 from coatcheck.model.call import Call, Fault, Notice, Reply
 from coatcheck.upstream.http.reading import EVENTS, JSON, Received, bad_reply

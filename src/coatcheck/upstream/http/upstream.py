@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from coatcheck.core import eras, messages
-from coatcheck.core.messages import Incoming
+from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
 from coatcheck.model.catalogue import Greeting

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from coatcheck.core.lines import LineReader, OversizedLine
+from coatcheck.core.wire.lines import LineReader, OversizedLine
 from coatcheck.upstream.stdio.pipes import Input, Output
 from coatcheck.upstream.stdio.spawn import Launch, NotStarted, launched, start
 from coatcheck.upstream.stdio.trouble import could_not_start, ending

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from coatcheck.core import eras, messages
-from coatcheck.core.lines import Tail
 from coatcheck.core.redact import Redactor
+from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire.lines import Tail
 from coatcheck.errors import UpstreamBadReply, UpstreamError, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import NO_PARAMS, Call, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from coatcheck.core import eras
+from coatcheck.core.wire import eras
 from coatcheck.errors import UpstreamBadReply
 from coatcheck.model.call import Fault, Result
 from coatcheck.model.catalogue import Greeting

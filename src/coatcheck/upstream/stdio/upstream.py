@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from coatcheck.core import messages, surroundings
-from coatcheck.core.lines import Tail, shown
+from coatcheck.core import surroundings
 from coatcheck.core.redact import Redactor
+from coatcheck.core.wire import messages
+from coatcheck.core.wire.lines import Tail, shown
 from coatcheck.errors import UpstreamTimeout, UpstreamUnreachable
 from coatcheck.model.call import NO_PARAMS, Call, Caller, Reply
 from coatcheck.model.catalogue import Greeting

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.sse import KEEP_ALIVE, Event, OversizedEvent, Reader, event
+from coatcheck.core.wire.sse import KEEP_ALIVE, Event, OversizedEvent, Reader, event
 
 LIMIT = 1000
 

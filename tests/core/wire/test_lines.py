@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.lines import LineReader, OversizedLine, Tail, shown
+from coatcheck.core.wire.lines import LineReader, OversizedLine, Tail, shown
 
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core import eras
-from coatcheck.core.messages import raw_of
+from coatcheck.core.wire import eras
+from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.call import Call, Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, SERVED_VERSIONS, Era

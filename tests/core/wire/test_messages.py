@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core import messages
-from coatcheck.core.messages import (
+from coatcheck.core.wire import messages
+from coatcheck.core.wire.messages import (
     CallerNotice,
     CallerReply,
     Incoming,

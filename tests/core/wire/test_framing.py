@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.core.framing import (
+from coatcheck.core.wire.framing import (
     Doors,
     Headers,
     Misframed,

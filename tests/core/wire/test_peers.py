@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.peers import client_address, is_loopback, parse, within
+from coatcheck.core.wire.peers import client_address, is_loopback, parse, within
 
 PROXIES: tuple[IPv4Network | IPv6Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core import strict
+from coatcheck.core.wire import strict
 from coatcheck.errors import AmbiguousJson, BadJson, CallerError
 from doubles.json_texts import damaged, read_slowly, texts
 

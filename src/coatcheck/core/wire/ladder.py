@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core import eras, messages
-from coatcheck.core.framing import Headers
+from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire.framing import Headers
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core import ladder
-from coatcheck.core.ladder import Rejection, check_params, climb, is_modern
-from coatcheck.core.messages import CallerNotice, CallerReply, Message, raw_of, read_message
+from coatcheck.core.wire import ladder
+from coatcheck.core.wire.ladder import Rejection, check_params, climb, is_modern
+from coatcheck.core.wire.messages import CallerNotice, CallerReply, Message, raw_of, read_message
 from coatcheck.model.call import Call, Caller, Fault, Result
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from coatcheck.core import strict
+from coatcheck.core.wire import strict
 from coatcheck.errors import AmbiguousJson, BadJson, CallerError
 from coatcheck.model.call import NO_PARAMS, Call, Fault, Reply, Result
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from coatcheck import __version__
-from coatcheck.core import messages
+from coatcheck.core.wire import messages
 from coatcheck.model.call import Call, Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, SERVED_VERSIONS, Era

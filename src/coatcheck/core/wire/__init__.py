@@ -1,0 +1,1 @@
+"""What bytes mean: HTTP heads, JSON, JSON-RPC, the eras of the protocol, event streams, lines."""
