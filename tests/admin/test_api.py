@@ -12,7 +12,9 @@ from journeys.running import Hall, hall_at
 from journeys.wire import UnixConnection, control
 
 
-def ask(hall: Hall, verb: str, path: str, body: bytes | None = None, **query: str | int) -> tuple[int, Any]:
+def ask(
+    hall: Hall, verb: str, path: str, body: bytes | None = None, /, **query: str | int
+) -> tuple[int, Any]:
     return control(hall.gateway.directory / "coatcheck.sock", verb, path, body, **query)
 
 

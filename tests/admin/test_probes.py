@@ -13,6 +13,7 @@ from coatcheck.core.wire.framing import Arrival
 from coatcheck.model.record import Outcome
 from coatcheck.operations.tally import Tally
 
+READY = Readiness()
 LOCAL = {"host": ("127.0.0.1:8080",)}
 
 
@@ -20,7 +21,7 @@ def arrival(path: str, *, method: str = "GET", address: str = "127.0.0.1", heade
     return Arrival(method, path, LOCAL if headers is None else headers, address, address)
 
 
-def probes(readiness: Readiness = Readiness()) -> Probes:
+def probes(readiness: Readiness = READY) -> Probes:
     return Probes(lambda: readiness, lambda: {"pid": 7}, lambda: b"metrics")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from coatcheck.front import protocol
 from coatcheck.front.protocol import GuardedProtocol
@@ -17,11 +17,6 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT = 0.15
 PATIENCE = 10.0
-
-
-class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """Leave signals alone."""
 
 
 class Served:
@@ -53,21 +48,22 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     for name in ("HEAD_SECONDS", "REST_SECONDS", "WRITE_STALL_SECONDS"):
         monkeypatch.setattr(protocol, name, SHORT)
     application = Served()
-    listening = socket.create_server(("127.0.0.1", 0))
-    application.port = listening.getsockname()[1]
-    config = uvicorn.Config(
-        application, http=GuardedProtocol, loop="none", ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=60,
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = _Server(config)
-    running = asyncio.create_task(server._serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.001)
+    config = uvicorn.Config(application, http=GuardedProtocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    config.timeout_keep_alive = 60
+    state = ServerState()
+
+    def connection() -> GuardedProtocol:
+        return GuardedProtocol(config, state, {})
+
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+    application.port = server.sockets[0].getsockname()[1]
     yield application
     for writer in application.writers:
         writer.transport.abort()
-    server.should_exit = True
-    await running
+    server.close()
+    while state.connections or state.tasks:
+        await asyncio.sleep(0.001)
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -91,11 +91,11 @@ class Hall:
 
     def control(self, path: str, **query: str | int) -> Any:
         """Ask the API on the socket."""
-        status, found = control(self.gateway.directory / "coatcheck.sock", "GET", path, **query)
+        status, found = control(self.gateway.directory / "coatcheck.sock", "GET", path, None, **query)
         assert status == 200, found
         return found
 
-    def records(self, limit: int = 1000, **query: str) -> list[dict[str, Any]]:
+    def records(self, limit: int = 1000, **query: str | int) -> list[dict[str, Any]]:
         """Return the record, oldest first."""
         found: list[dict[str, Any]] = self.control("/api/v1/records", limit=limit, **query)["items"]
         return found
@@ -107,7 +107,7 @@ class Hall:
 
     def since(self, position: int) -> list[dict[str, Any]]:
         """Return the entries after a position."""
-        return [entry for entry in self.records() if entry["position"] > position]
+        return self.records(after=position)
 
 
 class Session:

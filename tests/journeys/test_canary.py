@@ -15,7 +15,7 @@ import pytest
 
 from gateway import Gateway, new_grant
 from journeys.peer import Exchange, Peer, peer_serving, text
-from journeys.running import Hall
+from journeys.running import Hall, Session
 from journeys.wire import Got, Wire, message
 
 CHILD = str(Path(__file__).parent / "children" / "stdio_peer.py")
@@ -177,14 +177,25 @@ def visit(den: Den) -> None:
             den.keep_answer(f"{method} {path}", hall.ask(method, path=path))
             den.keep_answer(f"{method} {path}", session.ask(method))
         den.keep_answer(f"discover {path}", hall.ask("server/discover", path=path))
+    provoke(den, hall, sessions["/mcp"])
+    mistake(den, hall)
+    look(den, hall)
+
+
+def provoke(den: Den, hall: Hall, session: Session) -> None:
+    """Call every tool that gives something away, in both eras, with and without a stream."""
     for tool in (*HOSTILE, "leak"):
         for meta in ({}, {"progressToken": 1}):
             params = {"name": f"srv__{tool}", "arguments": {}, "_meta": meta}
             den.keep_answer(tool, hall.ask("tools/call", params))
-            den.keep_answer(tool, sessions["/mcp"].post(message("tools/call", params)))
+            den.keep_answer(tool, session.post(message("tools/call", params)))
     for tool in ("leak", "env", "die"):
         params = {"name": f"child__{tool}", "arguments": {"name": "TOKEN"}}
         den.keep_answer(tool, hall.ask("tools/call", params))
+
+
+def mistake(den: Den, hall: Hall) -> None:
+    """Present a grant in every wrong way."""
     for bad in (
         f"{den.grants[1]}x",
         den.grants[1][:-1],
@@ -203,6 +214,10 @@ def visit(den: Den) -> None:
         den.keep_answer("host", wire.read())
         wire.send(f"BAD {den.grants[0]}\r\n\r\n".encode())
         den.keep_answer("frame", wire.read())
+
+
+def look(den: Den, hall: Hall) -> None:
+    """Ask for everything that operators are shown."""
     for path in ("/health", "/metrics", "/readyz"):
         den.keep(path, den.gateway.request("GET", path, {}).body)
     for path in ("/api/v1/status", "/api/v1/servers", "/api/v1/tools", "/api/v1/records"):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway import new_grant
-from journeys.peer import peer_serving
+from journeys.peer import peer_serving, text
 from journeys.running import Hall, hall_at
 from journeys.wire import Wire, message
 
@@ -169,20 +169,6 @@ def test_a_server_that_dies_keeps_its_last_good_list_and_never_turns_empty(tmp_p
         assert not any(one["degraded"] for one in hall.control("/api/v1/servers")["items"])
 
 
-def test_a_server_never_heard_from_is_an_error_alone_and_left_out_among_others(tmp_path: Path) -> None:
-    times = {"COATCHECK_LIST_TTL": "0s", "COATCHECK_LIST_WAIT": "1s"}
-    with hall_at(
-        tmp_path / "data", {"mcpServers": {"dead": {"url": "http://127.0.0.1:9/mcp"}}}, env=times
-    ) as hall:
-        assert hall.ask("tools/list", path="/mcp/dead").code == -32603
-        assert hall.session().ask("tools/list").result["tools"]
-        assert all(name.startswith("srv__") for name in names(hall))
-        assert hall.ask("tools/call", {"name": "dead__x", "arguments": {}}).code == -32603
-        before = hall.last_position()
-        hall.ask("tools/list", path="/mcp/dead")
-        assert [entry["outcome"] for entry in hall.since(before)] == ["upstream_error"]
-
-
 def test_only_dead_servers_are_an_error_not_an_empty_list(tmp_path: Path) -> None:
     with hall_at(tmp_path / "data", peer={"broken": True}) as hall:
         for got in (
@@ -196,42 +182,54 @@ def test_only_dead_servers_are_an_error_not_an_empty_list(tmp_path: Path) -> Non
         assert hall.gateway.request("GET", "/readyz", {}).status == 200  # readiness is about us
 
 
-def test_a_list_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and never answers
-        declared = {"mcpServers": {"silent": {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"}}}
-        with hall_at(tmp_path / "data", declared, env={"COATCHECK_LIST_WAIT": "0.3s"}) as hall:
-            listed = names(hall)
-            assert "srv__echo" in listed
-            assert all(name.startswith("srv__") for name in listed)
-            assert hall.call("echo").status == 200
+LONG = "tool_" + "x" * 110
 
 
-def test_one_bad_tool_is_left_out_and_told(tmp_path: Path) -> None:
-    with hall_at(
-        tmp_path / "data", peer={"tools": {"bad\u200bname": lambda _: {}, "ECHO": lambda _: {}}}
-    ) as hall:
-        listed = names(hall, "/mcp/srv")
-        assert "allowed" in listed
-        assert not {"bad\u200bname", "ECHO", "echo"} & set(
-            listed
-        )  # nothing tells an honest name from its copy
-        (shown,) = hall.control("/api/v1/servers")["items"]
-        assert len(shown["quarantined"]) == 3
-        for name in ("bad\u200bname", "ECHO", "echo"):
-            assert hall.ask("tools/call", {"name": name, "arguments": {}}, path="/mcp/srv").code == -32602
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """A gateway before a server with odd tools, one that is dead and one that accepts and never answers."""
+    odd: dict[str, Any] = {"bad\u200bname": lambda _: {}, "ECHO": lambda _: {}, LONG: lambda _: text("long")}
+    times = {"COATCHECK_LIST_TTL": "0s", "COATCHECK_LIST_WAIT": "0.3s"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        servers = {
+            "dead": {"url": "http://127.0.0.1:9/mcp"},
+            "silent": {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"},
+        }
+        place = tmp_path_factory.mktemp("mixed") / "data"
+        with hall_at(place, {"mcpServers": servers}, env=times, peer={"tools": odd}) as hall:
+            yield hall
 
 
-def test_long_names_get_a_short_form_that_stays(tmp_path: Path) -> None:
-    long = "tool_" + "x" * 110
-    with hall_at(
-        tmp_path / "data", peer={"tools": {long: lambda _: {"content": [{"type": "text", "text": "long"}]}}}
-    ) as hall:
-        (short,) = [name for name in names(hall) if "tool_x" in name]
-        assert len(short) <= 64
-        hall.gateway.restart()
-        assert (
-            hall.ask("tools/call", {"name": short, "arguments": {}}).text == "long"
-        )  # the first call of all
-        assert hall.peer.forwarded[-1].name == long
-        assert names(hall, "/mcp/srv")[-1] == long
-        assert hall.ask("tools/call", {"name": long, "arguments": {}}, path="/mcp/srv").text == "long"
+def test_a_server_never_heard_from_is_an_error_alone_and_left_out_among_others(mixed: Hall) -> None:
+    assert mixed.ask("tools/list", path="/mcp/dead").code == -32603
+    assert mixed.session().ask("tools/list").result["tools"]
+    listed = names(mixed)  # which does not wait for the silent one
+    assert "srv__allowed" in listed
+    assert all(name.startswith("srv__") for name in listed)
+    assert mixed.call("allowed").status == 200
+    assert mixed.ask("tools/call", {"name": "dead__x", "arguments": {}}).code == -32603
+    before = mixed.last_position()
+    mixed.ask("tools/list", path="/mcp/dead")
+    assert [entry["outcome"] for entry in mixed.since(before)] == ["upstream_error"]
+
+
+def test_a_bad_tool_is_left_out_and_told(mixed: Hall) -> None:
+    listed = names(mixed, "/mcp/srv")
+    assert "allowed" in listed
+    unfit = ("bad\u200bname", "ECHO", "echo")  # nothing tells an honest name from its copy
+    assert not set(unfit) & set(listed)
+    shown = next(one for one in mixed.control("/api/v1/servers")["items"] if one["name"] == "srv")
+    assert len(shown["quarantined"]) == 3
+    for name in unfit:
+        assert mixed.ask("tools/call", {"name": name, "arguments": {}}, path="/mcp/srv").code == -32602
+
+
+def test_long_names_get_a_short_form_that_stays(mixed: Hall) -> None:
+    (short,) = [name for name in names(mixed) if "tool_x" in name]
+    assert len(short) <= 64
+    mixed.gateway.restart()
+    called = mixed.ask("tools/call", {"name": short, "arguments": {}})  # the first call of all
+    assert called.text == "long"
+    assert mixed.peer.forwarded[-1].name == LONG
+    assert names(mixed, "/mcp/srv")[-1] == LONG
+    assert mixed.ask("tools/call", {"name": LONG, "arguments": {}}, path="/mcp/srv").text == "long"

@@ -151,7 +151,8 @@ class Load:
                 got = wire.read()
                 fine = got.status == 200 and "result" in got.json() and got.json()["id"] == nonce
                 with self.news:
-                    (self.answered if fine else self.failures).append(nonce if fine else got)
+                    self.answered += [nonce] if fine else []
+                    self.failures += [] if fine else [got]
                     self.news.notify_all()
                 count += 1
 

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,9 +193,9 @@ def recovered(hall: Hall) -> None:
     raise AssertionError(hall.gateway.said())
 
 
-@pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[Hall]:
-    with hall_at(tmp_path / "data") as running:
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    with hall_at(tmp_path_factory.mktemp("fragile") / "data") as running:
         running.good()
         running.ask("tools/list")
         yield running
@@ -234,6 +233,7 @@ def test_an_outcome_that_cannot_be_recorded_withholds_the_answer(fragile: Hall) 
     hall = fragile
     position = hall.last_position()
     with Wire(hall.gateway.port) as wire:
+        hall.peer.release.clear()
         wire.send(hall.request("tools/call", {"name": "srv__hang", "arguments": {}}))
         hall.peer.until(lambda: hall.peer.hanging == 1)
         with full_disk(hall):
@@ -269,6 +269,7 @@ def test_a_crash_leaves_what_was_under_way_as_unknown(fragile: Hall) -> None:
     hall = fragile
     position = hall.last_position()
     with Wire(hall.gateway.port) as wire:
+        hall.peer.release.clear()
         wire.send(hall.request("tools/call", {"name": "srv__hang", "arguments": {}}))
         hall.peer.until(lambda: hall.peer.hanging == 1)
         hall.gateway.stop(signal.SIGKILL)

@@ -80,9 +80,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @asynccontextmanager
 async def sdk_client(house: House, url: str, mode: str) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {house.grant}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
-        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
-            yield client
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=30) as http,
+        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+    ):
+        yield client
 
 
 def text_of(result: Any) -> str:
@@ -110,8 +112,8 @@ async def test_the_official_client_uses_one_server_as_if_it_were_alone(
             assert getattr((await client.read_resource(uri)).contents[0], "text", "") == words
         told: list[float] = []
 
-        async def progress(value: float, total: float | None, message: str | None) -> None:
-            told.append(value)
+        async def progress(progress: float, total: float | None, message: str | None) -> None:
+            told.append(progress)
 
         assert (
             text_of(await client.call_tool("count", {"to": 3}, progress_callback=progress)) == "counted to 3"

@@ -239,7 +239,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def control(
-    socket_path: Path, verb: str, path: str, body: bytes | None = None, **query: str | int
+    socket_path: Path, verb: str, path: str, body: bytes | None = None, /, **query: str | int
 ) -> tuple[int, Any]:
     """Ask the API on the socket in the data directory; return status and JSON."""
     connection = UnixConnection(socket_path)

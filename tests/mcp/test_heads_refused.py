@@ -15,7 +15,7 @@ CALL = message("tools/call", {"name": "srv__echo", "arguments": {}, "_meta": MET
 GOOD = modern_headers("tools/call", "srv__echo")
 
 
-def send(hall: Hall, body: bytes = CALL, **headers: str | bytes | None) -> Got:
+def send(hall: Hall, body: bytes = CALL, /, **headers: str | bytes | None) -> Got:
     """Send a call with these headers changed; underscores of names stand for hyphens."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return hall.raw(frame(body, headers={**hall.bearer, **GOOD, **fields}))[0]
@@ -128,7 +128,7 @@ MISMATCHES: dict[str, dict[str, str | bytes | None]] = {
 
 @pytest.mark.parametrize("name", MISMATCHES)
 def test_headers_that_do_not_mirror_the_body_are_refused(hall: Hall, name: str) -> None:
-    refused(hall, 400, -32020, **MISMATCHES[name])
+    refused(hall, 400, -32020, CALL, **MISMATCHES[name])
 
 
 @pytest.mark.parametrize("name", ["srv__echo", b64("srv__echo"), "  srv__echo\t"])

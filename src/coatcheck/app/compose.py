@@ -76,8 +76,11 @@ class Gateway:
         self.methods = Methods(self.servers, self.calls, lists, self.records)
         limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle)
         self.sessions = Sessions(clock, entropy, limits)
+        self.admission = Admission(
+            self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend
+        )
         self.endpoint = Endpoint(
-            Admission(self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend),
+            self.admission,
             self.methods,
             self.sessions,
             Exchanges(self.methods, self.inflight),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from contextlib import suppress
+from typing import Final
 
 from coatcheck.audit.stream import StreamSink
 from coatcheck.errors import CoatcheckError
@@ -15,6 +16,8 @@ from coatcheck.operations.directory import Snapshot
 from coatcheck.ports import Ledger
 
 log = logging.getLogger(__name__)
+
+_ENDING_SECONDS: Final = 1.0
 
 
 class Copies:
@@ -37,8 +40,9 @@ class Copies:
             self._task = asyncio.create_task(self._copy(self._output))
 
     async def close(self) -> None:
-        """Stop following."""
+        """Stop following; the last entries of a ledger that was just closed are copied first."""
         if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_ENDING_SECONDS)
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task

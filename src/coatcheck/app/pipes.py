@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import os
 import queue
-import sys
 import threading
 from collections.abc import Mapping
-from typing import BinaryIO, Final
+from typing import Final
 
 from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
@@ -34,10 +33,17 @@ def serve_stdio(config: Config) -> int:
     """
     hardening.harden()
     log_to_stderr(config.log_level)
-    return run(_serve(config, os.environ))
+    return run(_serve(config, os.environ, _take_stdout()))
 
 
-async def _serve(config: Config, environment: Mapping[str, str]) -> int:
+def _take_stdout() -> int:
+    """Keep standard output for the client alone: whatever else is written there goes to standard error."""
+    wire = os.dup(1)
+    os.dup2(2, 1)
+    return wire
+
+
+async def _serve(config: Config, environment: Mapping[str, str], wire: int) -> int:
     gateway = await Gateway.open(config, environment)
     presented = _presented(environment)
     who = gateway.directory.snapshot.identify(presented)
@@ -49,9 +55,9 @@ async def _serve(config: Config, environment: Mapping[str, str]) -> int:
         )
     ended = ended_by_signal(gateway)
     lines: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_LINES)
-    _start_reading(sys.stdin.buffer, lines, config.body_limit)
-    writer = _Writer(sys.stdout.buffer, ended)
-    pipe = Pipe(gateway.directory, gateway.methods, gateway.inflight, presented, writer.write)
+    _start_reading(lines, config.body_limit)
+    writer = _Writer(wire, ended)
+    pipe = Pipe(gateway.admission, gateway.methods, gateway.inflight, presented, writer.write)
     async with control_socket(gateway, config.data / SOCKET_NAME), background(gateway):
         talking = asyncio.create_task(_talk(lines, pipe))
         stopping = asyncio.create_task(ended.wait())
@@ -77,12 +83,14 @@ def _presented(environment: Mapping[str, str]) -> Presented:
     return Presented(headers, LOOPBACK, LOOPBACK)
 
 
-def _start_reading(source: BinaryIO, lines: asyncio.Queue[bytes | None], limit: int) -> None:
+def _start_reading(lines: asyncio.Queue[bytes | None], limit: int) -> None:
     """Read lines in a thread, since standard input may be a file, a terminal or a pipe.
 
-    A line longer than `limit` bytes is passed on cut, and so refused as unreadable.
+    A line longer than `limit` bytes is passed on cut, and so refused as unreadable. The file is one of our
+    own: the interpreter aborts if it finds its `sys.stdin` being read by a thread at the end.
     """
     loop = asyncio.get_running_loop()
+    source = os.fdopen(os.dup(0), "rb")
 
     def put(line: bytes | None) -> None:
         asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
@@ -102,8 +110,8 @@ def _start_reading(source: BinaryIO, lines: asyncio.Queue[bytes | None], limit: 
 class _Writer:
     """Writes messages in a thread, so that a client that does not read holds nothing up."""
 
-    def __init__(self, target: BinaryIO, gone: asyncio.Event) -> None:
-        self._file = target
+    def __init__(self, target: int, gone: asyncio.Event) -> None:
+        self._target = target
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -125,10 +133,9 @@ class _Writer:
     def _run(self) -> None:
         try:
             while (message := self._queue.get()) is not None:
-                self._file.write(message)
-                if self._queue.empty():
-                    self._file.flush()
-            self._file.flush()
-        except (OSError, ValueError):  # the client closed its side
+                rest = memoryview(message)
+                while rest:
+                    rest = rest[os.write(self._target, rest) :]
+        except OSError:  # the client closed its side
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._gone.set)

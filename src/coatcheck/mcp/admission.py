@@ -14,7 +14,7 @@ from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import refusing
 from coatcheck.mcp.refusing import Reject
 from coatcheck.mcp.routes import Route, find_route
-from coatcheck.model.call import Call, Caller
+from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal
 from coatcheck.model.record import Outcome, Verdict
@@ -63,6 +63,13 @@ class Admission:
         self._tally = tally
         self._spend_guess = spend_guess
 
+    async def identify(self, presented: Presented) -> tuple[Snapshot, Principal | Refused]:
+        """Return the snapshot in force, any edit of the file taken up, and who is calling by it."""
+        if self._directory.stale():
+            await self._directory.refresh()
+        snapshot = self._directory.snapshot
+        return snapshot, snapshot.identify(presented)
+
     async def admit(self, arrival: Arrival) -> Visit:
         """Return who is calling and where to.
 
@@ -72,10 +79,7 @@ class Admission:
         route = find_route(arrival.path)
         if route is None:
             raise refusing.nothing_here()
-        if self._directory.stale():
-            await self._directory.refresh()
-        snapshot = self._directory.snapshot
-        who = snapshot.identify(Presented(arrival.headers, arrival.peer, arrival.address))
+        snapshot, who = await self.identify(Presented(arrival.headers, arrival.peer, arrival.address))
         if isinstance(who, Refused):
             raise await self._refuse(who, route, arrival.address)
         server = snapshot.find_server(route.server) if route.server is not None else None
@@ -88,22 +92,40 @@ class Admission:
         if refused.guess and not self._spend_guess(address):
             self._tally.refused("throttled")
             return refusing.too_many_guesses()
-        with suppress(LedgerUnavailable):  # refused all the same, and readiness tells of the ledger
-            await self._refusals.note(refused, route.path, address)
+        await self.note_refused(refused, route.path, address)
         return refusing.unauthorized(refused)
+
+    async def note_refused(self, refused: Refused, route: str, address: str) -> None:
+        """Put on record that a caller was not let in."""
+        with suppress(LedgerUnavailable):  # refused all the same, and readiness tells of the ledger
+            await self._refusals.note(refused, route, address)
 
     async def note(self, visit: Visit, reject: Reject) -> None:
         """Put on record that a known caller sent something that is refused before any policy sees it."""
         if not reject.recorded:
             return
-        asked = Asked(visit.principal, _caller_of(reject.call), visit.record_route, visit.arrival.address)
-        method = reject.call.method if reject.call else ""
-        name = messages.text_of(reject.call.params.get("name")) if reject.call else None
-        matter = Matter(method, visit.server.name if visit.server else "", name or "")
+        asked = Asked(visit.principal, caller_of(reject.call), visit.record_route, visit.arrival.address)
+        server = visit.server.name if visit.server else ""
         verdict, rule = (Verdict.HIDDEN, SCOPE_RULE) if visit.lost else (Verdict.DENIED, REQUEST_RULE)
+        await self._note(asked, matter_of(reject.call, server), verdict, rule, reject.sentence)
+
+    async def note_fault(self, asked: Asked, call: Call | None, fault: Fault) -> None:
+        """Put the same on record where there is no HTTP."""
+        sentence = f"{fault.code}: {fault.message}"
+        await self._note(asked, matter_of(call, ""), Verdict.DENIED, REQUEST_RULE, sentence)
+
+    async def _note(self, asked: Asked, matter: Matter, verdict: Verdict, rule: str, because: str) -> None:
         with suppress(LedgerUnavailable):  # as above
-            await self._records.close(asked, matter, verdict, rule, reject.sentence, Outcome.DENIED)
+            await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED)
 
 
-def _caller_of(call: Call | None) -> Caller:
+def matter_of(call: Call | None, server: str) -> Matter:
+    """Return what a refused request was about, as far as it could be read."""
+    if call is None:
+        return Matter("", server)
+    return Matter(call.method, server, messages.text_of(call.params.get("name")) or "")
+
+
+def caller_of(call: Call | None) -> Caller:
+    """Return what a modern request says of its client, as far as it could be read."""
     return ladder.caller_of(Era.MODERN, "", call.meta.get(eras.META_CLIENT_INFO) if call else None)

@@ -18,6 +18,7 @@ from coatcheck.operations.inflight import Cut, Entry, Inflight
 from coatcheck.ports import Refused
 
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."
+REVOKED: Final = "This grant was revoked."
 STOPPING: Final = "This gateway is stopping."
 
 
@@ -77,7 +78,7 @@ class Exchanges:
 async def _cut_short(cut: Cut, call: Call, relay: Relay) -> int:
     """End a request that was cancelled: a revoked grant is told so where a status can still be sent."""
     if cut is Cut.REVOKED and not relay.streaming:
-        refused = refusing.unauthorized(Refused("revoked", "This grant was revoked."))
+        refused = refusing.unauthorized(Refused("revoked", REVOKED))
         await relay.answer(refused.status, refused.body, refused.headers)
         return refused.status
     if cut is Cut.STOPPING:

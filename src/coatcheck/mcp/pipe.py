@@ -10,12 +10,13 @@ from coatcheck.core.wire import ladder, messages
 from coatcheck.core.wire.eras import META_VERSION
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings
-from coatcheck.mcp.exchange import STOPPING, UNRECORDED
+from coatcheck.mcp.admission import Admission, caller_of
+from coatcheck.mcp.exchange import REVOKED, STOPPING, UNRECORDED
 from coatcheck.mcp.methods import Methods, Request
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal
-from coatcheck.operations.directory import Directory
+from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.inflight import Cut, Entry, Inflight
 from coatcheck.operations.records import Asked
 from coatcheck.ports import Presented, Refused
@@ -24,6 +25,11 @@ ROUTE: Final = "stdio"
 """The route on records of this surface."""
 MAX_UNDER_WAY: Final = 256
 _NOT_OPEN: Final = "Send `initialize` first."
+_TOLD: Final = {
+    Cut.STOPPING: Fault(messages.INTERNAL_ERROR, STOPPING),
+    Cut.REVOKED: Fault(messages.INVALID_REQUEST, REVOKED),
+}
+"""What a client is told of its requests that were cut short."""
 
 
 class Pipe:
@@ -35,13 +41,13 @@ class Pipe:
 
     def __init__(
         self,
-        directory: Directory,
+        admission: Admission,
         methods: Methods,
         inflight: Inflight,
         presented: Presented,
         write: Callable[[bytes], None],
     ) -> None:
-        self._directory = directory
+        self._admission = admission
         self._methods = methods
         self._inflight = inflight
         self._presented = presented
@@ -53,13 +59,13 @@ class Pipe:
     def receive(self, line: bytes) -> None:
         """Take one line; the answer is written when it is there, in whatever order."""
         try:
-            message = messages.read_message(line)
+            message: messages.Message | messages.Unreadable = messages.read_message(line)
         except messages.Unreadable as error:
-            self._answer(error.id or b"null", Fault(error.number, error.message))
-            return
-        if isinstance(message, Call):
+            message = error
+        if isinstance(message, Call | messages.Unreadable):
             if len(self._tasks) >= MAX_UNDER_WAY:
-                self._answer(message.id, Fault(messages.INTERNAL_ERROR, "Too many requests at once."))
+                fault = Fault(messages.INTERNAL_ERROR, "Too many requests at once.")
+                self._answer(message.id or b"null", fault)
                 return
             task = asyncio.create_task(self._serve(message))
             self._tasks.add(task)
@@ -74,18 +80,28 @@ class Pipe:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _serve(self, call: Call) -> None:
-        if self._directory.stale():
-            await self._directory.refresh()
-        who = self._directory.snapshot.identify(self._presented)
+    async def _serve(self, message: Call | messages.Unreadable) -> None:
+        snapshot, who = await self._admission.identify(self._presented)
         if isinstance(who, Refused):
-            self._answer(call.id, Fault(messages.INVALID_REQUEST, who.sentence))
-            return
+            await self._admission.note_refused(who, ROUTE, "")
+            self._answer(message.id or b"null", Fault(messages.INVALID_REQUEST, who.sentence))
+        elif isinstance(message, Call):
+            await self._serve_call(message, who, snapshot)
+        else:
+            fault = Fault(message.number, message.message)
+            await self._admission.note_fault(Asked(who, caller_of(None), ROUTE, ""), None, fault)
+            self._answer(message.id or b"null", fault)
+
+    async def _serve_call(self, call: Call, who: Principal, snapshot: Snapshot) -> None:
         caller = self._caller_of(call)
-        if isinstance(caller, Fault):
-            self._answer(call.id, caller)
+        asked = Asked(who, caller_of(call) if isinstance(caller, Fault) else caller, ROUTE, "")
+        request = Request(asked, snapshot, None, call, self._notify)
+        fault = caller if isinstance(caller, Fault) else self._wrong(request)
+        if fault is not None:
+            await self._admission.note_fault(asked, call, fault)
+            self._answer(call.id, fault)
             return
-        await self._perform(call, caller, who)
+        await self._perform(request)
 
     def _caller_of(self, call: Call) -> Caller | Fault:
         """Return who the client says it is: in the request itself (modern) or in the handshake (legacy)."""
@@ -98,33 +114,38 @@ class Pipe:
             return caller.fault if isinstance(caller, ladder.Rejection) else caller
         return self._caller or Fault(messages.INVALID_REQUEST, _NOT_OPEN)
 
-    async def _perform(self, call: Call, caller: Caller, principal: Principal) -> None:
+    def _wrong(self, request: Request) -> Fault | None:
+        """Return what is wrong with a request before anything is done for it."""
+        call, era = request.call, request.asked.caller.era
+        if call.method == "initialize":
+            return None
+        if not self._methods.knows(era, call.method) or not self._methods.offers(request):
+            return Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}")
+        return ladder.check_params(call)
+
+    async def _perform(self, request: Request) -> None:
+        call = request.call
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
-        entry = self._inflight.enter(principal.grant_id, task)
+        entry = self._inflight.enter(request.asked.principal.grant_id, task)
         self._under_way[call.id] = entry
-        asked = Asked(principal, caller, ROUTE, "")
-        request = Request(asked, self._directory.snapshot, None, call, self._notify)
         try:
             self._answer(call.id, await self._reply(request))
         except LedgerUnavailable:
             self._answer(call.id, Fault(messages.INTERNAL_ERROR, UNRECORDED))
         except asyncio.CancelledError:
-            if entry.cut is Cut.STOPPING:
-                self._answer(call.id, Fault(messages.INTERNAL_ERROR, STOPPING))
-            elif entry.cut is None:
-                raise  # what a client cancelled or a revocation cut gets no answer
+            if entry.cut is None:
+                raise
+            if entry.cut in _TOLD:  # what the client itself cancelled gets no answer
+                self._answer(call.id, _TOLD[entry.cut])
         finally:
             self._inflight.leave(entry)
             if self._under_way.get(call.id) is entry:
                 del self._under_way[call.id]
 
     async def _reply(self, request: Request) -> Reply:
-        call, caller = request.call, request.asked.caller
-        if call.method == "initialize":
-            return await self._methods.initialize(request, caller.version)
-        if not self._methods.knows(caller.era, call.method):
-            return Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}")
-        return ladder.check_params(call) or await self._methods.answer(request)
+        if request.call.method == "initialize":
+            return await self._methods.initialize(request, request.asked.caller.version)
+        return await self._methods.answer(request)
 
     def _notify(self, notice: Notice) -> None:
         self._write(messages.notification(notice.method, notice.params))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
@@ -51,18 +52,18 @@ def numbered(number: str) -> str:
     return f"note {number}"
 
 
-@server.completion()
-async def complete(ref, argument, context):
+@server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+async def complete(ref: Any, argument: Any, context: Any) -> Completion:
     return Completion(values=[f"{argument.value}nna", f"{argument.value}nton"])
 
 
 class LegacyOnly:
     """Answers modern requests as a server does that never heard of them."""
 
-    def __init__(self, app):
+    def __init__(self, app: Any) -> None:
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope.get("headers", ()))
         if headers.get(b"mcp-protocol-version") != b"2026-07-28":
             await self.app(scope, receive, send)
@@ -78,7 +79,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         server.run("stdio")
     else:
-        app = server.streamable_http_app()
+        app: Any = server.streamable_http_app()
         with socket.create_server(("127.0.0.1", 0)) as listening:
             print(listening.getsockname()[1], flush=True)
             app = LegacyOnly(app) if "legacy" in sys.argv else app

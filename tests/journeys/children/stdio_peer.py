@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 LEGACY = "legacy" in sys.argv
 META = "io.modelcontextprotocol/"
@@ -14,51 +16,51 @@ lock = threading.Lock()
 cancelled: list[object] = []
 
 
-def send(message: dict) -> None:
+def send(message: dict[str, Any]) -> None:
     with lock:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
 
-def text(value: object) -> dict:
+def text(value: object) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": value if isinstance(value, str) else json.dumps(value)}]}
 
 
-def wait(seconds: float, id: object) -> dict:
+def wait(seconds: float, id: object) -> dict[str, Any]:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit and id not in cancelled:
         time.sleep(0.01)
     return text("waited")
 
 
-def progress(args: dict, meta: dict) -> dict:
+def progress(args: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
     for number in range(args.get("to", 3)):
         params = {"progressToken": meta.get("progressToken"), "progress": number}
         send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
     return text("done")
 
 
-def leak(_args: dict) -> dict:
+def leak(_args: dict[str, Any]) -> dict[str, Any]:
     for name, value in os.environ.items():
         sys.stderr.write(f"{name}={value}\n")
     sys.stderr.flush()
     return text(dict(os.environ))
 
 
-TOOLS = {
-    "echo": lambda args: text(args),
+TOOLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "echo": text,
     "env": lambda args: text(os.environ.get(args["name"], "")),
     "pid": lambda args: text(str(os.getpid())),
     "seen": lambda args: text(cancelled),
     "leak": leak,
     "die": lambda args: os._exit(3),
-    "hang": None,
-    "wait": None,
-    "progress": None,
 }
 
 
-def call(request: dict) -> dict:
+NAMES = (*TOOLS, "hang", "wait", "progress")
+
+
+def call(request: dict[str, Any]) -> dict[str, Any]:
     params = request["params"]
     name, args, meta = params["name"], params.get("arguments", {}), params.get("_meta", {})
     if name == "hang":
@@ -70,7 +72,7 @@ def call(request: dict) -> dict:
     return TOOLS[name](args)
 
 
-def result_of(request: dict) -> dict | None:
+def result_of(request: dict[str, Any]) -> dict[str, Any] | None:
     method = request["method"]
     if method == "initialize":
         return {
@@ -88,14 +90,14 @@ def result_of(request: dict) -> dict | None:
         }
     if method == "tools/list":
         return {
-            "tools": [{"name": name, "inputSchema": {"type": "object"}, "x-kept": 1.50} for name in TOOLS]
+            "tools": [{"name": name, "inputSchema": {"type": "object"}, "x-kept": 1.50} for name in NAMES]
         }
     if method == "tools/call":
         return call(request)
     return None
 
 
-def serve(request: dict) -> None:
+def serve(request: dict[str, Any]) -> None:
     result = result_of(request)
     if request["id"] in cancelled:
         return
