@@ -410,3 +410,9 @@ def test_ipv6_loopback_is_served(tmp_path: Path) -> None:
     finally:
         child.terminate()
         assert child.wait(20) == 0
+
+
+def test_no_core_of_the_process_is_ever_written(hall: Hall) -> None:
+    limits = Path(f"/proc/{hall.gateway.pid}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from journeys.running import Hall, hall_at
 from journeys.wire import META, Got, frame, message, modern_headers
 
@@ -30,7 +31,7 @@ def chain(hall: Hall, *providers: str, **forwarded: Any) -> None:
     hall.gateway.write(declaration)
 
 
-def send(hall: Hall, lines: bytes = b"", **headers: str) -> Got:
+def send(hall: Hall, lines: bytes = b"", /, **headers: str) -> Got:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return hall.raw(
         frame(CALL, headers={**modern_headers("tools/call", "srv__echo"), **fields}, lines=lines)
@@ -43,7 +44,7 @@ def newest(hall: Hall) -> dict[str, Any]:
 
 def test_a_proxy_on_this_machine_names_the_caller(proxied: Hall) -> None:
     chain(proxied, "forwarded", "bearer")
-    assert send(proxied, X_Forwarded_User="bob", X_Forwarded_Groups="dev, ops").status == 200
+    assert send(proxied, b"", X_Forwarded_User="bob", X_Forwarded_Groups="dev, ops").status == 200
     entry = newest(proxied)
     assert (entry["subject"], entry["grant_id"], entry["grant_label"]) == (
         "bob",
@@ -51,10 +52,10 @@ def test_a_proxy_on_this_machine_names_the_caller(proxied: Hall) -> None:
         "forwarded",
     )
     assert (
-        send(proxied, X_Forwarded_User="eve", X_Forwarded_Groups=" guests ,x").code == -32602
+        send(proxied, b"", X_Forwarded_User="eve", X_Forwarded_Groups=" guests ,x").code == -32602
     )  # hidden by role
     assert (
-        send(proxied, **proxied.bearer).status == 200
+        send(proxied, b"", **proxied.bearer).status == 200
     )  # nobody is forwarded: the next in the chain is asked
     assert newest(proxied)["subject"] == "alice"
     assert send(proxied).status == 401
@@ -63,7 +64,7 @@ def test_a_proxy_on_this_machine_names_the_caller(proxied: Hall) -> None:
 @pytest.mark.parametrize("subject", ["", " ", "anonymous", "*", "a\tb", "a\x7fb", "x" * 257])
 def test_a_name_that_cannot_be_one_is_refused(proxied: Hall, subject: str) -> None:
     chain(proxied, "forwarded", "bearer")
-    assert send(proxied, X_Forwarded_User=subject, **proxied.bearer).status in {400, 401}
+    assert send(proxied, b"", X_Forwarded_User=subject, **proxied.bearer).status in {400, 401}
 
 
 def test_two_names_are_refused(proxied: Hall) -> None:
@@ -73,16 +74,16 @@ def test_two_names_are_refused(proxied: Hall) -> None:
 
 def test_from_any_other_peer_the_name_is_as_if_absent(proxied: Hall) -> None:
     chain(proxied, "forwarded", "bearer", trusted_proxies=["127.0.0.3/32"])
-    assert send(proxied, X_Forwarded_User="admin").status == 401
-    assert send(proxied, X_Forwarded_User="admin", **proxied.bearer).status == 200
+    assert send(proxied, b"", X_Forwarded_User="admin").status == 401
+    assert send(proxied, b"", X_Forwarded_User="admin", **proxied.bearer).status == 200
     assert newest(proxied)["subject"] == "alice"
 
 
 def test_a_proxy_may_have_to_know_a_secret(proxied: Hall) -> None:
     chain(proxied, "forwarded", secret_header="X-Proxy-Key", secret="a-long-shared-secret")
-    assert send(proxied, X_Forwarded_User="bob").status == 401
-    assert send(proxied, X_Forwarded_User="bob", X_Proxy_Key="another").status == 401
-    assert send(proxied, X_Forwarded_User="bob", X_Proxy_Key="a-long-shared-secret").status == 200
+    assert send(proxied, b"", X_Forwarded_User="bob").status == 401
+    assert send(proxied, b"", X_Forwarded_User="bob", X_Proxy_Key="another").status == 401
+    assert send(proxied, b"", X_Forwarded_User="bob", X_Proxy_Key="a-long-shared-secret").status == 200
     assert "x-proxy-key" not in proxied.peer.forwarded[-1].headers
 
 
@@ -90,9 +91,9 @@ def test_nobody_may_be_served_but_never_with_a_bad_token(proxied: Hall) -> None:
     chain(proxied, "bearer", "none")
     assert send(proxied).status == 200
     assert newest(proxied)["subject"] == "anonymous"
-    assert send(proxied, Authorization="Bearer wrong").status == 401
-    assert send(proxied, Authorization="Basic YTpi").status == 401
-    assert send(proxied, **proxied.bearer).status == 200
+    assert send(proxied, b"", Authorization="Bearer wrong").status == 401
+    assert send(proxied, b"", Authorization="Basic YTpi").status == 401
+    assert send(proxied, b"", **proxied.bearer).status == 200
     assert newest(proxied)["subject"] == "alice"
 
 
@@ -105,7 +106,7 @@ def test_the_address_of_a_client_is_the_right_most_that_is_no_proxy(
     proxied: Hall, told: str, client: str
 ) -> None:
     chain(proxied, "bearer")
-    assert send(proxied, X_Forwarded_For=told, **proxied.bearer).status == 200
+    assert send(proxied, b"", X_Forwarded_For=told, **proxied.bearer).status == 200
     assert newest(proxied)["client_ip"] == client
 
 

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from coatcheck.app.compose import Gateway
-from coatcheck.app.run import SOCKET_NAME, control_socket, run
+from coatcheck.app.listening import SOCKET_NAME, control_socket
+from coatcheck.app.run import run
 from coatcheck.config import Config
 
 _ENDING_SECONDS: Final = 30.0

@@ -12,7 +12,8 @@ from typing import Final
 
 from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
-from coatcheck.app.run import SOCKET_NAME, background, control_socket, ended_by_signal, log_to_stderr, run
+from coatcheck.app.listening import SOCKET_NAME, control_socket
+from coatcheck.app.run import background, ended_by_signal, log_to_stderr, run
 from coatcheck.config import Config
 from coatcheck.errors import ConfigError
 from coatcheck.mcp.pipe import Pipe

@@ -1,4 +1,4 @@
-"""Running a gateway: its sockets, its background work, its signals, and an end that leaves nothing behind."""
+"""Running a gateway: its background work, its signals, and an end that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,40 +7,26 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
-import uvicorn
 import uvloop
 
 from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
 from coatcheck.app.copies import Copies
+from coatcheck.app.listening import SOCKET_NAME, bind, control_socket, http_on
 from coatcheck.config import Config
 from coatcheck.core.wire import framing
-from coatcheck.errors import ConfigError, LedgerUnavailable
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME: Final = "coatcheck.sock"
-KEEP_ALIVE_SECONDS: Final = 30
-CLOSING_SECONDS: Final = 2
-BACKLOG: Final = 2048
 _Done = TypeVar("_Done")
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn's server without its own hold on signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 def serve(config: Config) -> int:
@@ -70,120 +56,13 @@ async def _serve(config: Config, environment: Mapping[str, str]) -> int:
         async with (
             control_socket(gateway, config.data / SOCKET_NAME),
             background(gateway),
-            _http(door, listening, GuardedProtocol),
+            http_on(door, listening, GuardedProtocol),
         ):
             log.info("listening on http://%s", gateway.address)
             await ended.wait()
             log.info("stopping: calls in flight get %g s", config.drain_timeout)
             await gateway.close()
     return 0
-
-
-def bind(config: Config) -> socket.socket:
-    """Return the listening socket.
-
-    Raises:
-        ConfigError: the address is taken or not ours.
-    """
-    host, port = config.http.host, config.http.port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(found[4])
-        listening.listen(BACKLOG)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {config.http}: {error.strerror or error}",
-            fix="stop what uses the address, or choose another with --http HOST:PORT",
-        ) from None
-    listening.setblocking(False)
-    return listening
-
-
-@asynccontextmanager
-async def _http(application: Any, listening: socket.socket, protocol: Any) -> AsyncIterator[None]:
-    """Serve an ASGI application on a socket while the block runs."""
-    server = _HttpServer(
-        uvicorn.Config(
-            application,
-            http=protocol,
-            loop="none",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-        )
-    )
-    running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn offers no event for it
-        await asyncio.sleep(0.001)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await running
-
-
-@asynccontextmanager
-async def control_socket(gateway: Gateway, path: Path) -> AsyncIterator[None]:
-    """Serve the API on a unix socket that only our own account can open.
-
-    Raises:
-        ConfigError: the socket cannot be made.
-    """
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    control = _bind_control(path)
-    try:
-        async with _http(gateway.api, control, HttpToolsProtocol):
-            yield
-    finally:
-        control.close()
-        _remove(path)
-
-
-def _bind_control(path: Path) -> socket.socket:
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _remove(path)  # a dead gateway's: we hold the lock of the data directory, so it is not in use
-        before = os.umask(0o177)
-        try:
-            with _short_name(path) as name:
-                control.bind(name)
-        finally:
-            os.umask(before)
-        control.listen(128)
-    except OSError as error:
-        control.close()
-        raise ConfigError(
-            f"cannot make the socket {path}: {error.strerror or error}",
-            fix="choose another data directory with --data",
-        ) from None
-    control.setblocking(False)
-    return control
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _short_name(path: Path) -> Iterator[str]:
-    """Give a name of the socket that fits into a socket address, which has about 100 bytes (unix(7))."""
-    if len(os.fsencode(path)) <= 100 or not sys.platform.startswith("linux"):
-        yield str(path)
-        return
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 @asynccontextmanager
