@@ -213,7 +213,7 @@ async def test_a_grant_that_an_edit_removes_is_told_so_and_listeners_hear_its_id
     await room.edit(a_file(grants=GRANTS[1:]))
     assert (room.who(ALICE), room.who(BOB), room.who("x")) == ("<revoked>", "bob", "<unknown>")
     assert room.told == [(2, frozenset({GRANTS[0].id}))]
-    await room.edit(a_file(grants=GRANTS[1:]))
+    await room.edit(a_file("git", grants=GRANTS[1:]))
     assert room.told[1:] == [(3, frozenset())]
     assert room.who(ALICE) == "<revoked>"
 
@@ -289,3 +289,24 @@ async def test_what_is_in_reach_is_the_scope_in_the_order_of_the_file() -> None:
     assert [server.name for server in snapshot.reachable(scoped)] == ["time", "sentry"]
     assert snapshot.reachable(a_principal(scope=())) == []
     assert digest(ALICE) in snapshot.live
+
+
+# --- reading when told to ------------------------------------------------------------------------------------
+
+
+async def test_a_reading_that_is_asked_for_is_done_although_nothing_looks_changed() -> None:
+    room = await a_room("git")
+    room.file._content = a_file("git", "time")  # as two writes within one tick of the clock leave it
+    await room.directory.refresh()
+    assert list(room.directory.snapshot.servers) == ["git"]
+    await room.directory.reread()
+    assert list(room.directory.snapshot.servers) == ["git", "time"]
+
+
+async def test_the_same_content_again_is_no_new_snapshot_but_takes_a_bad_edit_back() -> None:
+    room = await a_room("git")
+    old = room.directory.snapshot
+    await room.edit(ConfigError("line 1: no"))
+    assert room.directory.edit.error
+    assert await room.edit(a_file("git")) is old
+    assert (room.directory.edit.error, room.told) == ("", [])

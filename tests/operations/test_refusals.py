@@ -140,3 +140,13 @@ async def test_no_history_loses_or_invents_a_refusal(steps: list[str]) -> None:
         bench.clock.advance({"wait": refusals.WINDOW, "part": refusals.WINDOW / 3}.get(step, 0.0))
         assert recorded(bench) <= noted
     assert recorded(bench) == noted
+
+
+async def test_at_the_end_every_count_is_written() -> None:
+    bench = Bench()
+    for _ in range(5):
+        await bench.refusals.note(UNKNOWN, "/mcp", "192.0.2.1")
+    await bench.refusals.flush()
+    assert recorded(bench) == 1
+    await bench.refusals.flush(everything=True)
+    assert recorded(bench) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -17,6 +18,7 @@ from coatcheck.config import Config, check_exposure
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.declared.reading.expand import Sources
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.identity.chain import chain_for
 from coatcheck.identity.throttle import Throttle
 from coatcheck.mcp.admission import Admission
@@ -126,6 +128,8 @@ class Gateway:
         if await self.inflight.drain(self.config.drain_timeout):
             await self.inflight.drain(_CUT_SECONDS)
         await self.servers.close(0.0)
+        with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
+            await self.refusals.flush(everything=True)
         await self.ledger.close()
         self.database.close()
 

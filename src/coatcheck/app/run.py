@@ -86,7 +86,7 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
 
 async def _follow_edits(gateway: Gateway) -> None:
     async for _ in gateway.declaration.changes():
-        await gateway.directory.refresh()
+        await gateway.directory.reread()
 
 
 async def _flush_refusals(gateway: Gateway) -> None:
@@ -108,7 +108,7 @@ def ended_by_signal(gateway: Gateway) -> asyncio.Event:
         ended.set()
 
     def reread() -> None:
-        task = asyncio.create_task(gateway.directory.refresh())
+        task = asyncio.create_task(gateway.directory.reread())
         rereads.add(task)
         task.add_done_callback(rereads.discard)
 

@@ -86,6 +86,7 @@ class Directory:
         self._reading = asyncio.Lock()
         self._owed = False
         self._snapshot: Snapshot | None = None
+        self._declaration: Declaration | None = None
         self.edit = Edit()
 
     @property
@@ -128,7 +129,15 @@ class Directory:
                 return
             self._owed = False
 
+    async def reread(self) -> None:
+        """Read the file whether it looks changed or not, for those who know better than `stat`."""
+        self._owed = True
+        await self.refresh()
+
     async def _publish(self, declaration: Declaration) -> None:
+        if declaration == self._declaration:
+            self.edit = Edit(notices=declaration.notices)
+            return  # saved anew, or a bad edit taken back
         self._check(declaration)
         ids = await self._server_ids.assign([server.name for server in declaration.servers])
         old = self._snapshot
@@ -150,6 +159,7 @@ class Directory:
             live=MappingProxyType(live),
             ended=ended,
         )
+        self._declaration = declaration
         self.edit = Edit(notices=declaration.notices)
         gone = (
             frozenset(old.live[digest].id for digest in old.live.keys() - live.keys()) if old else frozenset()

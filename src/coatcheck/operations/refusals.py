@@ -62,15 +62,15 @@ class Refusals:
             self._folds.popitem(last=False)
         await self._write(key, route, repeats + 1)
 
-    async def flush(self) -> None:
-        """Record the repeats of windows that have passed. Call it about once a minute.
+    async def flush(self, *, everything: bool = False) -> None:
+        """Record the repeats of windows that have passed, or of all. Call it about once a minute.
 
         Raises:
             LedgerUnavailable: a record could not be made durable.
         """
         now = self._clock.monotonic()
-        passed = [key for key, fold in self._folds.items() if now - fold.since >= WINDOW][:MAX_SUMMARIES]
-        for key in passed:
+        passed = [key for key, fold in self._folds.items() if everything or now - fold.since >= WINDOW]
+        for key in passed if everything else passed[:MAX_SUMMARIES]:
             fold = self._folds.pop(key)
             if fold.repeats:
                 await self._write(key, fold.route, fold.repeats)
