@@ -46,7 +46,7 @@ def test_defaults() -> None:
     assert (config.body_limit, config.reply_limit) == (4 * 1024**2, 16 * 1024**2)
     assert (config.calls_per_grant, config.calls_total) == (64, 512)
     assert (config.sessions_per_grant, config.sessions_total, config.session_idle) == (64, 10_000, 1800)
-    assert (config.drain_timeout, config.list_wait, config.list_ttl) == (20, 10, 30)
+    assert (config.drain_timeout, config.list_wait, config.list_ttl) == (20, 10, 5)
     assert config.log_level == "info"
     assert set(config.sources.values()) == {"default"}
 

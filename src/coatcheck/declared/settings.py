@@ -172,7 +172,7 @@ SETTINGS: Final = (
     Setting(
         "list_ttl",
         _seconds(0, _DAY),
-        "30s",
+        "5s",
         "How long the list of a server is kept before it is asked again.",
         "seconds",
     ),
