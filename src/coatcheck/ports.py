@@ -151,9 +151,9 @@ class NotMine:
 class Refused:
     """The request presents something of this identifier's kind, and it is bad.
 
-    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id or a
-    keyed fingerprint of what was presented, never the thing itself. `guess` marks the refusals that are
-    throttled: an unknown token or a wrong secret.
+    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id or
+    the beginning of the SHA-256 of what was presented, never the thing itself. `guess` marks the refusals
+    that are throttled: an unknown token or a wrong secret.
     """
 
     reason: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from coatcheck.cli.options import environment
 from coatcheck.config import Config
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import Found, locate
@@ -39,13 +39,13 @@ class Reading:
 
 def find(config: Config) -> tuple[Found, str]:
     """Return where the servers file is, and which setting or place says so."""
-    found = locate(config.config, environment(), config.data)
+    found = locate(config.config, os.environ, config.data)
     return found, found.origin if config.config is None else config.sources["config"]
 
 
 def read(found: Found, origin: str) -> Reading:
     """Read what was found; a file that does not load is a reading with problems, not an error."""
-    variables = environment()
+    variables = os.environ
     live = LiveDeclaration(found, Sources(EnvSource(variables), FileSource()))
     try:
         return Reading(found, origin, live.read())

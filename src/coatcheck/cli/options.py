@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from coatcheck.cli import show
 from coatcheck.config import Config, load_config
 
 Command = Callable[..., Any]
-
-DEBUG: Final = "COATCHECK_DEBUG"
-"""With `1`, an unforeseen failure shows its traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +55,4 @@ def load(where: Where, **flags: Any) -> Config:
     Raises:
         ConfigError: a setting that is unknown or unfit.
     """
-    return load_config({"data": where.data, "config": where.config, **flags}, environment())
-
-
-def environment() -> dict[str, str]:
-    """Return the environment that settings are read from: without the switch of this command line itself."""
-    return {name: value for name, value in os.environ.items() if name != DEBUG}
+    return load_config({"data": where.data, "config": where.config, **flags}, os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -60,7 +61,7 @@ def _examine_file(config: Config) -> Iterator[Finding]:
         yield fail("address", error.message, "listen on 127.0.0.1, or do what the message says")
     else:
         yield ok("address", f"{config.http}")
-    yield from settings.check_commands(reading.declaration, options.environment())
+    yield from settings.check_commands(reading.declaration, os.environ)
 
 
 def _examine_gateway(config: Config) -> Iterator[Finding]:
