@@ -9,10 +9,11 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from coatcheck.model.call import Caller, Notice, Reply
+from coatcheck.model.call import Caller, Notice, Question, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.declaration import Declaration
+from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal
 from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.model.secret import Secret
@@ -77,11 +78,65 @@ Notify = Callable[[Notice], None]
 """Takes a notification that belongs to the request under way. Never blocks and never raises."""
 
 
+class Voice(Protocol):
+    """The way to a legacy client outside of the answers to its requests.
+
+    `within` is the id, as the client sent it, of the request of the client that all this belongs to; None
+    where it belongs to none, or nobody can tell.
+    """
+
+    async def ask(self, question: Question, within: bytes | None) -> Reply:
+        """Ask the client and return what it answers; a fault where it cannot be asked.
+
+        Cancelling tells the client so (`notifications/cancelled`).
+        """
+        ...
+
+    def tell(self, notice: Notice) -> None:
+        """Send the client a notification that belongs to no request. Never blocks and never raises."""
+        ...
+
+    def pause(self, within: bytes, retry: int | None) -> None:
+        """Take note that the server closed the stream of a request that goes on (SEP-1699).
+
+        `retry`: milliseconds after which the server wants to be asked for the rest.
+        """
+        ...
+
+
+class Client(Voice, Protocol):
+    """The client that an upstream speaks for: one session's, or the gateway itself for all who share it.
+
+    `era` is the era to greet the server in first, `version` the legacy version to propose, `capabilities`
+    the raw JSON object of what to declare in a legacy handshake. The gateway itself answers every question
+    with "method not found".
+    """
+
+    @property
+    def era(self) -> Era:
+        """The era to try first."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The legacy version to propose in `initialize`."""
+        ...
+
+    @property
+    def capabilities(self) -> bytes:
+        """What to declare in `initialize`."""
+        ...
+
+
 class Upstream(Protocol):
     """One server, reachable. Connects or starts on first use; safe for many requests at once.
 
     Every method raises an `UpstreamError` for a server that fails, with a message fit for callers.
     A cancelled `forward` tells the server so (`notifications/cancelled`, or a closed stream).
+
+    What a server sends that belongs to no request (list changes, updated resources, log messages) goes to
+    `client.tell`, its questions to `client.ask`; `ping` is answered at once. When a server forgot us or was
+    started anew, the log level and the subscriptions that were forwarded before are set again first.
     """
 
     @property
@@ -110,7 +165,21 @@ class Upstream(Protocol):
         """Send the permitted call under an id of our own and return the server's reply.
 
         The call's params go on as they are, `_meta` stamped anew for the server's era; a progress token
-        is replaced on the way there and restored on the way back. Nothing is sent twice.
+        is replaced on the way there and restored on the way back. Nothing is sent twice. For
+        `subscriptions/listen` (modern servers) `notify` gets every notification of that stream, with
+        `io.modelcontextprotocol/subscriptionId` taken out of its `_meta`.
+        """
+        ...
+
+    async def relay(self, notice: Notice) -> None:
+        """Send the server a notification of the client's (roots changed, progress of an answer)."""
+        ...
+
+    def attend(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+        """Say whether anyone waits to hear of changes that belong to no request.
+
+        While so, a server over HTTP is listened to and its session is kept; a child may still be stopped
+        when idle, since nothing changes in what does not run.
         """
         ...
 
@@ -122,8 +191,8 @@ class Upstream(Protocol):
 class Upstreams(Protocol):
     """Makes an upstream for a server; does not connect."""
 
-    def open(self, server: Server) -> Upstream:
-        """Return an upstream that connects on first use."""
+    def open(self, server: Server, client: Client) -> Upstream:
+        """Return an upstream that connects on first use and speaks for this client."""
         ...
 
 

@@ -30,12 +30,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a client said of itself. Display and relaying only, never used to decide."""
+    """What a client said of itself. Display and relaying only, never used to decide.
+
+    `capabilities` is the raw JSON object of what the client can be asked, `log_level` the least severe log
+    message that it wants, empty for none asked for.
+    """
 
     era: Era
     version: str
     client_name: str = ""
     client_version: str = ""
+    capabilities: bytes = b"{}"
+    log_level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,15 @@ class Call:
     """One request as read from the wire.
 
     `id` is the JSON lexeme of the request id, echoed as it came. `params` maps each member of `params`
-    except `_meta` to its raw JSON; `meta` does the same for `_meta`.
+    except `_meta` to its raw JSON; `meta` does the same for `_meta`. `mirrored` are the headers that a modern
+    server wants beside the body, made from `params` by what its schema says (SEP-2243).
     """
 
     id: bytes
     method: str
     params: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
     meta: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+    mirrored: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,15 @@ Reply = Result | Fault
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification that belongs to one request, such as progress: method and raw JSON of `params`."""
+    """A notification: method and raw JSON of `params`."""
+
+    method: str
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that a legacy server makes of its client: method and raw JSON of `params`."""
 
     method: str
     params: bytes

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from coatcheck.model.call import NO_PARAMS
-from coatcheck.model.era import Era
+from coatcheck.model.era import LEGACY_VERSIONS, Era
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a server said of itself in `initialize` or `server/discover`; raw JSON where it is relayed."""
+    """What a server said of itself in `initialize` or `server/discover`; raw JSON where it is relayed.
+
+    `versions` are all that it named in `server/discover`: a server may speak both eras.
+    """
 
     era: Era
     version: str
@@ -20,6 +23,12 @@ class Greeting:
     server_info: bytes = b"{}"
     instructions: str | None = None
     extra: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+    versions: tuple[str, ...] = ()
+
+    @property
+    def speaks_legacy(self) -> bool:
+        """Whether the server has sessions: it opened one with us, or names a version that has them."""
+        return self.era is Era.LEGACY or any(version in LEGACY_VERSIONS for version in self.versions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from coatcheck import __version__
 from coatcheck.core.wire import messages
-from coatcheck.model.call import Call, Fault, Reply, Result
+from coatcheck.model.call import Call, Caller, Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, SERVED_VERSIONS, Era
 
@@ -27,9 +28,12 @@ META_VERSION: Final = PREFIX + "protocolVersion"
 META_CAPABILITIES: Final = PREFIX + "clientCapabilities"
 META_CLIENT_INFO: Final = PREFIX + "clientInfo"
 META_SERVER_INFO: Final = PREFIX + "serverInfo"
+META_LOG_LEVEL: Final = PREFIX + "logLevel"
+META_SUBSCRIPTION: Final = PREFIX + "subscriptionId"
 _META_OF_THE_HOP: Final = frozenset(
-    {META_VERSION, META_CAPABILITIES, META_CLIENT_INFO, PREFIX + "logLevel", PREFIX + "subscriptionId"}
+    {META_VERSION, META_CAPABILITIES, META_CLIENT_INFO, META_LOG_LEVEL, META_SUBSCRIPTION}
 )
+TASKS_EXTENSION: Final = PREFIX + "tasks"
 PROGRESS: Final = "progressToken"
 
 OUR_INFO: Final = messages.raw_of({"name": "coatcheck", "title": "Coatcheck", "version": __version__})
@@ -50,36 +54,62 @@ NAME_PARAM: Final[Mapping[str, str]] = {
 # --- towards a server ----------------------------------------------------------------------------------
 
 
-def stamp(meta: Mapping[str, bytes], era: Era, version: str, progress: bytes | None) -> dict[str, bytes]:
+OURSELVES: Final = Caller(Era.MODERN, MODERN_VERSIONS[0])
+"""The gateway as the caller of its own requests: it can be asked nothing and wants no log messages."""
+
+
+def stamp(
+    meta: Mapping[str, bytes], era: Era, version: str, progress: bytes | None, caller: Caller = OURSELVES
+) -> dict[str, bytes]:
     """Return the `_meta` that goes to a server: the caller's own keys, ours in place of the hop's.
 
-    `progress` is the progress token to use upstream, or None where the caller asked for no progress.
+    `progress` is the progress token to use upstream, or None where the caller asked for no progress. What a
+    modern caller can be asked is said for it; a legacy one is asked in its session or not at all.
     """
     stamped = {name: raw for name, raw in meta.items() if name not in _META_OF_THE_HOP}
     stamped.pop(PROGRESS, None)
     if progress is not None:
         stamped[PROGRESS] = progress
     if era is Era.MODERN:
+        asked = caller.capabilities if caller.era is Era.MODERN else b"{}"
         stamped[META_VERSION] = messages.raw_of(version)
-        stamped[META_CAPABILITIES] = b"{}"
+        stamped[META_CAPABILITIES] = relayed_capabilities(asked)
         stamped[META_CLIENT_INFO] = OUR_INFO
+        if caller.log_level:
+            stamped[META_LOG_LEVEL] = messages.raw_of(caller.log_level)
     return stamped
 
 
-def request_params(call: Call, era: Era, version: str, progress: bytes | None) -> dict[str, bytes]:
+@lru_cache(maxsize=256)
+def relayed_capabilities(raw: bytes) -> bytes:
+    """Return a client's capabilities less what does not pass through us: tasks, in both of their forms."""
+    members = messages.members_of(raw)
+    if members is None:
+        return b"{}"
+    members.pop("tasks", None)
+    extensions = messages.members_of(members.get("extensions", b""))
+    if extensions is not None:
+        extensions.pop(TASKS_EXTENSION, None)
+        members["extensions"] = messages.object_of(extensions)
+    return messages.object_of(members)
+
+
+def request_params(
+    call: Call, era: Era, version: str, progress: bytes | None, caller: Caller = OURSELVES
+) -> dict[str, bytes]:
     """Return the params of a call as they go to a server: judged members untouched, `_meta` stamped."""
     params = dict(call.params)
-    meta = stamp(call.meta, era, version, progress)
+    meta = stamp(call.meta, era, version, progress, caller)
     if meta:
         params["_meta"] = messages.object_of(meta)
     return params
 
 
-def initialize_params() -> dict[str, bytes]:
-    """Return the params of our `initialize`: the newest legacy version, no capability."""
+def initialize_params(version: str = LEGACY_VERSIONS[0], capabilities: bytes = b"{}") -> dict[str, bytes]:
+    """Return the params of our `initialize`: the version to propose, and what can be asked of the client."""
     return {
-        "protocolVersion": messages.raw_of(LEGACY_VERSIONS[0]),
-        "capabilities": b"{}",
+        "protocolVersion": messages.raw_of(version),
+        "capabilities": relayed_capabilities(capabilities),
         "clientInfo": OUR_INFO,
     }
 
@@ -112,14 +142,18 @@ def read_discover(raw: bytes) -> Greeting | None:
     if not mutual:
         return None
     meta = messages.members_of(result.pop("_meta", b"{}")) or {}
-    return _greeting(Era.MODERN, mutual[0], result, meta.get(META_SERVER_INFO, b"{}"))
+    named = tuple(version for version in offered if version is not None)
+    return _greeting(Era.MODERN, mutual[0], result, meta.get(META_SERVER_INFO, b"{}"), named)
 
 
-def _greeting(era: Era, version: str, result: dict[str, bytes], info: bytes) -> Greeting:
+def _greeting(
+    era: Era, version: str, result: dict[str, bytes], info: bytes, versions: tuple[str, ...] = ()
+) -> Greeting:
     capabilities = messages.members_of(result.pop("capabilities", b"{}")) or {}
     instructions = messages.text_of(result.pop("instructions", None))
     extra = {name: raw for name, raw in result.items() if name not in _OURS_TO_SAY}
-    return Greeting(era, version, capabilities, info if info.startswith(b"{") else b"{}", instructions, extra)
+    shown = info if info.startswith(b"{") else b"{}"
+    return Greeting(era, version, capabilities, shown, instructions, extra, versions)
 
 
 def versions_supported(fault: Fault) -> tuple[str, ...]:
@@ -158,9 +192,17 @@ def decode_header(value: str) -> str | None:
         return None
 
 
-def modern_headers(method: str, params: Mapping[str, bytes], version: str) -> list[tuple[str, str]]:
-    """Return the headers that a modern request to a server owes, made from its body (SEP-2243)."""
-    headers = [("MCP-Protocol-Version", version), ("Mcp-Method", method)]
+def modern_headers(
+    method: str,
+    params: Mapping[str, bytes],
+    version: str,
+    mirrored: Iterable[tuple[str, str]] = (),
+) -> list[tuple[str, str]]:
+    """Return the headers that a modern request to a server owes, made from its body (SEP-2243).
+
+    `mirrored` are those that the schema of a tool asks for, ready to be sent.
+    """
+    headers = [("MCP-Protocol-Version", version), ("Mcp-Method", method), *mirrored]
     member = NAME_PARAM.get(method)
     name = messages.text_of(params.get(member)) if member else None
     if name is not None:
