@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 8080
-ROUNDS ?= 3
+ROUNDS ?= 5
 ARGS ?=
 
 BIN := .venv/bin
@@ -16,10 +16,10 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs bench pins clean product tools
+.PHONY: help demo test check fix docs bench conformance pins clean product tools
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: $(PRODUCT) ## run the gateway in front of real public servers (PORT=8080)
 	@exec $(BIN)/python -m demo --port "$(PORT)"
@@ -41,8 +41,11 @@ fix: $(TOOLS) ## mend format and lint where a machine can
 docs: $(TOOLS) ## check that the documents' links, commands and examples hold
 	@$(BIN)/python docs/check.py
 
-bench: $(TOOLS) ## measure the gateway beside a direct call (ROUNDS=3)
+bench: $(TOOLS) ## measure the gateway beside a direct call and nginx (ROUNDS=5)
 	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+conformance: $(TOOLS) ## run the official conformance suite through the gateway (ARGS= for it)
+	@$(BIN)/python -m conformance $(ARGS)
 
 pins: $(TOOLS) ## resolve anew what the pinned packages bring along
 	@$(BIN)/python -m demo.pins

@@ -1,7 +1,8 @@
-"""Measures the gateway beside a direct call, in interleaved rounds: `make bench`.
+"""Measures the gateway beside a direct call and a plain proxy, in interleaved rounds: `make bench`.
 
-Prints a table of medians and writes `build/bench.json`. Nothing here passes or fails by a time; a call that
-is not answered with a result ends the run with exit code 1.
+Prints a page and writes it to `docs/benchmarks.md`, and its rows to `build/bench.json`; every single
+measurement is in `build/bench/rounds.json`. Nothing here passes or fails by a time; a call that is not
+answered with its result ends the run with exit code 1, and nothing is written.
 """
 
 from __future__ import annotations
@@ -9,161 +10,115 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-from bench import machine
-from bench.load import Settings, settings_text
-from bench.programs import ROOT, Gateway, Upstream, gateway, raw_upstream
+from bench import machine, nginx
+from bench.cases import SECONDS, CallsFailed, Case, cases
+from bench.page import Report, page
+from bench.programs import BUILD, ROOT, Upstream, gateway, raw_upstream
+from bench.rows import Burst, Place, in_turn, rows
 
-OPEN_RATE = 500.0
-OPEN_SECONDS = 4.0
-CLOSED_SECONDS = 1.5
+PAGE = ROOT / "docs" / "benchmarks.md"
+ROWS = ROOT / "build" / "bench.json"
 COLD_STARTS = 3
+ROUNDS = 5
+BUSY = 0.05
 
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One line of the table: the same load sent directly and through the gateway."""
-
-    name: str
-    direct: Callable[[], Figures] | None
-    through: Callable[[], Figures]
+Found = dict[Place, list[Burst]]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure the gateway beside a direct call.")
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    stated = machine.stated()
-    results: dict[str, dict[str, list[Figures]]] = {}
-    with raw_upstream() as upstream:
-        cold = []
-        for _ in range(COLD_STARTS):
-            with gateway(upstream) as started:
-                cold.append(started.cold_ms)
-                idle = machine.memory_mib(started.program.pid)
-        with gateway(upstream) as started:
-            for number in range(rounds):
-                say(f"round {number + 1} of {rounds}")
-                for case in cases(upstream, started):
-                    run(case, results.setdefault(case.name, {"direct": [], "through": []}), number)
-            after = machine.memory_mib(started.program.pid)
-    start = {"cold_start_ms": statistics.median(cold), "idle_mib": idle, "mib_after": after}
-    report = {"machine": stated, "rounds": rounds, "start": start, "cases": medians(results), "raw": results}
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "bench.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(table(report))
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--rounds", type=positive, default=ROUNDS, help=f"how often each is measured ({ROUNDS})"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long a burst is ({SECONDS})")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page is written")
+    parser.add_argument("--rows", type=Path, default=ROWS, help="where the rows are written, as JSON")
+    asked = parser.parse_args(arguments)
+    try:
+        report = run(asked.rounds, asked.seconds)
+    except CallsFailed as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+    write(report, asked.page, asked.rows)
+    print(page(report))
     return 0
 
 
-def run(case: Case, into: dict[str, list[Figures]], number: int) -> None:
-    """Measure both sides, the other one first in every second round."""
-    sides = {"direct": case.direct, "through": case.through}
-    for side in list(sides) if number % 2 == 0 else reversed(sides):
-        measured = sides[side]
-        if measured is not None:
-            figures = measured()
-            if figures["failed"]:
-                raise SystemExit(
-                    f"{case.name}, {side}: {figures['failed']:.0f} calls failed: {figures['example']}"
-                )
-            into[side].append(figures)
+def positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of rounds")
+    return int(text)
 
 
-def cases(upstream: Upstream, started: Gateway) -> list[Case]:
-    closed = Settings(
-        started.port, "/mcp/raw", "echo", started.grant, callers=1, seconds=CLOSED_SECONDS, warm_up=0.5
-    )
-    straight = replace(closed, port=upstream.port, path="/mcp", bearer=upstream.credential)
-    steady = {"callers": 16, "rate": OPEN_RATE, "seconds": OPEN_SECONDS}
-
-    def case(name: str, direct: Callable[[], Figures] | None, settings: Settings) -> Case:
-        return Case(name, direct, lambda: load(settings, started.program.pid))
-
-    def both(name: str, **changes: float) -> Case:
-        return case(name, lambda: load(replace(straight, **changes)), replace(closed, **changes))  # type: ignore[arg-type]
-
-    found = [both(f"http, steady {OPEN_RATE:.0f}/s from 16 callers", **steady)]
-    found += [both(f"http, closed loop, {callers} callers", callers=callers) for callers in (1, 16, 64)]
-    found.append(
-        case(
-            "http, all servers at /mcp, 16 callers",
-            None,
-            replace(closed, path="/mcp", tool="raw__echo", callers=16),
-        )
-    )
-    for callers in (1, 16):
-        piped = replace(closed, path="/mcp/pipe", callers=callers)
-        found.append(case(f"stdio, closed loop, {callers} callers", partial(pipe, callers), piped))
-    return found
+def run(rounds: int, seconds: float) -> Report:
+    """Measure everything. Raises `CallsFailed`."""
+    stated = machine.stated(BUILD)
+    proxy = nginx.find()
+    before, others = machine.load(), machine.Others()
+    found: Found = {}
+    with raw_upstream() as upstream:
+        start = cold_starts(upstream)
+        with nginx.running(proxy, upstream) as plain, gateway(upstream) as started:
+            every = cases(upstream, plain, started, seconds)
+            for number in range(rounds):
+                say(f"round {number + 1} of {rounds}")
+                for case in every:
+                    measure(case, found, number)
+            start["memory after the load"] = f"{machine.memory_mib([started.program.pid]):.0f} MiB"
+    stated["nginx"] = proxy.version if proxy else f"missing: `{nginx.INSTALL}`"
+    stated["load before, after"] = f"{before}, {machine.load()}"
+    stated["other programs meanwhile"] = others.text()
+    if others.share() > BUSY:
+        say(f"other programs used {others.text()}: run this again when the machine is quiet")
+    command = "make bench" if rounds == ROUNDS else f"make bench ROUNDS={rounds}"
+    return Report(command, rounds, stated, start, found, None if proxy else nginx.INSTALL)
 
 
-def load(settings: Settings, pid: int | None = None) -> Figures:
-    """Run one measurement, with the CPU that the process `pid` used for each call."""
-    used = machine.cpu_seconds(pid) if pid else 0.0
-    figures = program("bench.load", settings_text(settings))
-    if pid and figures["calls"]:
-        # The warm-up is in both: calls outside the measurement cost as much as those inside.
-        figures["cpu_us"] = (machine.cpu_seconds(pid) - used) * 1e6 / figures["all_calls"]
-    return figures
+def cold_starts(upstream: Upstream) -> dict[str, str]:
+    """Start a gateway on an empty data directory some times, and tell what that took."""
+    cold, idle = [], []
+    for _ in range(COLD_STARTS):
+        with gateway(upstream) as started:
+            cold.append(started.cold_ms)
+            idle.append(machine.memory_mib([started.program.pid]))
+    took = f"{statistics.median(cold):.0f} ms (median of {COLD_STARTS} starts)"
+    return {
+        "`coatcheck serve` to the first answered call": took,
+        "memory then": f"{statistics.median(idle):.0f} MiB",
+    }
 
 
-def pipe(callers: int) -> Figures:
-    return program("bench.pipe", str(callers), str(CLOSED_SECONDS))
+def measure(case: Case, found: Found, number: int) -> None:
+    """Measure one round of a case, each target in its turn. Raises `CallsFailed`."""
+    for target in in_turn(list(case.bursts), number):
+        try:
+            burst = case.bursts[target]()
+        except CallsFailed as failure:
+            raise CallsFailed(f"{case.name}, {case.callers} callers, {target}: {failure}") from failure
+        found.setdefault(Place(target, case.name, case.callers), []).append(burst)
 
 
-def program(module: str, *arguments: str) -> Figures:
-    command = [sys.executable, "-m", module, *arguments]
-    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=120, check=True)
-    found: Figures = json.loads(ended.stdout)
-    return found
-
-
-def medians(results: dict[str, dict[str, list[Figures]]]) -> dict[str, dict[str, Figures]]:
-    """Take the median over the rounds of each figure; `added` is the median of the paired differences."""
-    found: dict[str, dict[str, Figures]] = {}
-    for name, sides in results.items():
-        found[name] = {side: median(rounds) for side, rounds in sides.items() if rounds}
-        if sides["direct"]:
-            pairs = zip(sides["through"], sides["direct"], strict=True)
-            added = [{key: ours[key] - theirs[key] for key in ("p50_us", "p99_us")} for ours, theirs in pairs]
-            found[name]["added"] = median(added)
-    return found
-
-
-def median(rounds: list[Figures]) -> Figures:
-    keys = [key for key, figure in rounds[0].items() if isinstance(figure, int | float)]
-    return {key: statistics.median(one[key] for one in rounds) for key in keys}
-
-
-def table(report: dict[str, object]) -> str:
-    stated, start, measured = report["machine"], report["start"], report["cases"]
-    assert isinstance(stated, dict)
-    assert isinstance(start, dict)
-    assert isinstance(measured, dict)
-    head = f"{'':<38}{'direct':>17}{'through':>17}{'added':>17}{'calls/s':>9}{'CPU us':>8}"
-    lines = [", ".join(f"{key}: {text}" for key, text in stated.items())]
-    lines += [f"medians of {report['rounds']} rounds; times in us as p50 / p99", "", head]
-    for name, sides in measured.items():
-        through = sides["through"]
-        times = "".join(f"{pair(sides.get(side)):>17}" for side in ("direct", "through", "added"))
-        lines.append(f"{name:<38}{times}{through['per_second']:>9,.0f}{through['cpu_us']:>8.1f}")
-    lines += [
-        "",
-        f"cold serve to first answered call: {start['cold_start_ms']:.0f} ms (median of {COLD_STARTS})",
-        f"gateway's memory: {start['idle_mib']:.0f} MiB idle, {start['mib_after']:.0f} MiB after the load",
+def write(report: Report, page_path: Path, rows_path: Path) -> None:
+    """Write the page, the rows, and every single measurement beside the logs of the run."""
+    page_path.write_text(page(report), encoding="utf-8")
+    write_json(rows_path, [row.as_json() for row in rows(report.measured)])
+    single = [
+        {**place._asdict(), "round": number + 1, **asdict(burst)}
+        for place, bursts in report.measured.items()
+        for number, burst in enumerate(bursts)
     ]
-    return "\n".join(lines)
+    whole: Mapping[str, object] = {"stated": report.stated, "start": report.start, "bursts": single}
+    write_json(BUILD / "rounds.json", whole)
 
 
-def pair(figures: Figures | None) -> str:
-    return f"{figures['p50_us']:,.0f} / {figures['p99_us']:,.0f}" if figures else "-"
+def write_json(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def say(words: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.calls import BEFORE_ID, FIRST_ID, after_id, headers, is_answered
 from coatcheck.core.tokens import digest, mint
 from demo.programs import Program, free_port
 from demo.servers import write_private
@@ -26,6 +27,7 @@ BUILD = ROOT / "build" / "bench"
 @dataclass(frozen=True)
 class Upstream:
     port: int
+    pid: int
     credential: str
 
 
@@ -51,7 +53,7 @@ def raw_upstream() -> Iterator[Upstream]:
     )
     try:
         assert child.stdout is not None
-        yield Upstream(int(child.stdout.readline()), credential)
+        yield Upstream(int(child.stdout.readline()), child.pid, credential)
     finally:
         child.kill()
         child.communicate()
@@ -80,49 +82,22 @@ def gateway(upstream: Upstream) -> Iterator[Gateway]:
 def first_call(program: Program, port: int, grant: str) -> None:
     """Call until the gateway answers; a refused connection is tried again at once."""
     limit = time.monotonic() + 30
+    body = BEFORE_ID + b"%d" % FIRST_ID + after_id("echo")
     while True:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("POST", "/mcp/raw", body=CALL, headers=headers(grant))
+            connection.request("POST", "/mcp/raw", body=body, headers=headers("echo", grant))
             answer = connection.getresponse()
             text = answer.read()
             connection.close()
         except ConnectionError:
             text = b""
         else:
-            if answer.status == 200 and b"hello" in text:
+            if answer.status == 200 and is_answered(text, FIRST_ID):
                 return
         if program.has_ended() or time.monotonic() > limit:
             raise SystemExit(f"the gateway did not answer: {text[:300]!r}\n{program.last_words()}")
         time.sleep(0.002)
-
-
-def headers(grant: str) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {grant}",
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": "echo",
-    }
-
-
-CALL = json.dumps(
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {
-            "name": "echo",
-            "arguments": {"text": "first"},
-            "_meta": {
-                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientCapabilities": {},
-            },
-        },
-    }
-)
 
 
 def declaration(upstream: Upstream, grant: str) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Resolves anew what the pinned packages bring along: `make pins`. What is asked for is changed by hand.
 
-Asked for: [project] in pyproject.toml, the first paragraph of each list in requirements/, and
-its clients/package.json.
+Asked for: [project] in pyproject.toml, the first paragraph of each list in requirements/, and the
+package.json of its clients/ and conformance/.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> None:
         rest = [pin for pin in resolved(asked) if pin not in asked]
         head = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
         path.write_text("\n".join([head, "", "# What they bring along.", *rest, ""]), encoding="utf-8")
-    renew_lock(PINS / "clients")
+    for folder in ("clients", "conformance"):
+        renew_lock(PINS / folder)
 
 
 def renew(path: Path, found: list[str]) -> None:
@@ -62,7 +63,7 @@ def _name(pin: str) -> str:
 
 
 def renew_lock(folder: Path) -> None:
-    """Resolve the clients written for Node; where they are fetched from is the business of who installs."""
+    """Resolve what is written for Node; where they are fetched from is the business of who installs."""
     lock = folder / "package-lock.json"
     lock.unlink(missing_ok=True)
     command = [

@@ -46,6 +46,8 @@ def test_defaults() -> None:
     assert (config.body_limit, config.reply_limit) == (4 * 1024**2, 16 * 1024**2)
     assert (config.calls_per_grant, config.calls_total) == (64, 512)
     assert (config.sessions_per_grant, config.sessions_total, config.session_idle) == (64, 10_000, 1800)
+    assert (config.call_longest, config.upstream_idle, config.listens_per_grant) == (1800, 300, 32)
+    assert (config.children_per_grant, config.children_total) == (8, 64)
     assert (config.drain_timeout, config.list_wait, config.list_ttl) == (20, 10, 5)
     assert config.log_level == "info"
     assert set(config.sources.values()) == {"default"}
@@ -105,6 +107,7 @@ EVERY: dict[str, Any] = {
     "allow_private": ["10.0.0.0/8", "fd00::/8"],
     "trusted_proxies": ["192.0.2.1"],
     "call_timeout": "2m",
+    "call_longest": "1h",
     "connect_timeout": 30,
     "body_limit": "1MiB",
     "reply_limit": 2048,
@@ -114,6 +117,10 @@ EVERY: dict[str, Any] = {
     "sessions_per_grant": 5,
     "sessions_total": 6,
     "session_idle": "1h",
+    "listens_per_grant": 7,
+    "children_per_grant": 8,
+    "children_total": 9,
+    "upstream_idle": "10m",
     "drain_timeout": 1.5,
     "list_wait": "1s",
     "list_ttl": "0",

@@ -49,6 +49,7 @@ class Config:
     allow_private: tuple[Network, ...]
     trusted_proxies: tuple[Network, ...]
     call_timeout: float
+    call_longest: float
     connect_timeout: float
     body_limit: int
     reply_limit: int
@@ -58,6 +59,10 @@ class Config:
     sessions_per_grant: int
     sessions_total: int
     session_idle: float
+    listens_per_grant: int
+    children_per_grant: int
+    children_total: int
+    upstream_idle: float
     drain_timeout: float
     list_wait: float
     list_ttl: float

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from coatcheck.core.wire.standing import Standing
 from coatcheck.model.call import Caller, Notice, Question, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
@@ -64,7 +65,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStatus:
-    """What an operator is told of a server. `stderr` holds the last lines of a child, newest last."""
+    """What an operator is told of a server. `stderr` holds the last lines of a child, newest last.
+
+    `sessions` are those that are open with a server that has sessions.
+    """
 
     state: State
     last_error: str = ""
@@ -72,6 +76,7 @@ class UpstreamStatus:
     restarts: int = 0
     pid: int | None = None
     stderr: tuple[str, ...] = ()
+    sessions: int = 0
 
 
 Notify = Callable[[Notice], None]
@@ -125,6 +130,11 @@ class Client(Voice, Protocol):
     @property
     def capabilities(self) -> bytes:
         """What to declare in `initialize`."""
+        ...
+
+    @property
+    def standing(self) -> Standing:
+        """What the client's session told the server to keep. Upstreams note it here and replay it."""
         ...
 
 

@@ -43,6 +43,8 @@ def tool(server_name: str, name: str, **changes: Any) -> dict[str, Any]:
         "exposed_name": f"{server_name}__{name}",
         "title": "",
         "description": "Does it.",
+        "access": "ambiguous",
+        "access_reason": "the name has no verb that tells",
         "input_schema": {"type": "object"},
         **changes,
     }

@@ -37,7 +37,7 @@ def test_tables_of_servers_and_tools(api: FakeApi) -> None:
     code, shown = on_terminal(["tools"])
     assert code == 0
     assert steering(shown) == set()
-    assert re.search(r"time +now\[2J31m +zone\* +Does it\.", shown)
+    assert re.search(r"time +now\[2J31m +ambiguous +zone\* +Does it\.", shown)
 
 
 def test_json_on_a_terminal_is_spread_out_and_safe(api: FakeApi) -> None:

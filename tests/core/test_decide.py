@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import coatcheck
 from coatcheck.core import decide as module
-from coatcheck.core.decide import DEFAULT_RULE, OPERATOR_RULE, SCOPE_RULE, decide, may_see
+from coatcheck.core.decide import OPERATOR_RULE, SCOPE_RULE, decide, may_see
 from coatcheck.core.globs import matches
-from coatcheck.model.access import OPEN, AccessList, AccessRule
+from coatcheck.core.roles import DEFAULT_RULE
+from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
 from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.decision import Denial, Permit
 from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
@@ -26,6 +27,8 @@ CALL = Call(b"1", "tools/call", {"name": b'"find"'})
 SENTRY = Server(UUID(int=1), "sentry", StdioReach("sentry"))
 GIT = Server(UUID(int=2), "git", StdioReach("git"))
 FIND = Target(Kind.TOOL, "find")
+ANY = Nature.AMBIGUOUS
+"""A flat list does not look at natures."""
 
 
 def a_principal(
@@ -62,7 +65,7 @@ SERVERS = st.sampled_from((SENTRY, GIT))
 SCOPES = st.none() | st.frozensets(st.sampled_from((SENTRY.id, GIT.id, UUID(int=9))))
 VOUCHERS = st.sampled_from((Voucher.GRANT, Voucher.FORWARDED, Voucher.NONE))
 PRINCIPALS = st.builds(Principal, SUBJECTS, ROLES, st.just("id"), st.just("label"), VOUCHERS, SCOPES)
-TARGETS = st.builds(Target, st.sampled_from(list(Kind)), NAMES)
+TARGETS = st.builds(Target, st.sampled_from((Kind.TOOL, Kind.PROMPT, Kind.RESOURCE)), NAMES)
 
 
 def first_of(access: AccessList, principal: Principal, name: str) -> tuple[bool, str]:
@@ -84,8 +87,8 @@ def first_of(access: AccessList, principal: Principal, name: str) -> tuple[bool,
 def test_a_call_is_permitted_exactly_where_its_target_is_visible(
     target: Target, principal: Principal, server: Server, access: AccessList
 ) -> None:
-    decision = decide(CALL, target, principal, server, access)
-    assert isinstance(decision, Permit) is may_see(target, principal, server, access)
+    decision = decide(CALL, target, principal, server, access, ANY)
+    assert isinstance(decision, Permit) is may_see(target, principal, server, access, ANY)
     if isinstance(decision, Permit):
         assert (decision.call, decision.target, decision.principal, decision.server) == (
             CALL,
@@ -103,7 +106,7 @@ def test_a_call_is_permitted_exactly_where_its_target_is_visible(
 def test_the_scope_comes_first_then_the_first_rule_that_matches_then_the_default(
     target: Target, principal: Principal, server: Server, access: AccessList
 ) -> None:
-    decision = decide(CALL, target, principal, server, access)
+    decision = decide(CALL, target, principal, server, access, ANY)
     if principal.servers is not None and server.id not in principal.servers:
         assert isinstance(decision, Denial)
         assert decision.rule == SCOPE_RULE
@@ -120,8 +123,8 @@ def test_a_rule_before_all_others_decides_what_it_matches_and_a_last_one_only_th
 ) -> None:
     rules = (*access.rules, added) if last else (added, *access.rules)
     before = first_of(access, principal, f"{server.name}__{target.name}")
-    after = decide(CALL, target, principal, server, AccessList(rules, access.default_allow))
-    alone = decide(CALL, target, principal, server, AccessList((added,), default_allow=not added.allow))
+    after = decide(CALL, target, principal, server, AccessList(rules, access.default_allow), ANY)
+    alone = decide(CALL, target, principal, server, AccessList((added,), default_allow=not added.allow), ANY)
     if principal.may_reach(server.id):
         applies = alone.rule == "/acl/rules/0"
         if applies and (not last or before[1] == DEFAULT_RULE):
@@ -131,11 +134,19 @@ def test_a_rule_before_all_others_decides_what_it_matches_and_a_last_one_only_th
 
 
 @BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS, ACCESS)
+def test_a_flat_list_does_not_look_at_natures(
+    target: Target, principal: Principal, server: Server, access: AccessList
+) -> None:
+    assert len({repr(decide(CALL, target, principal, server, access, nature)) for nature in Nature}) == 1
+
+
+@BRIEF
 @given(TARGETS, PRINCIPALS, SERVERS)
 def test_who_reaches_nothing_may_do_nothing(target: Target, principal: Principal, server: Server) -> None:
     nowhere = dataclasses.replace(principal, servers=frozenset())
-    assert isinstance(decide(CALL, target, nowhere, server, OPEN), Denial)
-    assert not may_see(target, nowhere, server, AccessList((rule("*", allow=True),)))
+    assert isinstance(decide(CALL, target, nowhere, server, OPEN, ANY), Denial)
+    assert not may_see(target, nowhere, server, AccessList((rule("*", allow=True),)), ANY)
 
 
 # --- tables -----------------------------------------------------------------------------------------------
@@ -167,7 +178,7 @@ def test_who_reaches_nothing_may_do_nothing(target: Target, principal: Principal
     ],
 )  # fmt: skip
 def test_rules(access: AccessList, principal: Principal, allowed: bool, pointer: str) -> None:
-    decision = decide(CALL, FIND, principal, SENTRY, access)
+    decision = decide(CALL, FIND, principal, SENTRY, access, ANY)
     assert (isinstance(decision, Permit), decision.rule) == (allowed, pointer)
 
 
@@ -175,8 +186,36 @@ def test_rules(access: AccessList, principal: Principal, allowed: bool, pointer:
 def test_a_rule_governs_prompts_and_resources_of_the_same_server(kind: Kind) -> None:
     access = AccessList((rule("sentry__*", allow=False),))
     for name in ("find", "file:///etc/passwd", "sentry://issue/1"):
-        assert not may_see(Target(kind, name), a_principal(), SENTRY, access)
-        assert may_see(Target(kind, name), a_principal(), GIT, access)
+        assert not may_see(Target(kind, name), a_principal(), SENTRY, access, ANY)
+        assert may_see(Target(kind, name), a_principal(), GIT, access, ANY)
+
+
+@pytest.mark.parametrize(
+    ("rules", "default", "allowed"),
+    [
+        ((), True, True),
+        ((), False, False),
+        ((("sentry__*", True),), False, True),
+        ((("*", True),), False, True),
+        ((("sentry__find", True),), False, True),
+        ((("sen*", True),), False, True),
+        ((("*_issues", True),), False, True),
+        ((("git__*", True),), False, False),
+        ((("sentry", True),), False, False),
+        ((("sentry__*", False),), True, False),
+        ((("*", False),), True, False),
+        ((("sentry__find", False),), True, True),
+        ((("*admin*", False),), True, True),
+        ((("sentry__find", True), ("sentry__*", False)), True, True),
+        ((("git__find", True), ("sentry__*", False)), True, False),
+        ((("sentry__*", False), ("sentry__find", True)), True, False),
+    ],
+)
+def test_who_may_use_anything_of_a_server_may_say_how_much_it_tells(
+    rules: tuple[tuple[str, bool], ...], default: bool, allowed: bool
+) -> None:
+    access = AccessList(tuple(rule(pattern, allow=allow) for pattern, allow in rules), default)
+    assert may_see(Target(Kind.SERVER, ""), a_principal(), SENTRY, access, ANY) is allowed
 
 
 LOOK_ALIKES = (
@@ -190,26 +229,27 @@ def test_no_look_alike_passes_for_a_name(name: str) -> None:
     """Neither is another name let in by a rule for `denied`, nor does one escape a rule that denies it."""
     only = AccessList((rule("sentry__denied", allow=True),), default_allow=False)
     never = AccessList((rule("sentry__denied", allow=False),))
-    assert may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, only)
-    assert not may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, only)
-    assert not may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, never)
-    assert may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, never)
+    assert may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, only, ANY)
+    assert not may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, only, ANY)
+    assert not may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, never, ANY)
+    assert may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, never, ANY)
 
 
 def test_the_operator_of_the_machine_passes_and_no_name_makes_one() -> None:
     closed = AccessList((rule("*", allow=False),), default_allow=False)
     operator = a_principal("operator", servers=(), voucher=Voucher.LOCAL)
-    decision = decide(CALL, FIND, operator, SENTRY, closed)
+    decision = decide(CALL, FIND, operator, SENTRY, closed, ANY)
     assert (isinstance(decision, Permit), decision.rule) == (True, OPERATOR_RULE)
     for voucher in set(Voucher) - {Voucher.LOCAL}:
         assert isinstance(
-            decide(CALL, FIND, a_principal("operator", ("admin",), voucher=voucher), SENTRY, closed), Denial
+            decide(CALL, FIND, a_principal("operator", ("admin",), voucher=voucher), SENTRY, closed, ANY),
+            Denial,
         )
 
 
 def test_a_denial_names_no_other_subject() -> None:
     access = AccessList((rule("*", allow=False, subjects=("alice", "bob-the-secret")),))
-    decision = decide(CALL, FIND, a_principal(), SENTRY, access)
+    decision = decide(CALL, FIND, a_principal(), SENTRY, access, ANY)
     assert "bob" not in decision.because
 
 
@@ -226,5 +266,5 @@ def test_lists_and_calls_share_one_judgement() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
         assert "_judge" in calls
-    assert set(functions) == {"decide", "may_see", "_judge", "_applies"}
+    assert {name for name in functions if not name.startswith("_")} == {"decide", "may_see"}
     assert module.decide is decide

@@ -607,9 +607,6 @@ def test_access(acl: Any, access: Any) -> None:
             "/rules/0/subjects/0",
             "only * alone",
         ),
-        ({"roles": {}}, "", "by-role access rules are not supported by this version"),
-        ({"subjects": {}, "default": "deny"}, "", "by-role"),
-        ({"strictClassification": True}, "", "by-role"),
         ({"roles": {}, "rules": []}, "", "mixed"),
     ],
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
 
+from coatcheck.core.sealing import Seal
 from coatcheck.core.wire.messages import raw_of
-from coatcheck.model.access import OPEN, AccessList, AccessRule
+from coatcheck.model.access import OPEN, Access, AccessList, AccessRule
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target
 from coatcheck.model.declaration import AuditRules
 from coatcheck.model.era import Era
@@ -16,17 +18,27 @@ from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.record import Outcome, RecordEntry
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.call import Calls, Performed
+from coatcheck.operations.changes import Changes
+from coatcheck.operations.conversation import Conversation, Conversations
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.gate import Gate, GateLimits
+from coatcheck.operations.listening import Listening
 from coatcheck.operations.lists import KINDS, Lists
+from coatcheck.operations.patience import CallTimes
+from coatcheck.operations.places import PlaceLimits, Places
 from coatcheck.operations.records import Asked, Records
 from coatcheck.operations.refusals import Refusals
-from coatcheck.operations.servers import ListTimes, Servers
+from coatcheck.operations.served import ListTimes
+from coatcheck.operations.servers import Servers
+from coatcheck.operations.standing import StandingRequests
+from coatcheck.operations.states import States
 from coatcheck.operations.tally import Tally
+from coatcheck.operations.watches import Watches
 from coatcheck.ports import Presented, Refused
 from doubles.clock import HandClock
 from doubles.entropy import CountingEntropy
 from doubles.upstreams import ScriptedUpstreams
+from doubles.voices import ScriptedVoice
 from ledgers import MemoryLedger
 
 CALLER = Caller(Era.LEGACY, "2025-06-18", "claude-code", "2.1")
@@ -65,7 +77,7 @@ def nobody(presented: Presented) -> Principal | Refused:
     raise AssertionError(f"nobody is identified here: {presented}")
 
 
-def snapshot_of(*servers: Server, access: AccessList = OPEN, epoch: int = 1) -> Snapshot:
+def snapshot_of(*servers: Server, access: Access = OPEN, epoch: int = 1) -> Snapshot:
     return Snapshot(
         epoch,
         MappingProxyType({server.name: server for server in servers}),
@@ -91,6 +103,7 @@ class Bench:
         timeout: float = 5.0,
         gate: GateLimits | None = None,
         times: ListTimes | None = None,
+        places: PlaceLimits | None = None,
     ) -> None:
         self.clock = HandClock()
         self.ledger = MemoryLedger()
@@ -100,12 +113,33 @@ class Bench:
         self.records = Records(self.ledger, self.clock, CountingEntropy(), self.tally.settled)
         self.refusals = Refusals(self.records, self.clock, self.tally)
         self.gate = Gate(gate or GateLimits(64, 512, 5.0))
-        self.calls = Calls(self.servers, self.records, self.gate, timeout)
+        self.states = States(Seal(bytes(32)), self.clock, CountingEntropy())
+        self.calls = Calls(self.servers, self.records, self.gate, CallTimes(timeout, 1800.0), self.states)
         self.lists = Lists(self.servers, self.records, (times or ListTimes()).wait)
+        self.places = Places(places or PlaceLimits())
+        self.snapshot = snapshot_of(*servers)
+        self.conversations = Conversations(self.servers, self.places, lambda: self.snapshot)
+        self.changes = Changes(self.lists, lambda: self.snapshot)
+        self.conversations.watch = self.changes.watch_for
+        self.servers.changed = lambda _: self.changes.note()
+        self.watches = Watches(self.servers, self.clock)
+        self.listening = Listening(self.servers, self.records, self.changes, self.watches, 2)
+        self.standing = StandingRequests(self.servers, self.calls, self.records, self.watches)
         self.apply(*servers)
 
-    def apply(self, *servers: Server) -> None:
-        self.servers.apply({server.name: server for server in servers})
+    def apply(self, *servers: Server, access: AccessList = OPEN) -> None:
+        self.snapshot = snapshot_of(*servers, access=access, epoch=self.snapshot.epoch + 1)
+        self.servers.apply(self.snapshot.servers)
+        self.conversations.follow()
+        self.changes.note()
+
+    def converse(
+        self, capabilities: bytes = b"{}", server: Server | None = SENTRY, principal: Principal | None = None
+    ) -> tuple[Conversation, ScriptedVoice]:
+        voice = ScriptedVoice()
+        caller = replace(CALLER, capabilities=capabilities)
+        who = principal or a_principal()
+        return self.conversations.open(voice, caller, who, server), voice
 
     @property
     def entries(self) -> list[RecordEntry]:
@@ -119,15 +153,17 @@ class Bench:
         call: Call | None = None,
         server: Server = SENTRY,
         *,
-        access: AccessList = OPEN,
+        access: Access = OPEN,
         asked: Asked = ALICE,
         kind: Kind = Kind.TOOL,
         name: str = "find",
         shown: str | None = None,
+        conversation: Conversation | None = None,
     ) -> Performed:
         shown = f"{server.name}__{name}" if shown is None else shown
         made = call or a_call(name)
-        return await self.calls.perform(asked, access, server, Target(kind, name), made, unheard, shown)
+        target = Target(kind, name)
+        return await self.calls.perform(asked, access, server, target, made, unheard, shown, conversation)
 
     async def list(
         self, method: str, snapshot: Snapshot, server: Server | None = None, asked: Asked = ALICE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from coatcheck.core.wire.standing import Standing
 from coatcheck.model.call import Fault, Notice, Question, Reply, Result
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 
@@ -24,6 +25,7 @@ class ScriptedClient:
         self.capabilities = capabilities
         self.era = era
         self.version = version
+        self.standing = Standing()
         self.reply: Callable[[Question], Awaitable[Reply]] = _empty
         self.asked: list[tuple[Question, bytes | None]] = []
         self.told: list[Notice] = []

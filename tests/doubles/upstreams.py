@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from coatcheck.core.wire.messages import object_of, raw_of
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
-from coatcheck.model.call import Caller, Fault, Reply, Result
+from coatcheck.model.call import Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Notify, State, Upstream, Upstreams, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, State, Upstream, Upstreams, UpstreamStatus
 
 ALL = {"tools": b"{}", "prompts": b"{}", "resources": b"{}"}
 _LISTED = {
@@ -42,8 +42,11 @@ async def _echo(permit: Permit) -> Reply:
 class ScriptedUpstream:
     """Implements `ports.Upstream`. `failing` is raised by everything; while `held`, nothing is answered."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, client: Client) -> None:
         self.server = server
+        self.client = client
+        self.relayed: list[Notice] = []
+        self.attended: list[bool] = []
         self.state = State.IDLE
         self.greeting = Greeting(Era.LEGACY, "2025-06-18", ALL)
         self.pages: dict[tuple[Ask, str | None], Reply | UpstreamError] = {}
@@ -84,12 +87,19 @@ class ScriptedUpstream:
 
     async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
         self.forwarded.append(permit)
+        self.notify = notify
         try:
             await self._serve()
             return await self.answer(permit)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+
+    async def relay(self, notice: Notice) -> None:
+        self.relayed.append(notice)
+
+    def attend(self, wanted: bool) -> None:
+        self.attended.append(wanted)
 
     async def close(self, drain: float) -> None:
         self.drained.append(drain)
@@ -111,8 +121,8 @@ class ScriptedUpstreams:
         self.opened: list[ScriptedUpstream] = []
         self.prepare: Callable[[ScriptedUpstream], None] = lambda upstream: None
 
-    def open(self, server: Server) -> Upstream:
-        upstream = ScriptedUpstream(server)
+    def open(self, server: Server, client: Client) -> Upstream:
+        upstream = ScriptedUpstream(server, client)
         self.prepare(upstream)
         self.opened.append(upstream)
         return upstream

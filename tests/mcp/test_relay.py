@@ -4,57 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
+from coatcheck.mcp import outlets
 from coatcheck.mcp import relay as relay_module
-from coatcheck.mcp.relay import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Relay
+from coatcheck.mcp.outlets import MAX_WAITING_BYTES, MAX_WAITING_EVENTS
+from coatcheck.mcp.relay import Relay
 from coatcheck.model.call import Notice
+from doubles.responses import Client
 
 JSON = [(b"content-length", b"2"), (b"content-type", b"application/json")]
-
-
-class Client:
-    """The far side of a relay. `reading` clear: it takes nothing; `leave` hangs up."""
-
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self._left: asyncio.Queue[Any] = asyncio.Queue()
-
-    async def send(self, message: Any) -> None:
-        await self.reading.wait()
-        self.got.append(message)
-
-    async def receive(self) -> Any:
-        return await self._left.get()
-
-    def leave(self) -> None:
-        self._left.put_nowait({"type": "http.disconnect"})
-
-    @property
-    def status(self) -> int:
-        assert self.got[0]["type"] == "http.response.start"
-        return int(self.got[0]["status"])
-
-    @property
-    def media(self) -> bytes:
-        return dict(self.got[0]["headers"])[b"content-type"]  # type: ignore[no-any-return]
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.got[1:])
-
-    @property
-    def ended(self) -> bool:
-        last = self.got[-1]
-        return last["type"] == "http.response.body" and not last.get("more_body")
-
-    def events(self) -> list[Any]:
-        lines = self.body.decode().split("\n")
-        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
 
 
 def made(client: Client, *, streams: bool = True, gone: list[str] | None = None) -> Relay:
@@ -118,7 +78,7 @@ async def test_for_a_client_that_does_not_read_the_oldest_notices_are_dropped_an
     client.reading.set()
     await answering
     numbers = [event["params"]["n"] for event in client.events()[:-1]]
-    assert len(numbers) < MAX_WAITING_EVENTS
+    assert len(numbers) == MAX_WAITING_EVENTS
     assert numbers == list(range(numbers[0], MAX_WAITING_EVENTS * 4))
     assert client.events()[-1] == {"id": 1}
 
@@ -134,17 +94,19 @@ async def test_bytes_that_wait_are_bounded_too_and_a_large_answer_still_comes() 
     await asyncio.sleep(0)
     client.reading.set()
     await answering
-    assert len(client.events()) == 1
-    assert len(client.events()[0]["id"]) == MAX_WAITING_BYTES * 2
+    *notices, answer = client.events()
+    assert len(answer["id"]) == MAX_WAITING_BYTES * 2
+    assert sum(len(notice["params"]["x"]) for notice in notices) <= MAX_WAITING_BYTES
+    assert [notice["params"]["n"] for notice in notices] == [17, 18, 19]
 
 
 async def test_a_request_that_was_cancelled_ends_without_an_answer() -> None:
     plain, stream = Client(), Client()
-    await made(plain).end()
+    await made(plain).finish(flush=True)
     assert (plain.status, plain.body, plain.ended) == (200, b"", True)
     relay = made(stream)
     relay.notify(notice(1))
-    await relay.end()
+    await relay.finish(flush=True)
     assert (len(stream.events()), stream.ended) == (1, True)
 
 
@@ -163,7 +125,7 @@ async def test_an_answer_that_has_begun_is_the_only_one(streaming: bool) -> None
         await answering
     client.reading.set()
     await relay.answer(401, b"[]", [])
-    await relay.end()
+    await relay.finish(flush=True)
     relay.abandon()
     assert sum(message["type"] == "http.response.start" for message in client.got) <= 1
     assert b"[]" not in client.body
@@ -194,7 +156,7 @@ async def test_nobody_is_told_after_the_answer(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_a_long_silence_becomes_a_stream_of_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
-    monkeypatch.setattr(relay_module, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(outlets, "KEEP_ALIVE", 0.01)
     client, silent = Client(), Client()
     relay, other = made(client), made(silent, streams=False)
     while client.body.count(b": ") < 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,21 +11,25 @@ from coatcheck.mcp.sessions import Session, SessionLimits, Sessions
 from coatcheck.model.call import Caller
 from coatcheck.model.era import Era
 from coatcheck.operations.inflight import Cut, Inflight
+from doubles.bench import a_principal
 from doubles.clock import HandClock
+from doubles.conversations import scripted
 from doubles.entropy import CountingEntropy
 
 CALLER = Caller(Era.LEGACY, "2025-11-25", "client", "1")
 
 
 def made(clock: HandClock | None = None, **limits: float) -> Sessions:
-    return Sessions(clock or HandClock(), CountingEntropy(), SessionLimits(**limits))  # type: ignore[arg-type]
+    return Sessions(clock or HandClock(), CountingEntropy(), SessionLimits(**limits), scripted)  # type: ignore[arg-type]
 
 
 def opened(sessions: Sessions, grant: str = "g", route: str = "/mcp") -> Session:
-    return sessions.open(grant, route, CALLER)
+    session = sessions.open(replace(a_principal(), grant_id=grant), route)
+    sessions.begin(session, CALLER, single=False)
+    return session
 
 
-def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
+async def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
     sessions = made()
     session = opened(sessions)
     assert sessions.find(session.id, "g", "/mcp") is session
@@ -39,7 +44,7 @@ def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
     assert len(sessions) == 1
 
 
-def test_an_idle_session_ends_and_a_used_one_does_not() -> None:
+async def test_an_idle_session_ends_and_a_used_one_does_not() -> None:
     clock = HandClock()
     sessions = made(clock, idle=60.0)
     used, idle = opened(sessions), opened(sessions)
@@ -50,7 +55,7 @@ def test_an_idle_session_ends_and_a_used_one_does_not() -> None:
     assert len(sessions) == 1
 
 
-def test_opening_clears_away_what_is_idle() -> None:
+async def test_opening_clears_away_what_is_idle() -> None:
     clock = HandClock()
     sessions = made(clock, idle=60.0)
     for number in range(10):
@@ -74,7 +79,7 @@ async def test_a_session_with_a_request_under_way_is_not_idle() -> None:
     task.cancel()
 
 
-def test_a_grant_has_so_many_and_the_one_unused_for_longest_goes() -> None:
+async def test_a_grant_has_so_many_and_the_one_unused_for_longest_goes() -> None:
     sessions = made(per_grant=3)
     first, second, third = (opened(sessions) for _ in range(3))
     other = opened(sessions, "other")
@@ -86,7 +91,7 @@ def test_a_grant_has_so_many_and_the_one_unused_for_longest_goes() -> None:
     assert sessions.find(other.id, "other", "/mcp") is other
 
 
-def test_all_have_so_many_together() -> None:
+async def test_all_have_so_many_together() -> None:
     sessions = made(total=3)
     first = opened(sessions, "a")
     for grant in "bcd":
@@ -96,7 +101,7 @@ def test_all_have_so_many_together() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
-def test_any_number_of_openings_keeps_the_books_straight(limit: int) -> None:
+async def test_any_number_of_openings_keeps_the_books_straight(limit: int) -> None:
     sessions = made(per_grant=limit, total=limit * 2)
     for number in range(100):
         opened(sessions, f"g{number % 7}")

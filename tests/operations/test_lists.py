@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coatcheck.core import names
 from coatcheck.core.decide import decide
 from coatcheck.errors import LedgerUnavailable, UpstreamLost
-from coatcheck.model.access import OPEN, AccessList, AccessRule
+from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
 from coatcheck.model.call import Fault, Reply, Result, Target
 from coatcheck.model.catalogue import Entry
 from coatcheck.model.decision import Permit
@@ -25,7 +25,7 @@ from coatcheck.operations import lists as module
 from coatcheck.operations.call import UNSETTLED
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.lists import KINDS, Lists
-from coatcheck.operations.servers import ListTimes
+from coatcheck.operations.served import ListTimes
 from coatcheck.ports import Ask
 from doubles.bench import (
     ALICE,
@@ -166,7 +166,8 @@ async def test_a_list_holds_exactly_what_the_decision_permits(
     expected = []
     for server in (SENTRY, GIT, TIME):
         for own in await entries_of(bench, server, method):
-            decision = decide(a_call(own), Target(KINDS[method].kind, own), principal, server, access)
+            target = Target(KINDS[method].kind, own)
+            decision = decide(a_call(own), target, principal, server, access, Nature.AMBIGUOUS)
             if isinstance(decision, Permit):
                 expected.append(names.exposed(server.name, own) if KEY[method] == "name" else own)
     assert listed(reply, method) == expected

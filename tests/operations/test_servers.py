@@ -12,8 +12,8 @@ from coatcheck.core import names
 from coatcheck.errors import UpstreamBadReply, UpstreamError, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import Fault, Result
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.operations import servers as module
-from coatcheck.operations.servers import ListTimes, Served
+from coatcheck.operations import fetching as module
+from coatcheck.operations.served import ListTimes, Served
 from coatcheck.ports import Ask, State
 from doubles.bench import GIT, SENTRY, TIME, Bench, settle_down
 from doubles.upstreams import UNKNOWN_METHOD, ScriptedUpstream, page_of

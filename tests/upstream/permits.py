@@ -6,7 +6,7 @@ from uuid import UUID
 
 from coatcheck.core.decide import decide
 from coatcheck.core.wire.messages import raw_of
-from coatcheck.model.access import OPEN
+from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Target
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
@@ -38,7 +38,7 @@ def permit_for(
 ) -> Permit:
     params = {"name": raw_of(tool), "arguments": raw_of({} if arguments is None else arguments)}
     call = Call(b'"of the caller"', "tools/call", params, meta or {})
-    decision = decide(call, Target(Kind.TOOL, tool), ANONYMOUS, server, OPEN)
+    decision = decide(call, Target(Kind.TOOL, tool), ANONYMOUS, server, OPEN, Nature.AMBIGUOUS)
     assert isinstance(decision, Permit)
     return decision
 

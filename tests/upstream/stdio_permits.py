@@ -8,14 +8,14 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from coatcheck.core.decide import decide
-from coatcheck.model.access import OPEN
+from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Result, Target
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
@@ -25,6 +25,7 @@ from coatcheck.model.server import IdlePolicy, Server, StdioReach
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
+from doubles.clients import ScriptedClient, gateway_itself
 
 CHILDREN = Path(__file__).with_name("children")
 CALLER = Caller(Era.LEGACY, "2025-11-25")
@@ -75,7 +76,7 @@ def permit(server: Server, tool: str, arguments: Any = None, *, token: str | Non
     params = {"name": json.dumps(tool).encode(), "arguments": json.dumps(arguments or {}).encode()}
     meta = {} if token is None else {"progressToken": token.encode()}
     call = Call(b'"the caller\'s id"', "tools/call", params, meta)
-    decision = decide(call, Target(Kind.TOOL, tool), ANONYMOUS, server, OPEN)
+    decision = decide(call, Target(Kind.TOOL, tool), ANONYMOUS, server, OPEN, Nature.AMBIGUOUS)
     assert isinstance(decision, Permit)
     return decision
 
@@ -96,11 +97,28 @@ class Box:
     """An upstream under test with short ways to use it."""
 
     upstream: StdioUpstream
+    client: ScriptedClient
     notices: list[Notice] = field(default_factory=list)
 
-    async def call(self, tool: str, arguments: Any = None, *, token: str | None = None) -> Reply:
+    async def call(
+        self,
+        tool: str,
+        arguments: Any = None,
+        *,
+        token: str | None = None,
+        caller: Caller = CALLER,
+        id: bytes = b'"the caller\'s id"',
+    ) -> Reply:
         wanted = permit(self.upstream.server, tool, arguments, token=token)
-        return await self.upstream.forward(wanted, CALLER, self.notices.append)
+        wanted = replace(wanted, call=replace(wanted.call, id=id))
+        return await self.upstream.forward(wanted, caller, self.notices.append)
+
+    async def send(self, method: str, params: Any = None, caller: Caller = CALLER) -> Reply:
+        """Forward any other request."""
+        members = {name: json.dumps(value).encode() for name, value in (params or {}).items()}
+        wanted = permit(self.upstream.server, "x")
+        wanted = replace(wanted, call=Call(b"7", method, members))
+        return await self.upstream.forward(wanted, caller, self.notices.append)
 
     async def text(self, tool: str, arguments: Any = None) -> str:
         return text_of(await self.call(tool, arguments))
@@ -111,13 +129,20 @@ class Box:
 
 @asynccontextmanager
 async def opened(
-    server: Server, home: Path, limits: StdioLimits = QUICK, **ambient: str
+    server: Server,
+    home: Path,
+    limits: StdioLimits = QUICK,
+    client: ScriptedClient | None = None,
+    **ambient: str,
 ) -> AsyncIterator[Box]:
     """Open an upstream and close it at the end."""
     environ = {"PATH": os.environ["PATH"], **ambient}
-    upstream = StdioUpstream(server, clock=RealClock(), home=home, ambient=environ, limits=limits)
+    client = client or gateway_itself()
+    upstream = StdioUpstream(
+        server, client=client, clock=RealClock(), home=home, ambient=environ, limits=limits
+    )
     try:
-        yield Box(upstream)
+        yield Box(upstream, client)
     finally:
         await upstream.close(0.0)
 

@@ -21,9 +21,10 @@ from coatcheck.model.era import Era
 from coatcheck.model.server import Transport
 from coatcheck.ports import Ask, State
 from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.pool import PoolLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
+from doubles.clients import gateway_itself
 from upstream.permits import CALLER, http_server, permit_for, unheard
 from upstream.raw_servers import (
     STREAM,
@@ -49,7 +50,12 @@ async def upstream_of(
     transport: Transport = Transport.AUTO,
     limits: HttpLimits | None = None,
 ) -> AsyncIterator[HttpUpstream]:
-    upstream = HttpUpstream(http_server(server.url, headers, transport=transport), Egress(True), limits)
+    upstream = HttpUpstream(
+        http_server(server.url, headers, transport=transport),
+        Egress(True),
+        limits or HttpLimits(),
+        gateway_itself(),
+    )
     try:
         yield upstream
     finally:
@@ -699,7 +705,9 @@ async def test_closing_during_the_handshake_releases_who_waits() -> None:
 
 
 async def test_an_upstream_that_was_never_used_closes() -> None:
-    upstream = HttpUpstream(http_server("http://127.0.0.1:9/mcp"), Egress(True))
+    upstream = HttpUpstream(
+        http_server("http://127.0.0.1:9/mcp"), Egress(True), HttpLimits(), gateway_itself()
+    )
     await upstream.close(1)
     assert upstream.status().state is State.STOPPED
 
@@ -726,7 +734,9 @@ async def test_a_header_that_cannot_be_sent_is_named_and_not_shown(value: str) -
 
 
 async def test_a_private_address_is_refused_before_anything_is_sent() -> None:
-    upstream = HttpUpstream(http_server("http://10.255.255.1/mcp"), Egress(True))
+    upstream = HttpUpstream(
+        http_server("http://10.255.255.1/mcp"), Egress(True), HttpLimits(), gateway_itself()
+    )
     with pytest.raises(UpstreamForbidden):
         await upstream.greet()
     assert "--allow-private 10.0.0.0/8" in upstream.status().last_error

@@ -15,10 +15,11 @@ import pytest
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError, UpstreamLost
 from coatcheck.model.call import Fault, Notice, Result
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.egress import Egress, Trust
+from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.reading import ReplyLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
+from doubles.clients import gateway_itself
 from upstream.certificates import Authority
 from upstream.permits import CALLER, http_server, permit_for, unheard
 from upstream.raw_servers import (
@@ -195,7 +196,7 @@ async def test_a_reply_that_is_none_is_one_fixed_sentence(kind: str, era: str) -
         out.write(hostile(request) if bad[0] else text_result(request, "fine"))
 
     async with RawServer(Peer(answer, era)) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True), LIMITS)
+        upstream = HttpUpstream(http_server(server.url), Egress(True), LIMITS, gateway_itself())
         assert isinstance(await ask_once(upstream), Result)
         bad[0] = True
         calls = len(server.sent("tools/call"))
@@ -227,7 +228,12 @@ async def test_a_redirect_is_never_followed(status: str) -> None:
             out.write(plain(b"", "text/plain", status, f"Location: {elsewhere.url}"))
 
         async with RawServer(Peer(answer, "modern")) as server:
-            upstream = HttpUpstream(http_server(server.url, {"Authorization": "Bearer x"}), Egress(True))
+            upstream = HttpUpstream(
+                http_server(server.url, {"Authorization": "Bearer x"}),
+                Egress(True),
+                HttpLimits(),
+                gateway_itself(),
+            )
             with pytest.raises(UpstreamBadReply, match=r"redirect .*never followed") as caught:
                 await ask_once(upstream)
             assert not caught.value.reached
@@ -245,7 +251,12 @@ async def test_a_refused_credential_is_ours_to_mend_and_not_relayed(status: str,
         )
 
     async with RawServer(Peer(answer, "modern") if when == "calling" else answer) as server:
-        upstream = HttpUpstream(http_server(server.url, {"Authorization": "Bearer x"}), Egress(True))
+        upstream = HttpUpstream(
+            http_server(server.url, {"Authorization": "Bearer x"}),
+            Egress(True),
+            HttpLimits(),
+            gateway_itself(),
+        )
         with pytest.raises(
             UpstreamCredentialRefused, match=f"weather refused the credential.*{status[:3]}"
         ) as caught:
@@ -261,7 +272,7 @@ async def test_an_error_with_our_id_is_the_answer_whatever_the_status(status: st
         out.write(fault(request, -32602, "Unknown tool: x", status))
 
     async with RawServer(Peer(answer, "legacy")) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True))
+        upstream = HttpUpstream(http_server(server.url), Egress(True), HttpLimits(), gateway_itself())
         assert await ask_once(upstream) == Fault(-32602, "Unknown tool: x")
         assert len(server.sent("tools/call")) == 1
         await upstream.close(0)
@@ -276,7 +287,7 @@ async def test_a_media_type_is_compared_without_its_parameters(media: str, statu
         out.write(plain(message({"jsonrpc": "2.0", "id": request.id, "result": {"a": 1}}), media, status))
 
     async with RawServer(Peer(answer, "modern")) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True))
+        upstream = HttpUpstream(http_server(server.url), Egress(True), HttpLimits(), gateway_itself())
         assert await ask_once(upstream) == Result(b'{"a": 1}')
         assert await upstream.ask(Ask.TOOLS) == Result(b'{"a": 1}')
         await upstream.close(0)
@@ -296,7 +307,7 @@ async def test_a_reply_cut_at_any_byte_is_a_lost_call_that_may_have_been_acted_o
             out.close()
 
     async with RawServer(Peer(answer, "modern")) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True))
+        upstream = HttpUpstream(http_server(server.url), Egress(True), HttpLimits(), gateway_itself())
         cut[0] = 10_000
         assert isinstance(await ask_once(upstream), Result)
         for at in range(0, 150, 3):
@@ -321,7 +332,7 @@ async def test_a_stream_that_ends_before_the_answer_is_a_lost_call(end: str) -> 
             out.close()
 
     async with RawServer(Peer(answer, "legacy")) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True))
+        upstream = HttpUpstream(http_server(server.url), Egress(True), HttpLimits(), gateway_itself())
         with pytest.raises(UpstreamLost) as caught:
             await ask_once(upstream)
         assert caught.value.reached
@@ -345,7 +356,7 @@ async def test_a_flood_of_notifications_is_passed_on_and_not_kept() -> None:
         heard[0] += 1
 
     async with RawServer(Peer(answer, "modern")) as server:
-        upstream = HttpUpstream(http_server(server.url), Egress(True))
+        upstream = HttpUpstream(http_server(server.url), Egress(True), HttpLimits(), gateway_itself())
         await upstream.greet()
         tracemalloc.start()
         try:
@@ -402,7 +413,12 @@ async def test_a_credential_that_comes_back_is_taken_out(echo: str, shape: str) 
 
     peer = answer if shape == "greeting" else Peer(answer, "modern")
     async with RawServer(peer) as server:
-        upstream = HttpUpstream(http_server(server.url, {"Authorization": f"Bearer {SECRET}"}), Egress(True))
+        upstream = HttpUpstream(
+            http_server(server.url, {"Authorization": f"Bearer {SECRET}"}),
+            Egress(True),
+            HttpLimits(),
+            gateway_itself(),
+        )
         found = await upstream.forward(permit_for(upstream.server), CALLER, lambda n: heard.append(n.params))
         greeting = await upstream.greet()
         everything = repr((found, greeting, heard))
@@ -428,16 +444,20 @@ async def test_tls_reaches_the_named_host_and_nobody_else(tmp_path: Path) -> Non
     async def answer(request: Request, out: asyncio.StreamWriter) -> None:
         out.write(text_result(request, "safe"))
 
-    egress = Egress(True, resolve=local, make_tls=make_tls)  # type: ignore[arg-type]
+    egress = Egress(True, resolve=local, trust=Trust(make_tls))  # type: ignore[arg-type]
     async with RawServer(Peer(answer, "modern"), ssl=authority.server_context("good.example")) as server:
-        upstream = HttpUpstream(http_server(f"https://good.example:{server.port}/mcp"), egress)
+        upstream = HttpUpstream(
+            http_server(f"https://good.example:{server.port}/mcp"), egress, HttpLimits(), gateway_itself()
+        )
         for _ in range(3):
             assert isinstance(await ask_once(upstream), Result)
         await asyncio.gather(*[ask_once(upstream) for _ in range(8)])
         assert made == [1]
         assert server.requests[0].headers["host"] == f"good.example:{server.port}"
         await upstream.close(0)
-        impostor = HttpUpstream(http_server(f"https://other.example:{server.port}/mcp"), egress)
+        impostor = HttpUpstream(
+            http_server(f"https://other.example:{server.port}/mcp"), egress, HttpLimits(), gateway_itself()
+        )
         before = len(server.requests)
         with pytest.raises(UpstreamError, match="certificate"):
             await ask_once(impostor)

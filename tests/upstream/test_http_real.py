@@ -16,7 +16,9 @@ from coatcheck.model.call import Notice, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask, State
 from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
+from doubles.clients import gateway_itself
 from upstream.permits import CALLER, http_server, permit_for, unheard
 
 SCRIPT = Path(__file__).parent / "children" / "over_http.py"
@@ -55,7 +57,7 @@ async def real(*arguments: str) -> AsyncIterator[tuple[HttpUpstream, Child]]:
     child = Child(*arguments)
     await child.start()
     server = http_server(f"http://127.0.0.1:{child.port}/mcp", {"Authorization": "Bearer its-own-credential"})
-    upstream = HttpUpstream(server, Egress(True))
+    upstream = HttpUpstream(server, Egress(True), HttpLimits(), gateway_itself())
     try:
         yield upstream, child
     finally:

@@ -26,6 +26,7 @@ from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, IdlePolicy, Server
 from coatcheck.ports import Ask, State, Upstream
 from coatcheck.upstream.stdio.upstream import StdioUpstream
+from doubles.clients import gateway_itself
 from upstream.stdio_permits import (
     CALLER,
     QUICK,
@@ -429,7 +430,7 @@ def test_only_stdio_servers_are_taken(home: Path) -> None:
 def opened_one(server: Server, home: Path) -> Upstream:
     from upstream.stdio_permits import RealClock
 
-    return StdioUpstream(server, clock=RealClock(), home=home, ambient={})
+    return StdioUpstream(server, client=gateway_itself(), clock=RealClock(), home=home, ambient={})
 
 
 # --- death -----------------------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ def tool(view: ToolView) -> dict[str, Any]:
         "exposed_name": view.exposed,
         "title": messages.text_of(members.get("title")) or "",
         "description": messages.text_of(members.get("description")) or "",
+        "access": view.nature,
+        "access_reason": view.why,
         "input_schema": json.loads(members.get("inputSchema", b"{}")),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,9 +13,11 @@ from coatcheck import __version__
 from coatcheck.admin.api import Api
 from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
+from coatcheck.app.keys import state_key
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import Config, check_exposure
+from coatcheck.core.sealing import Seal
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.declared.reading.expand import Sources
@@ -29,15 +32,23 @@ from coatcheck.mcp.sessions import SessionLimits, Sessions
 from coatcheck.model.declaration import Declaration, IdentityRules
 from coatcheck.model.grant import Grant
 from coatcheck.operations.call import Calls
+from coatcheck.operations.changes import Changes
+from coatcheck.operations.conversation import Conversations
 from coatcheck.operations.directory import Directory, Identify, Snapshot
 from coatcheck.operations.gate import Gate, GateLimits
 from coatcheck.operations.inflight import Inflight
+from coatcheck.operations.listening import Listening
 from coatcheck.operations.lists import Lists
+from coatcheck.operations.patience import CallTimes
+from coatcheck.operations.places import PlaceLimits, Places
 from coatcheck.operations.records import Records
 from coatcheck.operations.refusals import Refusals
-from coatcheck.operations.servers import ListTimes, Servers
+from coatcheck.operations.served import ListTimes
+from coatcheck.operations.servers import Servers
+from coatcheck.operations.states import States
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
+from coatcheck.operations.watches import Watches
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 from coatcheck.store.engine import Database
@@ -73,11 +84,22 @@ class Gateway:
         self.records = Records(ledger, clock, entropy, self.tally.settled)
         self.refusals = Refusals(self.records, clock, self.tally)
         gate = Gate(GateLimits(config.calls_per_grant, config.calls_total, config.queue_timeout))
-        self.calls = Calls(self.servers, self.records, gate, config.call_timeout)
+        states = States(Seal(state_key(database.path.parent, entropy)), clock, entropy)
+        call_times = CallTimes(config.call_timeout, config.call_longest)
+        self.calls = Calls(self.servers, self.records, gate, call_times, states)
         lists = Lists(self.servers, self.records, config.list_wait)
-        self.methods = Methods(self.servers, self.calls, lists, self.records)
+        places = Places(PlaceLimits(config.children_per_grant, config.children_total))
+        self.conversations = Conversations(self.servers, places, self._snapshot)
+        self.changes = Changes(lists, self._snapshot)
+        self.conversations.watch = self.changes.watch_for
+        self.servers.changed = lambda _: self.changes.note()
+        watches = Watches(self.servers, clock)
+        self.listening = Listening(
+            self.servers, self.records, self.changes, watches, config.listens_per_grant
+        )
+        self.methods = Methods(self.servers, self.calls, lists, self.records, self.listening, watches)
         limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle)
-        self.sessions = Sessions(clock, entropy, limits)
+        self.sessions = Sessions(clock, entropy, limits, self.conversations.open)
         self.admission = Admission(
             self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend
         )
@@ -112,12 +134,17 @@ class Gateway:
         gateway.directory.subscribe(gateway._follow)
         return gateway
 
+    def _snapshot(self) -> Snapshot:
+        return self.directory.snapshot
+
     def _follow(self, snapshot: Snapshot, ended: frozenset[str]) -> None:
         """Bring everything that depends on the snapshot in line with it, at once."""
         self.records.log_arguments = snapshot.audit.log_arguments
         self.servers.apply(snapshot.servers)
+        self.conversations.follow()
         self.inflight.end(ended)
         self.sessions.end_grants(ended)
+        self.changes.note()
 
     def _check(self, declaration: Declaration) -> None:
         check_exposure(self.config, declaration.identity)
@@ -125,6 +152,8 @@ class Gateway:
     async def close(self) -> None:
         """Stop in the order that loses nothing: no new calls, drain, servers, ledger, store."""
         self.stopping = self.endpoint.stopping = True
+        self.listening.stop()
+        await asyncio.sleep(0)  # the streams end by themselves before they are cut
         if await self.inflight.drain(self.config.drain_timeout):
             await self.inflight.drain(_CUT_SECONDS)
         await self.servers.close(0.0)

@@ -58,7 +58,9 @@ async def _serve(config: Config, environment: Mapping[str, str], wire: int) -> i
     lines: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_LINES)
     _start_reading(lines, config.body_limit)
     writer = _Writer(wire, ended)
-    pipe = Pipe(gateway.admission, gateway.methods, gateway.inflight, presented, writer.write)
+    pipe = Pipe(
+        gateway.admission, gateway.methods, gateway.sessions, gateway.inflight, presented, writer.write
+    )
     async with control_socket(gateway, config.data / SOCKET_NAME), background(gateway):
         talking = asyncio.create_task(_talk(lines, pipe))
         stopping = asyncio.create_task(ended.wait())

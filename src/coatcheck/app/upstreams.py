@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from coatcheck.config import Config
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.ports import Clock, Upstream
+from coatcheck.ports import Client, Clock, Upstream
+from coatcheck.upstream.auto import Found, open_by_url
 from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.line import HttpLimits
+from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.reading import ReplyLimits
-from coatcheck.upstream.http.upstream import HttpUpstream
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
@@ -25,16 +25,18 @@ class RealUpstreams:
         self._homes = config.data / "homes"
         self._egress = Egress(loopback=config.http.is_loopback, private=config.allow_private)
         self._http = HttpLimits(connect=config.connect_timeout, reply=ReplyLimits(body=config.reply_limit))
+        self._found = Found()
         self._stdio = StdioLimits(
             connect_timeout=config.connect_timeout, child=ChildLimits(line_bytes=config.reply_limit)
         )
 
-    def open(self, server: Server) -> Upstream:
-        """Return an upstream that connects on first use."""
+    def open(self, server: Server, client: Client) -> Upstream:
+        """Return an upstream that connects on first use and speaks for this client."""
         if isinstance(server.reach, HttpReach):
-            return HttpUpstream(server, self._egress, self._http)
+            return open_by_url(server, self._egress, self._http, client, self._found)
         return StdioUpstream(
             server,
+            client=client,
             clock=self._clock,
             home=self._homes / server.name,
             ambient=self._environment,

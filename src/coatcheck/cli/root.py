@@ -20,12 +20,15 @@ from coatcheck.errors import CoatcheckError
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("coatcheck.cli.serve", "serve"),
+    "add": ("coatcheck.cli.add", "add"),
+    "remove": ("coatcheck.cli.remove", "remove"),
     "list": ("coatcheck.cli.servers", "list_servers"),
     "tools": ("coatcheck.cli.tools", "list_tools"),
     "call": ("coatcheck.cli.call", "call_tool"),
     "logs": ("coatcheck.cli.logs", "show_logs"),
     "config": ("coatcheck.cli.configuration", "configuration"),
     "doctor": ("coatcheck.cli.doctor", "doctor"),
+    "bridge": ("coatcheck.cli.bridge", "bridge"),
 }
 """Module and attribute of each command, imported when it is asked for: starting up must cost little."""
 

@@ -23,7 +23,8 @@ _DESCRIPTION_CHARS: Final = 160
 def list_tools(server: str | None, where: Where, as_json: bool) -> int:
     """List the tools of SERVER, or of every server, with their arguments.
 
-    Required arguments are marked with a star. With --json, each tool has its whole input schema.
+    ACCESS tells whether access by role takes a tool for reading or writing; it takes ambiguous ones for
+    writing. Required arguments are marked with a star. With --json, each tool has its whole input schema.
     With no gateway running, the servers are started for this one command.
     """
     with gateway(options.load(where)) as reach:
@@ -38,7 +39,9 @@ def list_tools(server: str | None, where: Where, as_json: bool) -> int:
     if as_json:
         show.put_list(items, failing=failing)
     elif items:
-        show.put_table(("SERVER", "TOOL", "ARGUMENTS", "DESCRIPTION"), [_row(item) for item in items])
+        show.put_table(
+            ("SERVER", "TOOL", "ACCESS", "ARGUMENTS", "DESCRIPTION"), [_row(item) for item in items]
+        )
     for each in failing:
         show.say(f"coatcheck: server {each['server']!r} does not answer: {show.clean_line(each['error'])}")
     if failing and not items:
@@ -64,4 +67,5 @@ def arguments_of(schema: Any) -> str:
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     words = show.shorten(item.get("description") or item.get("title") or "", _DESCRIPTION_CHARS)
-    return item["server"], show.clean_line(item["name"]), arguments_of(item.get("input_schema")), words
+    arguments = arguments_of(item.get("input_schema"))
+    return item["server"], show.clean_line(item["name"]), item.get("access") or "", arguments, words

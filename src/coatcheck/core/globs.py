@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 
@@ -25,3 +26,11 @@ def matches(pattern: str, name: str) -> bool:
             return False
         position = found + len(part)
     return True
+
+
+def any_matches(patterns: Iterable[str], name: str) -> bool:
+    """Tell whether one of the patterns matches the whole of `name`."""
+    for pattern in patterns:  # a plain loop: this is asked several times for every call
+        if pattern == "*" or matches(pattern, name):
+            return True
+    return False

@@ -1,40 +1,39 @@
-"""Reads `serverAuth.acl`: the flat list of rules on who may use which tools."""
+"""Reads `serverAuth.acl`: who may use what, as a flat list of rules or by role."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
+from coatcheck.declared import acl_roles
 from coatcheck.declared.reading.place import Place
 from coatcheck.declared.servers import read_patterns
-from coatcheck.model.access import OPEN, AccessList, AccessRule
+from coatcheck.model.access import OPEN, Access, AccessList, AccessRule
 
 KEYS: Final = frozenset({"default", "rules"})
-ROLE_KEYS: Final = frozenset({"roles", "subjects", "strictClassification"})
 RULE_KEYS: Final = frozenset({"subjects", "roles", "tools", "policy"})
 _POLICIES: Final = ("allow", "deny")
 
 
-def read_access(place: Place) -> AccessList:
-    """Return the access rules, noting everything wrong with them."""
+def read_access(place: Place, servers: Collection[str]) -> Access:
+    """Return the access rules, noting everything wrong with them. `servers` are the names in the file."""
     members = place.members()
-    if members is None or not _is_flat(members, place):
+    if members is None:
         return OPEN
-    keys = place.keys(KEYS) or {}
+    by_role = sorted(acl_roles.KEYS & members.keys())
+    if by_role and "rules" in members:
+        message = f"the flat form (rules) and the form by role ({', '.join(by_role)}) are mixed"
+        place.problem(message, "keep acl.rules alone, or write its rules as entries of roles")
+        return OPEN
+    keys = place.keys(KEYS | acl_roles.KEYS) or {}
     default = keys["default"].choice(_POLICIES) if "default" in keys else "allow"
+    if by_role:
+        if "default" not in keys:
+            message = "without a default, whatever no entry covers is allowed to everyone"
+            place.notice(message, 'write "default": "deny", or "allow" if that is meant')
+        return acl_roles.read_by_role(keys, default == "allow", servers)
     rules = [_read_rule(item) for item in (keys["rules"].items() or [])] if "rules" in keys else []
     return AccessList(tuple(rule for rule in rules if rule is not None), default == "allow")
-
-
-def _is_flat(members: dict[str, Place], place: Place) -> bool:
-    by_role = sorted(ROLE_KEYS & members.keys())
-    if not by_role:
-        return True
-    if "rules" in members:
-        message = f"the flat form (rules) and the form by role ({', '.join(by_role)}) are mixed"
-        place.problem(message, "keep acl.default and acl.rules")
-    else:
-        place.problem("by-role access rules are not supported by this version", "write them as acl.rules")
-    return False
 
 
 def _read_rule(place: Place) -> AccessRule | None:

@@ -157,15 +157,18 @@ def _read_marks(place: Place) -> AccessMarks:
 
 def read_patterns(place: Place) -> tuple[str, ...]:
     """Return a list of globs in which only `*` is special, noting what cannot be one."""
-    patterns = []
-    for item in place.items() or []:
-        pattern = item.text()
-        if pattern is None:
-            continue
-        if not pattern or len(pattern) > 256 or not pattern.isprintable() or " " in pattern:
-            item.problem("a pattern has 1 to 256 visible characters and no space")
-            continue
-        if set(pattern) & set("?[]{}"):
-            item.notice(f"only * is special in patterns; '{pattern}' is taken letter by letter")
-        patterns.append(pattern)
-    return tuple(patterns)
+    patterns = [read_pattern(item) for item in place.items() or []]
+    return tuple(pattern for pattern in patterns if pattern is not None)
+
+
+def read_pattern(place: Place) -> str | None:
+    """Return one glob, or note why it cannot be one."""
+    pattern = place.text()
+    if pattern is None:
+        return None
+    if not pattern or len(pattern) > 256 or not pattern.isprintable() or " " in pattern:
+        place.problem("a pattern has 1 to 256 visible characters and no space")
+        return None
+    if set(pattern) & set("?[]{}"):
+        place.notice(f"only * is special in patterns; '{pattern}' is taken letter by letter")
+    return pattern

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from coatcheck.declared import acl, audit, auth, servers
+from coatcheck.declared import acl, acl_roles, audit, auth, servers
 from coatcheck.declared.reading import jsonc
 from coatcheck.declared.reading.expand import Expander, Sources
 from coatcheck.declared.reading.place import Place
 from coatcheck.declared.reading.problems import DeclarationError, Findings
-from coatcheck.model.access import OPEN, AccessList
+from coatcheck.model.access import OPEN, Access
 from coatcheck.model.declaration import (
     AuditRules,
     Declaration,
@@ -33,6 +33,20 @@ def load(text: bytes | str, path: Path | None, sources: Sources) -> Declaration:
     Raises:
         DeclarationError: with everything that is wrong, each with line, JSON pointer and what to do.
     """
+    declaration, findings = judge(text, path, sources)
+    if findings.problems:
+        raise DeclarationError(path, findings.problems, declaration.files)
+    return declaration
+
+
+def judge(text: bytes | str, path: Path | None, sources: Sources) -> tuple[Declaration, Findings]:
+    """Return what a file declares so far as it can be told, and all that was found in it.
+
+    `load` for those who weigh the problems themselves.
+
+    Raises:
+        DeclarationError: the text is not JSON with comments.
+    """
     files = (path,) if path else ()
     try:
         document = jsonc.read(text)
@@ -41,14 +55,12 @@ def load(text: bytes | str, path: Path | None, sources: Sources) -> Declaration:
     findings = Findings(document.lines)
     findings.add(document.doubles)
     expander = Expander(sources, path.parent if path else None, findings)
-    declaration = _declaration(Place(document.value, "", findings, expander))
+    parts = _declaration(Place(document.value, "", findings, expander))
     files = tuple(dict.fromkeys((*files, *expander.files)))
-    if findings.problems:
-        raise DeclarationError(path, findings.problems, files)
-    return Declaration(*declaration, notices=findings.notices, files=files, path=path)
+    return Declaration(*parts, notices=findings.notices, files=files, path=path), findings
 
 
-_Parts = tuple[tuple[DeclaredServer, ...], IdentityRules, AccessList, AuditRules]
+_Parts = tuple[tuple[DeclaredServer, ...], IdentityRules, Access, AuditRules]
 
 
 def _declaration(place: Place) -> _Parts:
@@ -57,17 +69,19 @@ def _declaration(place: Place) -> _Parts:
         keys["servers"].problem("both mcpServers and servers are given", "move everything under mcpServers")
     listed = keys.get("mcpServers") or keys.get("servers")
     declared = servers.read_servers(listed) if listed else ()
-    identity, access = IdentityRules(), OPEN
+    identity = IdentityRules()
+    access: Access = OPEN
     if "serverAuth" in keys:
-        identity, access = _read_server_auth(keys["serverAuth"])
+        names = listed.value if listed is not None and isinstance(listed.value, dict) else {}
+        identity, access = _read_server_auth(keys["serverAuth"], names)
     audited = audit.read_audit(keys["audit"]) if "audit" in keys else AuditRules()
     return declared, identity, access, audited
 
 
-def _read_server_auth(place: Place) -> tuple[IdentityRules, AccessList]:
+def _read_server_auth(place: Place, servers: Collection[str]) -> tuple[IdentityRules, Access]:
     keys = place.keys(auth.KEYS, refused=auth.REFUSED, name_unknown=False) or {}
     identity = auth.read_identity(keys, place)
-    access = acl.read_access(keys["acl"]) if "acl" in keys else OPEN
+    access = acl.read_access(keys["acl"], servers) if "acl" in keys else OPEN
     return identity, access
 
 
@@ -76,6 +90,7 @@ def known_keys() -> Iterable[str]:
     groups: tuple[Iterable[str], ...] = (
         *(KEYS, ASIDE, servers.KEYS, servers.ASIDE, servers.REFUSED, servers.MARK_KEYS),
         *(auth.KEYS, auth.REFUSED, auth.BEARER_KEYS, auth.HOLDER_KEYS, auth.FORWARDED_KEYS),
-        *(acl.KEYS, acl.ROLE_KEYS, acl.RULE_KEYS, audit.KEYS, audit.REFUSED, audit.OUTPUTS),
+        *(acl.KEYS, acl.RULE_KEYS, acl_roles.KEYS, acl_roles.SUBJECT_KEYS, acl_roles.ENTRY_KEYS),
+        *(audit.KEYS, audit.REFUSED, audit.OUTPUTS),
     )
     return sorted({key for group in groups for key in group})

@@ -139,9 +139,16 @@ SETTINGS: Final = (
         "call_timeout",
         _seconds(0.1, _DAY),
         "120s",
-        "The longest a call may take.",
+        "The longest a call may go without a sign of life.",
         "seconds",
         "MCP_PROXY_REQUEST_TIMEOUT",
+    ),
+    Setting(
+        "call_longest",
+        _seconds(0.1, 7 * _DAY),
+        "30m",
+        "The longest a call may take in all, the time that people take to answer aside.",
+        "seconds",
     ),
     Setting(
         "connect_timeout",
@@ -159,6 +166,14 @@ SETTINGS: Final = (
     Setting("sessions_per_grant", _count(1, 100_000), 64, "Sessions of one grant."),
     Setting("sessions_total", _count(1, 1_000_000), 10_000, "Sessions in all."),
     Setting("session_idle", _seconds(1, 30 * _DAY), "30m", "When an unused session ends.", "seconds"),
+    Setting("listens_per_grant", _count(0, 100_000), 32, "Streams of one grant that listen for changes."),
+    Setting(
+        "children_per_grant", _count(0, 10_000), 8, "Children that run for single sessions of one grant."
+    ),
+    Setting("children_total", _count(0, 100_000), 64, "Children that run for single sessions, in all."),
+    Setting(
+        "upstream_idle", _seconds(1, 30 * _DAY), "5m", "When an unused session with a server ends.", "seconds"
+    ),
     Setting(
         "drain_timeout", _seconds(0, _HOUR), "20s", "How long calls may go on while stopping.", "seconds"
     ),

@@ -9,7 +9,8 @@ from typing import Any, Final
 from coatcheck.core.wire import framing, peers
 from coatcheck.core.wire.framing import Arrival
 from coatcheck.mcp import refusing
-from coatcheck.mcp.relay import Receive, Send, send_json
+from coatcheck.mcp.outlets import Receive, Send
+from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.routes import find_route
 from coatcheck.operations.tally import Tally
 
@@ -56,7 +57,7 @@ class Door:
         path: str = scope["path"]
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
-        arrival = Arrival(scope["method"], path, headers, peer, address)
+        arrival = Arrival(scope["method"], path, headers, peer, address, scope["query_string"])
         if find_route(path) is not None:
             await self._surfaces.mcp(arrival, receive, send)
         elif path in _PROBE_PATHS:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from coatcheck.core.wire import messages
 from coatcheck.core.wire.framing import Headers
-from coatcheck.mcp.refusing import Reject, client_gone, misframed, problem
-from coatcheck.mcp.relay import Receive
+from coatcheck.mcp.outlets import Receive
+from coatcheck.mcp.refusing import Reject, client_gone, counted, misframed, problem, rpc
+from coatcheck.model.call import Fault
 
+_STREAM: Final = "text/event-stream"
 BODY_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 DRAIN_FACTOR: Final = 4
@@ -20,20 +24,51 @@ still sending when the connection closes sees a reset instead of the answer (RFC
 _CHARSET: Final = re.compile(r'\s*charset\s*=\s*"?utf-8"?\s*\Z', re.IGNORECASE)
 
 
-def check_media(headers: Headers) -> bool:
-    """Refuse bodies that are not plain JSON and clients that take none; return whether streams are taken.
+class Streams(Enum):
+    """What a client makes of event streams: none taken, taken, or taken rather than plain JSON."""
+
+    REFUSED = 0
+    TAKEN = 1
+    PREFERRED = 2
+
+
+def check_media(headers: Headers) -> Streams:
+    """Refuse bodies that are not plain JSON and clients that take none; return what streams are to the client.
+
+    Accept must list both (MCP, streamable HTTP), and says of itself which is rather wanted: what stands first.
 
     Raises:
         Reject: 415 or 406.
+    """
+    check_body_media(headers)
+    accepted = accepted_types(headers.get("accept"))
+    if not accepted & {"application/json", "application/*", "*/*"}:
+        raise problem(406, "not_acceptable", "Answers are `application/json`: say so in Accept.")
+    if _STREAM not in accepted:
+        return Streams.REFUSED
+    return Streams.PREFERRED if _names_stream_first(headers["accept"]) else Streams.TAKEN
+
+
+def check_accepts_streams(headers: Headers) -> None:
+    """Refuse clients that ask for a stream and take none.
+
+    Raises:
+        Reject: 406.
+    """
+    if not accepted_types(headers.get("accept")) & {"text/event-stream", "text/*", "*/*"}:
+        raise counted(problem(406, "not_acceptable", "This is a `text/event-stream`: say so in Accept."))
+
+
+def check_body_media(headers: Headers) -> None:
+    """Refuse bodies that are not plain JSON.
+
+    Raises:
+        Reject: 415.
     """
     if not _is_json(headers.get("content-type", ("",))[0]):
         raise problem(415, "unsupported_media_type", "The body must be `application/json` in UTF-8.")
     if "content-encoding" in headers:
         raise problem(415, "unsupported_media_type", "Compressed bodies are not accepted.")
-    accepted = accepted_types(headers.get("accept"))
-    if not accepted & {"application/json", "application/*", "*/*"}:
-        raise problem(406, "not_acceptable", "Answers are `application/json`: say so in Accept.")
-    return "text/event-stream" in accepted
 
 
 @lru_cache(maxsize=64)
@@ -48,6 +83,24 @@ def accepted_types(values: tuple[str, ...] | None) -> frozenset[str]:
     if values is None:
         return frozenset({"*/*"})
     return frozenset(part.partition(";")[0].strip().lower() for value in values for part in value.split(","))
+
+
+@lru_cache(maxsize=64)
+def _names_stream_first(values: tuple[str, ...]) -> bool:
+    return values[0].lstrip().lower().startswith(_STREAM)
+
+
+async def read_one(receive: Receive, headers: Headers, limit: int) -> messages.Message:
+    """Return the message that is the body.
+
+    Raises:
+        Reject: as for `read_body`; 400 for a body that is no acceptable message.
+    """
+    body = await read_body(receive, headers, limit)
+    try:
+        return messages.read_message(body)
+    except messages.Unreadable as error:
+        raise rpc(400, Fault(error.number, error.message), error.id) from None
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:

@@ -9,13 +9,17 @@ from typing import Final
 
 from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.core.wire.framing import Arrival, Headers
-from coatcheck.mcp import openings, refusing
+from coatcheck.mcp import refusing
 from coatcheck.mcp.admission import Admission, Visit
-from coatcheck.mcp.bodies import check_media, read_body
-from coatcheck.mcp.exchange import Exchanges, Wire
+from coatcheck.mcp.bodies import check_accepts_streams, check_media, read_one
+from coatcheck.mcp.exchange import Exchanges, Wire, opener_of
+from coatcheck.mcp.holding import serve_stream
 from coatcheck.mcp.methods import Methods, Request
+from coatcheck.mcp.oldsse import WRONG_VERSION, OldSse
+from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.refusing import RawHeaders, Reject
-from coatcheck.mcp.relay import Receive, Send, send_json
+from coatcheck.mcp.relay import send_json
+from coatcheck.mcp.routes import Entrance
 from coatcheck.mcp.sessions import Session, Sessions
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import MODERN_VERSIONS, Era
@@ -23,10 +27,11 @@ from coatcheck.operations.records import Asked
 from coatcheck.operations.tally import Tally
 
 _SESSION_HEADER: Final = "mcp-session-id"
+_EVENT_HEADER: Final = "last-event-id"
 
 
 class Endpoint:
-    """Serves `/mcp` and `/mcp/<server>`."""
+    """Serves `/mcp` and `/mcp/<server>`, and what stands beside them for clients of the old transport."""
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class Endpoint:
         self._exchanges = exchanges
         self._tally = tally
         self._body_limit = body_limit
+        self._old = OldSse(admission, methods, sessions, exchanges, body_limit)
         self.stopping = False
 
     async def serve(self, arrival: Arrival, receive: Receive, send: Send) -> None:
@@ -61,6 +67,8 @@ class Endpoint:
         try:
             if visit.lost:
                 raise refusing.no_server()
+            if visit.route.entrance is not Entrance.STREAMABLE:
+                return await self._old.serve(visit, receive, send, stopping=self.stopping)
             return await self._serve_method(visit, receive, send)
         except Reject as reject:
             await self._admission.note(visit, reject)
@@ -68,20 +76,14 @@ class Endpoint:
 
     async def _serve_method(self, visit: Visit, receive: Receive, send: Send) -> int:
         arrival = visit.arrival
-        if arrival.method == "DELETE" and not _says_modern(arrival.headers):
-            self._end_session(visit)
-            await send_json(send, 204, b"", [])
-            return 204
         if arrival.method != "POST":
-            raise refusing.wrong_method(b"POST" if _says_modern(arrival.headers) else b"POST, DELETE")
-        if self.stopping:
-            raise refusing.stopping()
+            if _says_modern(arrival.headers):
+                raise refusing.wrong_method(b"POST")
+            return await self._serve_session(visit, receive, send)
         streams = check_media(arrival.headers)
-        body = await read_body(receive, arrival.headers, self._body_limit)
-        try:
-            message = messages.read_message(body)
-        except messages.Unreadable as error:
-            raise refusing.rpc(400, Fault(error.number, error.message), error.id) from None
+        message = await read_one(receive, arrival.headers, self._body_limit)
+        if self.stopping and isinstance(message, Call):
+            raise refusing.stopping()  # replies and cancelling still help what is under way to its end
         wire = Wire(receive, send, streams)
         if ladder.is_modern(arrival.headers, message):
             return await self._serve_modern(visit, message, wire)
@@ -107,44 +109,54 @@ class Endpoint:
 
     # --- legacy sessions ---
 
+    async def _serve_session(self, visit: Visit, receive: Receive, send: Send) -> int:
+        arrival = visit.arrival
+        if arrival.method == "DELETE":
+            self._end_session(visit)
+            await send_json(send, 204, b"", [])
+            return 204
+        if arrival.method != "GET":
+            raise refusing.wrong_method(b"GET, POST, DELETE")
+        check_accepts_streams(arrival.headers)
+        session = self._session_of(visit, None)
+        event_id = arrival.headers.get(_EVENT_HEADER)
+        seen = event_id[0].strip() if event_id is not None else None
+        if self.stopping and seen is None:
+            raise refusing.stopping()
+        return await serve_stream(session, self._exchanges.inflight, receive, send, seen)
+
     async def _serve_legacy(self, visit: Visit, message: messages.Message, wire: Wire) -> int:
         if isinstance(message, Call) and message.method == "initialize":
             return await self._open_session(visit, message, wire.send)
         session = self._session_of(visit, message)
-        if isinstance(message, messages.CallerReply):
-            fault = Fault(messages.INVALID_REQUEST, "No request of this session waits for this reply.")
-            raise refusing.rpc(400, fault, message.id)
-        if isinstance(message, messages.CallerNotice):
-            if message.method == "notifications/cancelled":
-                session.cancel(message.params.get("requestId", b""))
-            await send_json(wire.send, 202, b"", [])
-            return 202
+        if not isinstance(message, Call):
+            return await self._exchanges.accept(session, message, wire.send)
         return await self._answer(visit, session.caller, message, session, wire)
 
     async def _open_session(self, visit: Visit, call: Call, send: Send) -> int:
-        version = openings.negotiate(call)
-        caller = ladder.caller_of(Era.LEGACY, version, call.params.get("clientInfo"))
-        reply = await self._methods.initialize(self._request(visit, caller, call), version)
+        caller = opener_of(call)
+        reply = await self._methods.initialize(self._request(visit, caller, call, None), caller.version)
         headers: RawHeaders = []
         if not isinstance(reply, Fault):
-            session = self._sessions.open(visit.principal.grant_id, visit.record_route, caller)
+            session = self._sessions.open(visit.principal, visit.record_route)
+            self._sessions.begin(session, caller, visit.server)
             headers.append((_SESSION_HEADER.encode(), session.id.encode()))
         await send_json(send, 200, messages.response(call.id, reply), headers)
         return 200
 
-    def _session_of(self, visit: Visit, message: messages.Message) -> Session:
+    def _session_of(self, visit: Visit, message: messages.Message | None) -> Session:
         headers = visit.arrival.headers
         id = headers.get(_SESSION_HEADER)
         if id is None:
-            raise _no_session(
-                400, message, "Mcp-Session-Id is missing: open a session with `initialize` first."
-            )
+            sentence = "Mcp-Session-Id is missing: open a session with `initialize` first."
+            missing = refusing.no_session(400, message, sentence)
+            raise refusing.counted(missing) if message is None else missing
         session = self._sessions.find(id[0].strip(), visit.principal.grant_id, visit.record_route)
         if session is None:
-            raise _no_session(404, message, "Session not found: open a new one with `initialize`.")
+            raise refusing.no_session(404, message, "Session not found: open a new one with `initialize`.")
         version = headers.get(ladder.VERSION_HEADER)
         if version is not None and version[0].strip() != session.caller.version:
-            raise _no_session(400, message, "MCP-Protocol-Version differs from the version negotiated.")
+            raise refusing.no_session(400, message, WRONG_VERSION)
         return session
 
     def _end_session(self, visit: Visit) -> None:
@@ -153,9 +165,11 @@ class Endpoint:
 
     # --- answering ---
 
-    def _request(self, visit: Visit, caller: Caller, call: Call) -> Request:
-        asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address)
-        return Request(asked, visit.snapshot, visit.server, call, _no_notice)
+    def _request(self, visit: Visit, caller: Caller, call: Call, session: Session | None) -> Request:
+        conversation = session.conversation if session is not None else None
+        headers = visit.arrival.headers if caller.era is Era.MODERN else None
+        asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address, headers)
+        return Request(asked, visit.snapshot, visit.server, call, _no_notice, conversation)
 
     async def _answer(
         self,
@@ -165,25 +179,13 @@ class Endpoint:
         session: Session | None,
         wire: Wire,
     ) -> int:
-        request = self._request(visit, caller, call)
-        if not self._methods.knows(caller.era, call.method) or not self._methods.offers(request):
-            raise refusing.unknown_method(404 if session is None else 200, call)
-        if wrong := ladder.check_params(call):
-            raise refusing.rpc_call(400, wrong, call)
+        request = self._request(visit, caller, call, session)
+        self._exchanges.check(request)
         return await self._exchanges.answer(request, session, wire)
 
 
 def _says_modern(headers: Headers) -> bool:
     return headers.get(ladder.VERSION_HEADER, ("",))[0].strip() in MODERN_VERSIONS
-
-
-def _no_session(status: int, message: messages.Message, sentence: str) -> Reject:
-    fault = Fault(messages.INVALID_REQUEST, sentence)
-    return (
-        refusing.rpc_call(status, fault, message)
-        if isinstance(message, Call)
-        else refusing.rpc(status, fault)
-    )
 
 
 def _no_notice(notice: object) -> None:

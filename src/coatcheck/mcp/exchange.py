@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.mcp import refusing
+from coatcheck.mcp import openings, refusing
+from coatcheck.mcp.bodies import Streams
 from coatcheck.mcp.methods import Methods, Request
-from coatcheck.mcp.relay import Receive, Relay, Send
+from coatcheck.mcp.outlets import Receive, Send
+from coatcheck.mcp.relay import Relay, send_json
 from coatcheck.mcp.sessions import Session
-from coatcheck.model.call import Call, Fault, Reply
+from coatcheck.mcp.voices import Outward
+from coatcheck.model.call import Call, Caller, Fault, Reply
 from coatcheck.model.era import Era
 from coatcheck.operations.inflight import Cut, Entry, Inflight
+from coatcheck.operations.watches import LISTEN
 from coatcheck.ports import Refused
 
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."
@@ -22,80 +27,139 @@ REVOKED: Final = "This grant was revoked."
 STOPPING: Final = "This gateway is stopping."
 
 
+_BAD_REQUEST: Final = frozenset({eras.MISSING_CAPABILITY, eras.HEADER_MISMATCH})
+"""Errors that are HTTP 400 to a modern client (MCP 2026-07-28, streamable HTTP)."""
+
+
+class Carrier(Protocol):
+    """Makes the way on which one request is answered."""
+
+    def open(self, call: Call, session: Session | None, on_gone: Callable[[], None]) -> Outward:
+        """Return the way; `on_gone` is called if the client goes away and cannot come back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The two directions of one HTTP request, and whether its client takes event streams."""
+    """The two directions of one HTTP request, and what its client makes of event streams."""
 
     receive: Receive
     send: Send
-    streams: bool
+    streams: Streams
+
+    def open(self, call: Call, session: Session | None, on_gone: Callable[[], None]) -> Outward:
+        """Answer on the response to this very request."""
+        kept = session.voice.streams if session is not None else None
+        return Relay(
+            self.receive,
+            self.send,
+            streams=self.streams is not Streams.REFUSED,
+            preferred=kept is not None and self.streams is Streams.PREFERRED,
+            on_gone=on_gone,
+            session_streams=kept,
+            request_id=call.id,
+        )
 
 
 class Exchanges:
-    """Answers requests whose caller, server, method and params are known to be good."""
+    """Answers requests whose caller and server are known to be good, and takes what owes no answer."""
 
     def __init__(self, methods: Methods, inflight: Inflight) -> None:
         self._methods = methods
-        self._inflight = inflight
+        self.inflight = inflight
 
-    async def answer(self, request: Request, session: Session | None, wire: Wire) -> int:
+    def check(self, request: Request) -> None:
+        """Refuse methods that are not served and params of the wrong shape.
+
+        Raises:
+            Reject: 404 (modern) or 200 (legacy), or 400.
+        """
+        call, era = request.call, request.asked.caller.era
+        if not self._methods.knows(era, call.method) or not self._methods.offers(request):
+            raise refusing.unknown_method(404 if era is Era.MODERN else 200, call)
+        if wrong := ladder.check_params(call):
+            raise refusing.rpc_call(400, wrong, call)
+
+    async def accept(
+        self, session: Session, message: messages.CallerNotice | messages.CallerReply, send: Send
+    ) -> int:
+        """Take a notification, or a reply to a question of ours, and return the HTTP status sent."""
+        if isinstance(message, messages.CallerReply):
+            session.hear(message)
+        elif message.method == "notifications/cancelled":
+            session.cancel(message.params.get("requestId", b""))
+        await send_json(send, 202, b"", [])
+        if isinstance(message, messages.CallerNotice):
+            await session.relay(message)
+        return 202
+
+    async def answer(self, request: Request, session: Session | None, carrier: Carrier) -> int:
         """Answer one request and return the HTTP status sent. `session` None means a modern client."""
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
-        entry = self._inflight.enter(request.asked.principal.grant_id, task)
+        lasting = request.call.method == LISTEN
+        entry = self.inflight.enter(request.asked.principal.grant_id, task, lasting=lasting)
         id = request.call.id
-        if session is not None:
-            session.under_way[id] = entry
 
         def gone() -> None:
             if session is None:  # for a legacy client, going away is no cancellation
                 entry.cancel(Cut.DISCONNECTED)
 
-        relay = Relay(wire.receive, wire.send, streams=wire.streams, on_gone=gone)
+        way = carrier.open(request.call, session, gone)
+        if session is not None:
+            session.enter(id, entry, way)
         try:
-            return await self._perform(request.with_notify(relay.notify), relay, entry)
+            return await self._perform(request.with_notify(way.notify), way, entry)
         finally:
-            relay.abandon()
-            self._inflight.leave(entry)
-            if session is not None and session.under_way.get(id) is entry:
-                del session.under_way[id]
+            way.abandon()
+            self.inflight.leave(entry)
+            if session is not None:
+                session.leave(id, entry, way)
 
-    async def _perform(self, request: Request, relay: Relay, entry: Entry) -> int:
+    async def _perform(self, request: Request, way: Outward, entry: Entry) -> int:
         call = request.call
         try:
             reply = await self._methods.answer(request)
             status = _status_of(reply, request.asked.caller.era)
-            await relay.answer(status, messages.response(call.id, reply), [])
+            await way.answer(status, messages.response(call.id, reply), [])
         except LedgerUnavailable:
-            return await _fail(relay, call, UNRECORDED)
+            return await _fail(way, call, UNRECORDED)
         except asyncio.CancelledError:
             if entry.cut is None:
                 raise
             entry.task.uncancel()
-            return await _cut_short(entry.cut, call, relay)
+            return await _cut_short(entry.cut, call, way)
         return status
 
 
-async def _cut_short(cut: Cut, call: Call, relay: Relay) -> int:
+async def _cut_short(cut: Cut, call: Call, way: Outward) -> int:
     """End a request that was cancelled: a revoked grant is told so where a status can still be sent."""
-    if cut is Cut.REVOKED and not relay.streaming:
+    if cut is Cut.REVOKED and not way.streaming:
         refused = refusing.unauthorized(Refused("revoked", REVOKED))
-        await relay.answer(refused.status, refused.body, refused.headers)
+        await way.answer(refused.status, refused.body, refused.headers)
         return refused.status
     if cut is Cut.STOPPING:
-        return await _fail(relay, call, STOPPING)
-    await relay.end()
+        return await _fail(way, call, STOPPING)
+    await way.finish(flush=cut is not Cut.REVOKED)
     return 200
 
 
-async def _fail(relay: Relay, call: Call, sentence: str) -> int:
+async def _fail(way: Outward, call: Call, sentence: str) -> int:
     """Answer 503: nothing was done that the caller asked for, or its outcome is not known."""
     fault = Fault(messages.INTERNAL_ERROR, sentence)
-    await relay.answer(503, messages.response(call.id, fault), [])
+    await way.answer(503, messages.response(call.id, fault), [])
     return 503
 
 
 def _status_of(reply: Reply, era: Era) -> int:
     """Return the HTTP status of a reply: what a server or policy decides is 200 in both eras."""
-    if isinstance(reply, Fault) and era is Era.MODERN and reply.code == eras.MISSING_CAPABILITY:
+    if isinstance(reply, Fault) and era is Era.MODERN and reply.code in _BAD_REQUEST:
         return 400
     return 200
+
+
+def opener_of(call: Call) -> Caller:
+    """Return who opens a session with `initialize`, in the version negotiated."""
+    capabilities = call.params.get("capabilities", b"")
+    declared = capabilities if capabilities.startswith(b"{") else b"{}"
+    version = openings.negotiate(call)
+    return ladder.caller_of(Era.LEGACY, version, call.params.get("clientInfo"), declared)

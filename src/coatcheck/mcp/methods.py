@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from coatcheck.core import names
+from coatcheck.core.decide import may_see
 from coatcheck.core.templates import matches_template
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.eras import reply_for
+from coatcheck.core.wire.levels import LEVELS, is_level
+from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
 from coatcheck.errors import UpstreamError
 from coatcheck.mcp import openings
 from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
-from coatcheck.model.catalogue import Greeting
+from coatcheck.model.catalogue import Catalogue, Greeting
 from coatcheck.model.era import Era
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.call import Calls, not_found, our_fault, with_param
+from coatcheck.operations.conversation import Conversation
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.listening import Listening
 from coatcheck.operations.lists import KINDS, Lists
+from coatcheck.operations.natures import NOT_ASKED
 from coatcheck.operations.records import Asked, Matter, Records
 from coatcheck.operations.servers import Servers
+from coatcheck.operations.standing import StandingRequests
+from coatcheck.operations.watches import LISTEN, Watches
 from coatcheck.ports import Notify
 
 
@@ -34,10 +42,11 @@ class Request:
     server: Server | None
     call: Call
     notify: Notify
+    conversation: Conversation | None = None
 
     def with_notify(self, notify: Notify) -> Request:
         """Return the request with a place for what comes before its answer."""
-        return Request(self.asked, self.snapshot, self.server, self.call, notify)
+        return replace(self, notify=notify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +61,21 @@ class Found:
 class Methods:
     """Answers requests of both eras; transport and framing are the caller's affair."""
 
-    def __init__(self, servers: Servers, calls: Calls, lists: Lists, records: Records) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        calls: Calls,
+        lists: Lists,
+        records: Records,
+        listening: Listening,
+        watches: Watches,
+    ) -> None:
         self._servers = servers
         self._calls = calls
         self._lists = lists
         self._records = records
+        self._listening = listening
+        self._standing = StandingRequests(servers, calls, records, watches)
         shared: dict[str, Callable[[Request], Awaitable[Reply]]] = dict.fromkeys(KINDS, self._list)
         shared |= {
             "tools/call": self._call_tool,
@@ -65,8 +84,14 @@ class Methods:
             "completion/complete": self._complete,
         }
         self._tables: Final[Mapping[Era, Mapping[str, Callable[[Request], Awaitable[Reply]]]]] = {
-            Era.MODERN: shared | {"server/discover": self._discover},
-            Era.LEGACY: shared | {"ping": _pong},
+            Era.MODERN: shared | {"server/discover": self._discover, LISTEN: self._listen},
+            Era.LEGACY: shared
+            | {
+                "ping": _pong,
+                SET_LEVEL: self._set_level,
+                SUBSCRIBE: self._subscribe,
+                UNSUBSCRIBE: self._subscribe,
+            },
         }
 
     def knows(self, era: Era, method: str) -> bool:
@@ -76,13 +101,14 @@ class Methods:
     def offers(self, request: Request) -> bool:
         """Tell whether a server in reach has what the method asks for, or has not been heard from yet.
 
-        Only completion is looked up. A list of what no server has is empty, which asks for no error.
+        A list of what no server has is empty, which asks for no error.
         """
-        if request.call.method != "completion/complete":
+        owed = _OWED.get(request.call.method)
+        if owed is None:
             return True
         in_reach = [request.server] if request.server else request.snapshot.reachable(request.asked.principal)
         catalogues = [self._servers.of(server).catalogue for server in in_reach]
-        return any(one is None or "completions" in one.greeting.capabilities for one in catalogues)
+        return any(one is None or _has(one.greeting, *owed) for one in catalogues)
 
     async def answer(self, request: Request) -> Reply:
         """Answer a request of a known method, in the shape its era expects.
@@ -103,6 +129,14 @@ class Methods:
         except UpstreamError as error:
             return our_fault(error.message)
         return openings.initialize_result(version, greeting, instructions)
+
+    async def _listen(self, request: Request) -> Reply:
+        async def owner(uri: str) -> Server | None:
+            return request.server or await self._find_owner(request, uri)
+
+        return await self._listening.listen(
+            request.asked, request.snapshot, request.server, request.call, owner, request.notify
+        )
 
     async def _discover(self, request: Request) -> Reply:
         try:
@@ -129,7 +163,9 @@ class Methods:
         kind = KINDS[request.call.method]
         if "cursor" in request.call.params:
             return await self._lists.refuse_cursor(request.asked, request.server, kind)
-        return await self._lists.list(request.asked, request.snapshot, request.server, kind)
+        return await self._lists.list(
+            request.asked, request.snapshot, request.server, kind, request.conversation
+        )
 
     # --- calls ---
 
@@ -152,6 +188,27 @@ class Methods:
         if server is None:
             return await self._nowhere(request, Kind.RESOURCE, uri)
         return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
+
+    # --- what lasts as long as a session ---
+
+    async def _set_level(self, request: Request) -> Reply:
+        level = messages.text_of(request.call.params["level"])
+        if request.conversation is None or level is None or not is_level(level):
+            return Fault(messages.INVALID_PARAMS, f"params.level must be one of: {', '.join(LEVELS)}")
+        return await self._standing.set_level(
+            request.asked, request.snapshot, request.conversation, request.server, request.call, level
+        )
+
+    async def _subscribe(self, request: Request) -> Reply:
+        uri = messages.text_of(request.call.params["uri"]) or ""
+        server = request.server or await self._find_owner(request, uri)
+        if server is None:
+            return await self._nowhere(request, Kind.RESOURCE, uri)
+        if request.conversation is None:
+            return Fault(messages.INVALID_REQUEST, "There is no session to subscribe for.")
+        return await self._standing.subscribe(
+            request.asked, request.snapshot, request.conversation, server, request.call, uri
+        )
 
     async def _complete(self, request: Request) -> Reply:
         reference = messages.members_of(request.call.params["ref"]) or {}
@@ -185,6 +242,7 @@ class Methods:
             found.call,
             request.notify,
             shown,
+            request.conversation,
         )
         return performed.reply
 
@@ -217,19 +275,49 @@ class Methods:
         return owner
 
     def _owner(self, request: Request, uri: str) -> Server | None:
-        """Return the first server in reach that lists the URI, or has a template it fits."""
+        """Return the first server in reach that has the URI, of those first where the caller may use it.
+
+        Otherwise a server whose resource is hidden would stand before another's that is listed.
+        """
         candidates = [
             (server, catalogue)
             for server in request.snapshot.reachable(request.asked.principal)
             if (catalogue := self._servers.of(server).catalogue) is not None
         ]
-        for server, catalogue in candidates:
-            if uri in catalogue.resources or uri in catalogue.templates:
-                return server
-        for server, catalogue in candidates:
-            if any(matches_template(template, uri) for template in catalogue.templates):
-                return server
-        return None
+        target, principal, access = (
+            Target(Kind.RESOURCE, uri),
+            request.asked.principal,
+            request.snapshot.access,
+        )
+        seen = [one for one in candidates if may_see(target, principal, one[0], access, NOT_ASKED)]
+        return _first_with(uri, seen) or _first_with(uri, candidates)
+
+
+def _first_with(uri: str, candidates: Sequence[tuple[Server, Catalogue]]) -> Server | None:
+    """Return the first server that lists the URI, or else the first with a template it fits."""
+    for server, catalogue in candidates:
+        if uri in catalogue.resources or uri in catalogue.templates:
+            return server
+    for server, catalogue in candidates:
+        if any(matches_template(template, uri) for template in catalogue.templates):
+            return server
+    return None
+
+
+_OWED: Final[Mapping[str, tuple[str, str]]] = {
+    "completion/complete": ("completions", ""),
+    SET_LEVEL: ("logging", ""),
+    SUBSCRIBE: ("resources", "subscribe"),
+    UNSUBSCRIBE: ("resources", "subscribe"),
+}
+"""Method -> the capability that it needs, and the member of it that must be true."""
+
+
+def _has(greeting: Greeting, capability: str, member: str) -> bool:
+    raw = greeting.capabilities.get(capability)
+    if raw is None or not member:
+        return raw is not None
+    return (messages.members_of(raw) or {}).get(member) == b"true"
 
 
 async def _pong(request: Request) -> Reply:  # noqa: ARG001 - a row of the table

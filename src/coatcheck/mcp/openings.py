@@ -8,18 +8,15 @@ from typing import Final
 from coatcheck.core.wire import eras, messages
 from coatcheck.model.call import Call, Result
 from coatcheck.model.catalogue import Greeting
-from coatcheck.model.era import LEGACY_VERSIONS, SERVED_VERSIONS
+from coatcheck.model.era import LEGACY_VERSIONS, SERVED_VERSIONS, Era
 
-_RELAYED: Final = {
-    "tools": frozenset({"listChanged"}),
-    "prompts": frozenset({"listChanged"}),
-    "resources": frozenset({"listChanged", "subscribe"}),
-    "completions": frozenset[str](),
-}
-"""Capability -> its members that are not relayed and so must not be announced."""
-
-_NOT_RELAYED: Final = frozenset({"logging", "tasks"})
-_AGGREGATE: Final = b'{"tools":{},"prompts":{},"resources":{},"completions":{}}'
+_NEVER_RELAYED: Final = frozenset({"tasks"})
+"""Capabilities that do not pass through us and so must not be announced."""
+_ONLY_IN_SESSIONS: Final = frozenset({"logging"})
+_AGGREGATE: Final = (
+    b'{"tools":{"listChanged":true},"prompts":{"listChanged":true},'
+    b'"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}'
+)
 MAX_INSTRUCTIONS: Final = 16 * 1024
 
 
@@ -31,7 +28,8 @@ def negotiate(call: Call) -> str:
 
 def initialize_result(version: str, greeting: Greeting | None, instructions: str | None) -> Result:
     """Return the result of `initialize`; `greeting` None means the aggregated route."""
-    members = {"protocolVersion": messages.raw_of(version), **_introduction(greeting, instructions)}
+    introduction = _introduction(greeting, instructions, Era.LEGACY)
+    members = {"protocolVersion": messages.raw_of(version), **introduction}
     members["serverInfo"] = _server_info(greeting)
     return Result(messages.object_of(members))
 
@@ -41,36 +39,40 @@ def discover_result(greeting: Greeting | None, instructions: str | None) -> Resu
     meta = messages.object_of({eras.META_SERVER_INFO: _server_info(greeting)})
     members = {
         "supportedVersions": messages.raw_of(list(SERVED_VERSIONS)),
-        **_introduction(greeting, instructions),
+        **_introduction(greeting, instructions, Era.MODERN),
         "_meta": meta,
     }
     return Result(messages.object_of(members))
 
 
-def _introduction(greeting: Greeting | None, instructions: str | None) -> dict[str, bytes]:
+def _introduction(greeting: Greeting | None, instructions: str | None, era: Era) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     if greeting is None:
         members["capabilities"] = _AGGREGATE
     else:
         members |= {name: raw for name, raw in greeting.extra.items() if name != "_meta"}
-        members["capabilities"] = messages.object_of(_truthful(greeting))
+        members["capabilities"] = messages.object_of(_truthful(greeting, era))
     if instructions is not None:
         members["instructions"] = messages.raw_of(instructions)
     return members
 
 
-def _truthful(greeting: Greeting) -> Mapping[str, bytes]:
-    """Return a server's capabilities less what does not pass through us."""
+def _truthful(greeting: Greeting, era: Era) -> Mapping[str, bytes]:
+    """Return a server's capabilities less what does not pass through us to a client of this era.
+
+    A server that only has sessions keeps log level and subscriptions in them, and a modern client has none.
+    """
+    crossing = era is Era.MODERN and greeting.era is Era.LEGACY
     kept: dict[str, bytes] = {}
     for name, raw in greeting.capabilities.items():
-        if name in _NOT_RELAYED:
+        if name in _NEVER_RELAYED or (crossing and name in _ONLY_IN_SESSIONS):
             continue
-        dropped = _RELAYED.get(name)
-        members = messages.members_of(raw)
-        if dropped is None or members is None:
-            kept[name] = raw
-        else:
-            kept[name] = messages.object_of({k: v for k, v in members.items() if k not in dropped})
+        members = messages.members_of(raw) if name in {"resources", "extensions"} else None
+        if members is not None:
+            members.pop(eras.TASKS_EXTENSION, None)
+            if crossing:
+                members.pop("subscribe", None)
+        kept[name] = raw if members is None else messages.object_of(members)
     return kept
 
 

@@ -55,6 +55,12 @@ def rpc_call(status: int, fault: Fault, call: Call) -> Reject:
     return reject
 
 
+def no_session(status: int, message: messages.Message | None, sentence: str) -> Reject:
+    """Return the error for a message, or a wish for a stream, that belongs to no session of the caller."""
+    fault = Fault(messages.INVALID_REQUEST, sentence)
+    return rpc_call(status, fault, message) if isinstance(message, Call) else rpc(status, fault)
+
+
 def unknown_method(status: int, call: Call) -> Reject:
     """Return the error for a method that is not in the table of the caller's era."""
     return rpc_call(status, Fault(messages.METHOD_NOT_FOUND, f"Unknown method: {call.method[:100]}"), call)
@@ -90,21 +96,22 @@ def too_many_guesses() -> Reject:
 
 def wrong_method(allowed: bytes) -> Reject:
     """Return the 405 for a method that this path does not take: how clients find out."""
-    return _counted(
+    return counted(
         problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))
     )
 
 
 def stopping() -> Reject:
     """Return the 503 of a gateway that takes no new requests."""
-    return _counted(problem(503, "stopping", "This gateway is stopping.", _CLOSE))
+    return counted(problem(503, "stopping", "This gateway is stopping.", _CLOSE))
 
 
 def client_gone() -> Reject:
     """Return the end of a request whose body never came to its end, or broke the framing."""
-    return _counted(misframed(400, "The client went away."))
+    return counted(misframed(400, "The client went away."))
 
 
-def _counted(reject: Reject) -> Reject:
+def counted(reject: Reject) -> Reject:
+    """Mark a refusal that is not put on record: nothing that a caller wanted was refused."""
     reject.recorded = False
     return reject

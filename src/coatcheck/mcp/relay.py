@@ -1,69 +1,97 @@
 """Sending one answer: as plain JSON if it is all there is, as an event stream once something comes before it.
 
 The status line is held back until there is something to send, since a stream has lost the chance of a
-status (MCP, streamable HTTP). A slow request gets a watcher for the client's going away, and comments that
-keep proxies from closing a silent stream.
+status (MCP, streamable HTTP). A slow request gets a watcher for the client's going away, and becomes a
+stream after some silence: proxies close silent connections, and only a stream can be resumed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from coatcheck.core.wire import messages
+from coatcheck.core.wire import sse
+from coatcheck.mcp import outlets
+from coatcheck.mcp.outlets import CONTROL, STREAM_HEADERS, Item, Outlet, Receive, Send, Way, item_of
+from coatcheck.mcp.streams import Stream, Streams
 from coatcheck.model.call import Notice
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 WATCH_AFTER: Final = 0.02
 """Seconds after which a request is slow enough to be worth watching its client."""
-KEEP_ALIVE: Final = 15.0
-"""Seconds of silence after which a stream says something (the interval of the official SDKs)."""
-MAX_WAITING_EVENTS: Final = 256
-MAX_WAITING_BYTES: Final = 1024 * 1024
 
 JSON_HEADERS: Final = (b"content-type", b"application/json")
-_STREAM_HEADERS: Final = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class Relay:
-    """Carries notices and the final answer of one request to its client.
+    """Carries notices, questions and the final answer of one request to its client.
 
-    `streams`: the client takes event streams. `on_gone` is called once if the client goes away.
+    `streams`: the client takes event streams; `preferred`: it wants its answer on one even where plain JSON
+    would do. `session_streams` are those of a session whose client may come
+    back for the rest of a stream. `on_gone` is called once if the client goes away for good.
     """
 
-    def __init__(self, receive: Receive, send: Send, *, streams: bool, on_gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        streams: bool,
+        on_gone: Callable[[], None],
+        preferred: bool = False,
+        session_streams: Streams | None = None,
+        request_id: bytes = b"null",
+    ) -> None:
         self._receive = receive
         self._send = send
         self._streams = streams
+        self._preferred = preferred
         self._on_gone = on_gone
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._wake = asyncio.Event()
+        self._session_streams = session_streams
+        self._request_id = request_id
+        self._stream: Stream | None = None
+        self._outlet: Outlet | None = None
+        self._gone = False
         self._ended = False
         self._answering = False
-        self._pump: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._start_watch)
 
     @property
     def streaming(self) -> bool:
         """Whether the stream has begun, so that no status can be sent any more."""
-        return self._pump is not None
+        return self._outlet is not None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the client can be asked something on this request's stream."""
+        if not self._streams or self._ended or self._answering:
+            return False
+        return not self._gone if self._stream is None else self._stream.reachable
 
     def notify(self, notice: Notice) -> None:
         """Send a notification before the answer. Where the client is slow, the oldest are dropped."""
+        self.put(item_of(notice))
+
+    def put(self, item: Item) -> None:
+        """Send a message before the answer."""
         if not self._streams or self._ended:
             return
-        self._put(_event(messages.notification(notice.method, notice.params)))
+        if self._gone and self._stream is None:
+            return  # nobody there, and nobody who could come back
+        self._begin().put(item)
+        if self._outlet is not None and self._outlet.ended and not self._gone and self._stream is None:
+            self._leave()  # more waited than fits: a client that does not read is as good as gone
+
+    def pause(self, retry: int | None) -> None:
+        """Let the client come back for the rest later, if it can (SEP-1699)."""
+        able = self._session_streams is not None and self._session_streams.primes
+        if not able or not self._streams or self._ended or self._answering or self._gone:
+            return
+        self._begin()
+        if self._stream is not None:
+            self._stop_watching()  # the response ends, and the client does not leave by that
+            self._stream.pause(retry)
 
     async def answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the answer and end: as JSON with its status, or as the last event of the stream.
@@ -74,67 +102,73 @@ class Relay:
             return
         self._answering = True
         self._stop_watching()
-        if not self.streaming:
+        if self._outlet is None and not (self._preferred and status == 200):
             await send_json(self._send, status, body, headers)
             return
-        self._put(_event(body))
-        await self._finish()
+        self._begin().put(Item(body, answers=self._request_id))
+        if self._outlet is not None:
+            await self._end(self._outlet)
 
-    async def end(self) -> None:
+    async def finish(self, *, flush: bool) -> None:
         """End without an answer, as is owed for a request that was cancelled."""
+        if self._outlet is not None and not flush:
+            self._outlet.cut()
+            if self._stream is not None:
+                self._stream.cut()
         if self._answering:
             return  # what was cancelled is the sending: the connection closes on a cut answer
         self._answering = True
         self._stop_watching()
-        if self.streaming:
-            await self._finish()
+        if self._outlet is not None:
+            await self._end(self._outlet)
         else:
-            await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await self._send({"type": "http.response.body", "body": b""})
 
     def abandon(self) -> None:
         """Stop everything; nothing more is sent."""
         self._stop_watching()
         self._ended = True
-        if self._pump is not None:
-            self._pump.cancel()
+        if self._outlet is not None:
+            self._outlet.abandon()
+        if self._stream is not None:
+            self._stream.end()
 
     # --- the stream ---
 
-    def _put(self, event: bytes) -> None:
-        self._waiting.append(event)
-        self._waiting_bytes += len(event)
-        while len(self._waiting) > MAX_WAITING_EVENTS or (
-            self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
-        ):
-            self._waiting_bytes -= len(self._waiting.popleft())
-        self._wake.set()
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._run_pump())
+    def _begin(self) -> Way:
+        """Commit to a stream, unless that is done."""
+        if self._outlet is None:
+            self._outlet = Outlet(self._send)
+            if self._session_streams is not None:
+                self._stream = self._session_streams.open()
+                self._stream.begin(self._outlet)
+            self._outlet.start()
+        return self._outlet if self._stream is None else self._stream
 
-    async def _finish(self) -> None:
+    async def _end(self, outlet: Outlet) -> None:
         self._ended = True
-        self._wake.set()
-        if self._pump is not None:
-            await self._pump
-
-    async def _run_pump(self) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-        while True:
-            while self._waiting:
-                event = self._waiting.popleft()
-                self._waiting_bytes -= len(event)
-                await self._send({"type": "http.response.body", "body": event, "more_body": True})
-            if self._ended:
-                break
-            self._wake.clear()
-            await self._wake.wait()
-        await self._send({"type": "http.response.body", "body": b""})
+        if self._stream is not None:
+            self._stream.end()
+        outlet.end()
+        await asyncio.wait({outlet.start()})
 
     # --- the client ---
 
     def _start_watch(self) -> None:
         self._watch = asyncio.create_task(self._run_watch())
+        if self._streams:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(outlets.KEEP_ALIVE, self._break_silence)
+
+    def _break_silence(self) -> None:
+        if self._outlet is None and not self._gone:
+            self._begin()
+            self._say(sse.KEEP_ALIVE)
+
+    def _say(self, comment: bytes) -> None:
+        if self._outlet is not None:
+            self._outlet.write(comment, CONTROL)
 
     def _stop_watching(self) -> None:
         self._timer.cancel()
@@ -142,22 +176,17 @@ class Relay:
             self._watch.cancel()
 
     async def _run_watch(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(KEEP_ALIVE):
-                    message = await self._receive()
-            except TimeoutError:
-                if self._streams:
-                    self._put(b": still working\n\n")
-                continue
-            if message["type"] == "http.disconnect":
-                self._on_gone()
-                return
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
 
-
-def _event(message: bytes) -> bytes:
-    """Frame one JSON-RPC message; JSON has no raw line breaks, so one data line holds it."""
-    return b"event: message\ndata: %b\n\n" % message.replace(b"\r", b" ").replace(b"\n", b" ")
+    def _leave(self) -> None:
+        self._gone = True
+        if self._outlet is not None:
+            self._outlet.cut()
+            if self._stream is not None:
+                self._stream.leave(self._outlet)
+        self._on_gone()
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

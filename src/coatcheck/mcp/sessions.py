@@ -2,37 +2,99 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from coatcheck.model.call import Caller
+from coatcheck.core.wire import messages
+from coatcheck.errors import UpstreamError
+from coatcheck.mcp.outlets import Outlet, StandingWay
+from coatcheck.mcp.streams import EventLimits, Stream, Streams
+from coatcheck.mcp.voices import Outward, SessionVoice
+from coatcheck.model.call import Caller, Notice
+from coatcheck.model.era import LEGACY_VERSIONS, Era
+from coatcheck.model.grant import Principal
+from coatcheck.model.server import Server
+from coatcheck.operations.conversation import Conversation
 from coatcheck.operations.inflight import Cut, Entry
-from coatcheck.ports import Clock, Entropy
+from coatcheck.ports import Clock, Entropy, Voice
 
 _ID_BYTES: Final = 24
+CLOSE_SECONDS: Final = 10.0
+"""Seconds that a conversation may take to let go of its servers."""
+RELAY_SECONDS: Final = 30.0
+MAX_NOTICES: Final = 64
+"""Notifications of one client that may wait to be passed on."""
+PRIMING_VERSION: Final = LEGACY_VERSIONS[0]
+"""The first version whose clients take events without data (MCP 2025-11-25, SEP-1699)."""
+UNOPENED: Final = Caller(Era.LEGACY, "")
+"""The caller of a session before its `initialize`."""
+
+
+class OpenConversation(Protocol):
+    """Begins what a session has at servers. `server` None: its route is all of them."""
+
+    def __call__(
+        self, voice: Voice, caller: Caller, principal: Principal, server: Server | None
+    ) -> Conversation:
+        """Return what was begun, which is closed with the session."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """Sessions per grant, in all, and seconds without a request after which one ends."""
+    """Sessions per grant, in all, and seconds without a request after which one ends; events kept of each."""
 
     per_grant: int = 64
     total: int = 10_000
     idle: float = 1800.0
+    events: EventLimits = field(default_factory=EventLimits)
 
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One legacy client's session. `under_way` maps request ids as sent to requests being answered."""
+    """One legacy client's session. `under_way` maps request ids as sent to requests being answered.
+
+    `conversation` is None until `initialize`; `stray` counts replies to what nobody asked.
+    """
 
     id: str
-    grant_id: str
+    principal: Principal
     route: str
-    caller: Caller
     used: float
+    voice: SessionVoice
+    caller: Caller = UNOPENED
+    conversation: Conversation | None = None
     under_way: dict[bytes, Entry] = field(default_factory=dict)
+    ended: bool = False
+    stray: int = 0
+    _relaying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _notices: int = 0
+
+    @property
+    def grant_id(self) -> str:
+        """The grant that the session belongs to."""
+        return self.principal.grant_id
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered or the client listens."""
+        return bool(self.under_way) or self.voice.listening
+
+    # --- requests ---
+
+    def enter(self, request_id: bytes, entry: Entry, way: Outward) -> None:
+        """Note a request under way, and where it is answered."""
+        self.under_way[request_id] = entry
+        self.voice.enter(request_id, way)
+
+    def leave(self, request_id: bytes, entry: Entry, way: Outward) -> None:
+        """Forget a request that ended; a later one of the same id is left alone."""
+        if self.under_way.get(request_id) is entry:
+            del self.under_way[request_id]
+        self.voice.leave(request_id, way)
 
     def cancel(self, request_id: bytes) -> None:
         """Cancel a request of this session; one that ended or never was is ignored, as the protocol says."""
@@ -40,46 +102,108 @@ class Session:
         if entry is not None:
             entry.cancel(Cut.CANCELLED)
 
+    # --- the stream that belongs to no request ---
+
+    def listen(self, outlet: Outlet) -> Stream:
+        """Open the client's stream on a response."""
+        stream = self.voice.listen(outlet)
+        self._attend()
+        return stream
+
+    def resume(self, stream: Stream, after: int, outlet: Outlet) -> bool:
+        """Go on with a stream on another response; return whether it belongs to no request."""
+        standing = self.voice.resume(stream, after, outlet)
+        self._attend()
+        return standing
+
+    def let_go(self, stream: Stream, outlet: Outlet) -> None:
+        """Note that a response ended."""
+        stream.leave(outlet)
+        self._attend()
+
+    def _attend(self) -> None:
+        if self.conversation is not None and not self.ended:
+            self.conversation.attend(self.voice.listening)
+
+    # --- what owes no answer ---
+
+    def hear(self, reply: messages.CallerReply) -> None:
+        """Take a reply to a question of ours; one that nobody waits for is counted."""
+        if not self.voice.take(reply):
+            self.stray += 1
+
+    async def relay(self, notice: messages.CallerNotice) -> None:
+        """Pass on a notification of the client's, after those that came before it."""
+        if self.conversation is None or self._notices >= MAX_NOTICES:
+            return
+        self._notices += 1
+        try:
+            async with asyncio.timeout(RELAY_SECONDS), self._relaying:
+                await self.conversation.relay(Notice(notice.method, messages.object_of(notice.params)))
+        except (TimeoutError, UpstreamError):
+            return  # nobody is owed an answer
+        finally:
+            self._notices -= 1
+
 
 class Sessions:
     """All sessions, least recently used first."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, limits: SessionLimits) -> None:
+    def __init__(
+        self, clock: Clock, entropy: Entropy, limits: SessionLimits, open_conversation: OpenConversation
+    ) -> None:
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
+        self._open_conversation = open_conversation
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._per_grant: dict[str, OrderedDict[str, None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, grant_id: str, route: str, caller: Caller) -> Session:
-        """Open a session. Over a limit, the least recently used one of the grant, or of all, is ended."""
+    def open(self, principal: Principal, route: str, standing: StandingWay | None = None) -> Session:
+        """Open a session. Over a limit, the least recently used one of the grant, or of all, is ended.
+
+        `standing`: the one stream of a transport that has no others.
+        """
         self._end_idle()
         id = base64.urlsafe_b64encode(self._entropy.token(_ID_BYTES)).decode("ascii")
-        session = Session(id, grant_id, route, caller, self._clock.monotonic())
-        of_grant = self._per_grant.setdefault(grant_id, OrderedDict())
+        now = self._clock.monotonic()
+        voice = SessionVoice(Streams(self._limits.events, self._clock.monotonic), standing)
+        session = Session(id, principal, route, now, voice)
+        of_grant = self._per_grant.setdefault(principal.grant_id, OrderedDict())
         if len(of_grant) >= self._limits.per_grant:
-            self._end(next(iter(of_grant)))
+            self._end(self._least_used(of_grant))
         elif len(self._sessions) >= self._limits.total:
-            self._end(next(iter(self._sessions)))
+            self._end(self._least_used(self._sessions))
         self._sessions[id] = session
-        self._per_grant.setdefault(grant_id, of_grant)[id] = None
+        self._per_grant.setdefault(principal.grant_id, of_grant)[id] = None
         return session
+
+    def begin(self, session: Session, caller: Caller, server: Server | None) -> None:
+        """Begin what the session's client has at servers; what it had before ends."""
+        if session.ended:
+            return
+        before = session.conversation
+        session.caller = caller
+        session.voice.streams.primes = caller.version == PRIMING_VERSION
+        session.conversation = self._open_conversation(session.voice, caller, session.principal, server)
+        if before is not None:
+            self._close(before)
+        if session.voice.listening:
+            session.conversation.attend(True)
 
     def find(self, id: str, grant_id: str, route: str) -> Session | None:
         """Return the session, if it lives and belongs to this grant and route."""
         session = self._sessions.get(id)
         if session is None or session.grant_id != grant_id or session.route != route:
             return None
-        now = self._clock.monotonic()
-        if now - session.used > self._limits.idle and not session.under_way:
+        if self._is_idle(session):
             self._end(id)
             return None
-        session.used = now
-        self._sessions.move_to_end(id)
-        self._per_grant[grant_id].move_to_end(id)
+        self._touch(session)
         return session
 
     def end(self, id: str, grant_id: str, route: str) -> None:
@@ -93,6 +217,32 @@ class Sessions:
             for id in list(self._per_grant.get(grant_id, ())):
                 self._end(id)
 
+    def sweep(self) -> None:
+        """End what is idle and forget events that nobody comes back for. To be called now and then."""
+        self._end_idle()
+        for session in self._sessions.values():
+            session.voice.streams.sweep()
+
+    async def drain(self) -> None:
+        """End every session and wait, for a bounded time, until all have let go of their servers."""
+        for id in list(self._sessions):
+            self._end(id)
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    # --- use ---
+
+    def _is_idle(self, session: Session) -> bool:
+        return self._clock.monotonic() - session.used > self._limits.idle and not session.busy
+
+    def _touch(self, session: Session) -> None:
+        session.used = self._clock.monotonic()
+        self._sessions.move_to_end(session.id)
+        self._per_grant[session.grant_id].move_to_end(session.id)
+
+    def _least_used(self, ids: OrderedDict[str, Session] | OrderedDict[str, None]) -> str:
+        return next((id for id in ids if not self._sessions[id].busy), next(iter(ids)))
+
     def _end_idle(self) -> None:
         """End what was idle too long. Those used last stand last, so the search is short."""
         oldest = self._clock.monotonic() - self._limits.idle
@@ -100,7 +250,10 @@ class Sessions:
             session = next(iter(self._sessions.values()))
             if session.used >= oldest:
                 return
-            self._end(session.id)
+            if session.busy:
+                self._touch(session)
+            else:
+                self._end(session.id)
 
     def _end(self, id: str) -> None:
         session = self._sessions.pop(id)
@@ -108,5 +261,22 @@ class Sessions:
         del of_grant[id]
         if not of_grant:
             del self._per_grant[session.grant_id]
+        session.ended = True
         for entry in list(session.under_way.values()):
             entry.cancel(Cut.CANCELLED)
+        session.voice.close()
+        if session.conversation is not None:
+            self._close(session.conversation)
+
+    def _close(self, conversation: Conversation) -> None:
+        task = asyncio.get_running_loop().create_task(_let_go(conversation))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _let_go(conversation: Conversation) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await conversation.close()
+    except (TimeoutError, UpstreamError):
+        return  # its servers end such things themselves

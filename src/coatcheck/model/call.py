@@ -18,11 +18,15 @@ class Kind(StrEnum):
     TOOL = "tool"
     PROMPT = "prompt"
     RESOURCE = "resource"
+    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The thing on a server that a call is about, by the server's own name or URI for it."""
+    """The thing on a server that a call is about, by the server's own name or URI for it.
+
+    A call about the server itself, such as the level of its log messages, has an empty name.
+    """
 
     kind: Kind
     name: str

@@ -43,7 +43,9 @@ class Entry:
 class Catalogue:
     """One server's lists at one time. `version` grows by one whenever a list really changed.
 
-    `quarantined` names entries left out and says why; `ttl_ms` is how long the server lets a list be kept.
+    `mirrored` are the headers that a modern server wants with calls of a tool: header name -> the names that
+    lead to its value in the arguments (SEP-2243). `quarantined` names entries left out and says why; `ttl_ms`
+    is how long the server lets a list be kept.
     """
 
     greeting: Greeting
@@ -51,6 +53,9 @@ class Catalogue:
     prompts: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     resources: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     templates: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    mirrored: Mapping[str, Mapping[str, tuple[str, ...]]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     quarantined: tuple[str, ...] = ()
     ttl_ms: int = 0
     version: int = 0

@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from coatcheck.model.access import OPEN, AccessList
+from coatcheck.model.access import OPEN, Access
 from coatcheck.model.grant import Grant
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach
@@ -83,7 +83,7 @@ class Declaration:
 
     servers: tuple[DeclaredServer, ...] = ()
     identity: IdentityRules = IdentityRules()
-    access: AccessList = OPEN
+    access: Access = OPEN
     audit: AuditRules = AuditRules()
     notices: tuple[Problem, ...] = ()
     files: tuple[Path, ...] = ()

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from coatcheck.errors import ConfigError, Unavailable
-from coatcheck.model.access import AccessList
+from coatcheck.model.access import Access
 from coatcheck.model.declaration import AuditRules, Declaration, IdentityRules, Problem
 from coatcheck.model.grant import Grant, Principal
 from coatcheck.model.server import Server
@@ -35,7 +35,7 @@ class Snapshot:
     servers: Mapping[str, Server]
     by_id: Mapping[UUID, Server]
     identify: Identify
-    access: AccessList
+    access: Access
     audit: AuditRules
     live: Mapping[str, Grant]
     ended: Mapping[str, Grant]

@@ -19,10 +19,14 @@ class Cut(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One request under way. `cut` is set once, by whoever cancels it."""
+    """One request under way. `cut` is set once, by whoever cancels it.
+
+    `lasting`: it ends with its client and not by itself, as an open stream does.
+    """
 
     grant_id: str
     task: asyncio.Task[object]
+    lasting: bool = False
     cut: Cut | None = None
 
     def cancel(self, cut: Cut) -> None:
@@ -33,19 +37,23 @@ class Entry:
 
 
 class Inflight:
-    """All requests under way."""
+    """All requests under way; `count` leaves out those that last."""
 
     def __init__(self) -> None:
         self._by_grant: defaultdict[str, set[Entry]] = defaultdict(set)
         self._empty = asyncio.Event()
         self._empty.set()
         self.count = 0
+        self.lasting = 0
 
-    def enter(self, grant_id: str, task: asyncio.Task[object]) -> Entry:
+    def enter(self, grant_id: str, task: asyncio.Task[object], *, lasting: bool = False) -> Entry:
         """Note a request; leave it when it ended."""
-        entry = Entry(grant_id, task)
+        entry = Entry(grant_id, task, lasting)
         self._by_grant[grant_id].add(entry)
-        self.count += 1
+        if lasting:
+            self.lasting += 1
+        else:
+            self.count += 1
         self._empty.clear()
         return entry
 
@@ -55,8 +63,11 @@ class Inflight:
         entries.discard(entry)
         if not entries:
             del self._by_grant[entry.grant_id]
-        self.count -= 1
-        if not self.count:
+        if entry.lasting:
+            self.lasting -= 1
+        else:
+            self.count -= 1
+        if not self.count and not self.lasting:
             self._empty.set()
 
     def end(self, grant_ids: frozenset[str]) -> int:
@@ -67,7 +78,12 @@ class Inflight:
         return len(ended)
 
     async def drain(self, seconds: float) -> int:
-        """Wait for all to end; cancel those left after `seconds` and return how many that were."""
+        """Wait for all to end; cancel those left after `seconds` and return how many that were.
+
+        Those that last are cancelled at once.
+        """
+        for entry in [one for entries in self._by_grant.values() for one in entries if one.lasting]:
+            entry.cancel(Cut.STOPPING)
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()

@@ -11,15 +11,19 @@ from typing import Final
 from coatcheck.core import names
 from coatcheck.core.decide import may_see
 from coatcheck.core.wire import messages
-from coatcheck.errors import LedgerUnavailable, UpstreamError
+from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError
 from coatcheck.model.call import Fault, Kind, Reply, Result, Target
 from coatcheck.model.catalogue import Catalogue, Entry
+from coatcheck.model.grant import Principal
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.call import UNSETTLED, our_fault
+from coatcheck.operations.conversation import Conversation
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.natures import nature_of
 from coatcheck.operations.records import Asked, Matter, Records
-from coatcheck.operations.servers import Served, Servers
+from coatcheck.operations.served import Served
+from coatcheck.operations.servers import Servers
 
 MAX_CACHED: Final = 1_000
 _LISTED: Final = "the caller's own view"
@@ -54,6 +58,15 @@ KINDS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where a caller looks from: the snapshot, one server or all (None), and its conversation if it has one."""
+
+    snapshot: Snapshot
+    server: Server | None
+    conversation: Conversation | None = None
+
+
 class Lists:
     """Answers list requests. Joins raw entries and keeps the answer per view and catalogue version."""
 
@@ -63,7 +76,14 @@ class Lists:
         self._wait = wait
         self._cache: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
 
-    async def list(self, asked: Asked, snapshot: Snapshot, server: Server | None, wanted: ListKind) -> Reply:
+    async def list(
+        self,
+        asked: Asked,
+        snapshot: Snapshot,
+        server: Server | None,
+        wanted: ListKind,
+        conversation: Conversation | None = None,
+    ) -> Reply:
         """Return the list that the caller sees: of one server, or of all that it may reach.
 
         Raises:
@@ -72,7 +92,7 @@ class Lists:
         matter = Matter(wanted.method, server.name if server else "")
         opened = await self._records.open(asked, matter, "(list)", _LISTED)
         try:
-            reply, outcome = await self._gather(asked, snapshot, server, wanted)
+            reply, outcome = await self._gather(asked.principal, View(snapshot, server, conversation), wanted)
         except BaseException as end:
             await self._records.abandon(opened, end)
             raise
@@ -89,29 +109,31 @@ class Lists:
         await self._records.close(asked, matter, Verdict.DENIED, "(cursor)", because, Outcome.DENIED)
         return Fault(messages.INVALID_PARAMS, "Invalid cursor: this list comes in one page.")
 
-    async def _gather(
-        self, asked: Asked, snapshot: Snapshot, server: Server | None, wanted: ListKind
-    ) -> tuple[Reply, Outcome]:
-        if server is not None:
+    async def _gather(self, principal: Principal, view: View, wanted: ListKind) -> tuple[Reply, Outcome]:
+        if view.server is not None:
             try:
-                await self._servers.of(server).fresh()
+                await self._of(view.server, view.conversation).fresh()
             except UpstreamError as error:
                 return our_fault(error.message), Outcome.UPSTREAM_ERROR
-            return self._render(asked, snapshot, [server], wanted, prefixed=False), Outcome.OK
-        reachable = snapshot.reachable(asked.principal)
-        failed = await self.bring_up(reachable)
+            except Busy as busy:
+                return our_fault(f"{busy.message} {busy.fix}."), Outcome.DENIED
+            return Result(self.shown(principal, view, wanted)), Outcome.OK
+        reachable = view.snapshot.reachable(principal)
+        failed = await self.bring_up(reachable, view.conversation)
         if reachable and len(failed) == len(reachable):
             return our_fault(f"No server answered: {failed[0]}"), Outcome.UPSTREAM_ERROR
-        return self._render(asked, snapshot, reachable, wanted, prefixed=True), Outcome.OK
+        return Result(self.shown(principal, view, wanted)), Outcome.OK
 
-    async def bring_up(self, servers: Sequence[Server]) -> Sequence[str]:
+    async def bring_up(
+        self, servers: Sequence[Server], conversation: Conversation | None = None
+    ) -> Sequence[str]:
         """Bring all lists up to date side by side. Returns one sentence for each server with no list at all.
 
         A server never heard from is waited for a bounded time: one that hangs must not hold up the rest.
         """
         stale = []
         for server in servers:
-            served = self._find(server)
+            served = self._find(server, conversation)
             if served is not None and not served.is_fresh():
                 stale.append(asyncio.ensure_future(served.fresh()))
         if stale:
@@ -122,37 +144,49 @@ class Lists:
         return [
             (found.last_error if found else "") or f"{server.name} has not answered yet"
             for server in servers
-            if (found := self._find(server)) is None or found.catalogue is None
+            if (found := self._find(server, conversation)) is None or found.catalogue is None
         ]
 
-    def _find(self, server: Server) -> Served | None:
+    def _of(self, server: Server, conversation: Conversation | None) -> Served:
+        return conversation.listed(server) if conversation else self._servers.of(server)
+
+    def _find(self, server: Server, conversation: Conversation | None) -> Served | None:
         try:
-            return self._servers.of(server)
-        except UpstreamError:
-            return None  # an edit took it away meanwhile
+            return self._of(server, conversation)
+        except (UpstreamError, Busy):
+            return None  # an edit took it away meanwhile, or there is no place for a child of its own
 
-    def _render(
-        self, asked: Asked, snapshot: Snapshot, servers: Sequence[Server], wanted: ListKind, *, prefixed: bool
-    ) -> Result:
-        shown = [
-            (server, served.catalogue)
-            for server in servers
-            if (served := self._find(server)) is not None and served.catalogue is not None
+    def find(self, server: Server) -> Catalogue | None:
+        """Return what is known of a server's lists, if anything."""
+        served = self._find(server, None)
+        return served.catalogue if served else None
+
+    def served(self, principal: Principal, view: View) -> Sequence[Served]:
+        """Return the servers that a view shows, as they are in use for it."""
+        servers = view.snapshot.reachable(principal) if view.server is None else [view.server]
+        return [found for one in servers if (found := self._find(one, view.conversation)) is not None]
+
+    def shown(self, principal: Principal, view: View, wanted: ListKind) -> bytes:
+        """Return the result of a list request by what is known now, without asking any server."""
+        snapshot, prefixed = view.snapshot, view.server is None
+        known = [
+            (served, catalogue)
+            for served in self.served(principal, view)
+            if (catalogue := served.catalogue) is not None
         ]
-        principal = asked.principal
         key = (
             snapshot.epoch,
             wanted.method,
             prefixed,
             (principal.subject, principal.roles, principal.servers, principal.voucher),
-            tuple((server.id, catalogue.version) for server, catalogue in shown),
+            tuple((served.serial, catalogue.version) for served, catalogue in known),
         )
         raw = self._cache.get(key)
         if raw is None:
             items = [
                 entry
-                for server, catalogue in shown
-                for entry in _visible(asked, snapshot, server, wanted, catalogue, prefixed)
+                for served, catalogue in known
+                for entry in _visible(principal, snapshot, served.server, wanted, catalogue, prefixed)
             ]
             raw = b'{"%b":[%b]}' % (wanted.member.encode(), b",".join(items))
             self._cache[key] = raw
@@ -160,15 +194,22 @@ class Lists:
                 self._cache.popitem(last=False)
         else:
             self._cache.move_to_end(key)
-        return Result(raw)
+        return raw
 
 
 def _visible(
-    asked: Asked, snapshot: Snapshot, server: Server, wanted: ListKind, catalogue: Catalogue, prefixed: bool
+    principal: Principal,
+    snapshot: Snapshot,
+    server: Server,
+    wanted: ListKind,
+    catalogue: Catalogue,
+    prefixed: bool,
 ) -> list[bytes]:
     items = []
     for own, entry in wanted.entries(catalogue).items():
-        if not may_see(Target(wanted.kind, own), asked.principal, server, snapshot.access):
+        target = Target(wanted.kind, own)
+        nature = nature_of(target, server, catalogue)
+        if not may_see(target, principal, server, snapshot.access, nature):
             continue
         members = entry.members
         if prefixed and wanted.kind in _PREFIXED:

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from coatcheck.core.wire import messages
+from coatcheck.core.wire.framing import Headers
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.call import Caller
 from coatcheck.model.grant import Principal
@@ -23,12 +24,16 @@ MAX_ARGUMENT_CHARS: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, from where and by which route: the same for every step of one request."""
+    """Who asks, from where and by which route: the same for every step of one request.
+
+    `headers` are those of a modern request over HTTP, which must agree with what it asks (SEP-2243).
+    """
 
     principal: Principal
     caller: Caller
     route: str
     address: str
+    headers: Headers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,15 @@ from typing import Final
 
 from coatcheck.core import names
 from coatcheck.errors import UpstreamError
-from coatcheck.model.call import Caller
-from coatcheck.model.catalogue import Entry, Greeting
+from coatcheck.model.access import Nature
+from coatcheck.model.call import Caller, Kind, Target
+from coatcheck.model.catalogue import Catalogue, Entry, Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.operations.servers import Served, Servers
+from coatcheck.operations.natures import explained
+from coatcheck.operations.served import Served
+from coatcheck.operations.servers import Servers
 from coatcheck.ports import UpstreamStatus
 
 OPERATOR: Final = Principal("operator", frozenset(), "operator", "operator", Voucher.LOCAL)
@@ -45,11 +48,13 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class ToolView:
-    """One tool of one server."""
+    """One tool of one server; what it does to the world, and why that is thought."""
 
     server: str
     exposed: str
     entry: Entry
+    nature: Nature
+    why: str
 
 
 class Views:
@@ -76,10 +81,10 @@ class Views:
             raise KeyError(name)
         await self._ask([served for served in chosen if not served.is_fresh()])
         tools = [
-            ToolView(served.server.name, names.exposed(served.server.name, own), entry)
+            _tool_view(served.server, served.catalogue, entry)
             for served in chosen
             if served.catalogue is not None
-            for own, entry in served.catalogue.tools.items()
+            for entry in served.catalogue.tools.values()
         ]
         failing = [(served.server.name, _why(served)) for served in chosen if served.catalogue is None]
         return tools, failing
@@ -102,6 +107,11 @@ async def _quietly(served: Served) -> None:
 
 def _why(served: Served) -> str:
     return served.last_error or served.upstream.status().last_error or "it has not answered yet"
+
+
+def _tool_view(server: Server, catalogue: Catalogue, entry: Entry) -> ToolView:
+    nature, why = explained(Target(Kind.TOOL, entry.name), server, catalogue)
+    return ToolView(server.name, names.exposed(server.name, entry.name), entry, nature, why)
 
 
 def _view(served: Served) -> ServerView:

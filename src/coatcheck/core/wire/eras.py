@@ -232,7 +232,7 @@ def reply_for(reply: Reply, method: str, era: Era) -> Reply:
             return reply
         return Result(messages.object_of({k: v for k, v in members.items() if k not in _MODERN_ONLY_MEMBERS}))
     members.setdefault("resultType", b'"complete"')
-    if method in _CACHEABLE:
+    if method in _CACHEABLE and members["resultType"] == b'"complete"':
         members.setdefault("ttlMs", b"0")
         members["cacheScope"] = b'"private"'
     return Result(messages.object_of(members))

@@ -48,13 +48,17 @@ _AMBIGUOUS_ESCAPE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request whose head was accepted: method, plain path, sorted headers, TCP peer, client's address."""
+    """A request whose head was accepted: method, plain path, sorted headers, TCP peer, client's address.
+
+    `query` is what stands behind the path, as it came; only the old HTTP+SSE transport reads it.
+    """
 
     method: str
     path: str
     headers: Headers
     peer: str
     address: str
+    query: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

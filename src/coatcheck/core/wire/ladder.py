@@ -5,10 +5,10 @@ Sources: MCP 2026-07-28 (versioning; SEP-2575 per-request fields; SEP-2243 heade
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras, levels, messages
 from coatcheck.core.wire.framing import Headers
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
@@ -53,7 +53,11 @@ def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
         return Rejection(400, Fault(eras.HEADER_MISMATCH, wrong))
     if version not in MODERN_VERSIONS:
         return Rejection(400, eras.unsupported(version))
-    return caller_of(Era.MODERN, version, call.meta.get(eras.META_CLIENT_INFO))
+    level = call.meta.get(eras.META_LOG_LEVEL)
+    if level is not None and not levels.is_level(messages.text_of(level)):
+        return _invalid(f"params._meta has a {eras.META_LOG_LEVEL!r} that is no log level")
+    caller = caller_of(Era.MODERN, version, call.meta.get(eras.META_CLIENT_INFO), capabilities)
+    return caller if level is None else replace(caller, log_level=messages.text_of(level) or "")
 
 
 def _invalid(message: str) -> Rejection:
@@ -86,13 +90,13 @@ def _value(headers: Headers, name: str) -> str | None:
     return values[0].strip(" \t") if values else None
 
 
-def caller_of(era: Era, version: str, client_info: bytes | None) -> Caller:
+def caller_of(era: Era, version: str, client_info: bytes | None, capabilities: bytes = b"{}") -> Caller:
     """Return what a client said of itself, printable and of bounded length."""
     members = messages.members_of(client_info) if client_info else None
     if not members:
-        return Caller(era, version)
+        return Caller(era, version, capabilities=capabilities)
     name, release = (messages.text_of(members.get(key)) or "" for key in ("name", "version"))
-    return Caller(era, version, _plain(name), _plain(release))
+    return Caller(era, version, _plain(name), _plain(release), capabilities)
 
 
 def _plain(text: str) -> str:
@@ -104,6 +108,10 @@ _REQUIRED: Final[dict[str, tuple[tuple[str, bytes, bool], ...]]] = {
     "prompts/get": (("name", b'"', True), ("arguments", b"{", False)),
     "resources/read": (("uri", b'"', True),),
     "completion/complete": (("ref", b"{", True), ("argument", b"{", True)),
+    "subscriptions/listen": (("notifications", b"{", True),),
+    "resources/subscribe": (("uri", b'"', True),),
+    "resources/unsubscribe": (("uri", b'"', True),),
+    "logging/setLevel": (("level", b'"', True),),
     "tools/list": (("cursor", b'"', False),),
     "prompts/list": (("cursor", b'"', False),),
     "resources/list": (("cursor", b'"', False),),

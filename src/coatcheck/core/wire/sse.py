@@ -35,7 +35,9 @@ class Reader:
     After `OversizedEvent` the reader must not be fed again.
     """
 
-    __slots__ = ("_after_cr", "_data", "_held", "_id", "_limit", "_line", "_started", "_type", "retry")
+    __slots__ = (
+        "_after_cr", "_data", "_held", "_id", "_limit", "_line", "_started", "_type", "last_id", "retry",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -48,6 +50,8 @@ class Reader:
         self._started = False
         self.retry: int | None = None
         """Milliseconds that the stream asks to wait before a new connection, if it said so."""
+        self.last_id = b""
+        """The id after which to resume: that of the last event which is complete, with data or without."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that end within `chunk`.
@@ -85,6 +89,7 @@ class Reader:
             if line:
                 self._read_line(line)
                 continue
+            self.last_id = self._id
             if self._data:
                 events.append(Event(b"\n".join(self._data), self._type, self._id))
                 self._data = []

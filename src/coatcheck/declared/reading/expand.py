@@ -75,7 +75,7 @@ class Expander:
         if default is not None:
             return value or default  # as in a shell, ":-" also stands in for an empty variable
         if value is None:
-            self._findings.problem(
+            self._findings.absence(
                 where, f"the variable {name} is not set", f"set {name}, or write ${{{name}:-default}}"
             )
         return value
@@ -108,6 +108,11 @@ class Expander:
         if self._base is None and not Path(path).is_absolute():
             raise Unfit("a path in ${file:...} must start with / here", "write the whole path")
         return str(Path(self._base or "/", path))
+
+
+def escaped(text: str) -> str:
+    """Return how a string is written so that it is read as itself, whatever it holds."""
+    return text.replace("${", "$${")
 
 
 def shown(raw: str) -> str:

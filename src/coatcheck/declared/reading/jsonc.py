@@ -10,7 +10,7 @@ import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import Problem
@@ -38,15 +38,27 @@ class JsoncError(ConfigError):
         self.column = column
 
 
+class Span(NamedTuple):
+    """Where a member of an object stands in the text, in characters: its key from `key`, its value from
+    `start` up to `end`. For the whole document, `key` is `start`.
+    """
+
+    key: int
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What a text says. `lines` maps JSON pointers (RFC 6901) to the line of the key, or of the list item.
 
-    `doubles` are keys written twice in one object; the value keeps the first of them.
+    `spans` maps the pointers of members, and of the whole, to their places. `doubles` are keys written
+    twice in one object; the value keeps the first of them.
     """
 
     value: Any
     lines: dict[str, int]
+    spans: dict[str, Span]
     doubles: tuple[Problem, ...]
 
 
@@ -85,6 +97,7 @@ class _Reader:
         self._at = 0
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._lines: dict[str, int] = {}
+        self._spans: dict[str, Span] = {}
         self._doubles: list[Problem] = []
 
     def document(self) -> Document:
@@ -92,11 +105,13 @@ class _Reader:
         if self._at == len(self._text):
             raise self._error("the file is empty", "write {} if nothing is to be declared")
         self._lines[""] = self._line(self._at)
+        start = self._at
         value = self._value("", 0)
+        self._spans[""] = Span(start, start, self._at)
         self._skip()
         if self._at < len(self._text):
             raise self._error("there is more text after the end of the value", "remove it")
-        return Document(value, self._lines, tuple(self._doubles))
+        return Document(value, self._lines, self._spans, tuple(self._doubles))
 
     def _value(self, where: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -134,7 +149,9 @@ class _Reader:
             if self._peek() != ":":
                 raise self._unexpected("a colon after the key")
             self._step()
+            start = self._at
             value = self._value(pointer, depth + 1)
+            self._spans[pointer] = Span(at, start, self._at)
             members.setdefault(key, value)
             if not self._continues("}"):
                 return members

@@ -62,6 +62,7 @@ class Findings:
         self._lines = lines
         self._masks: dict[str, str] = {}
         self._problems: list[Problem] = []
+        self._absences: list[Problem] = []
         self._notices: list[Problem] = []
 
     def problem(self, where: str, message: str, fix: str = "", *, at: str | None = None) -> None:
@@ -75,6 +76,11 @@ class Findings:
     def unfit(self, where: str, error: Unfit, *, at: str | None = None) -> None:
         """Note a value that a check refused."""
         self.problem(where, error.message, error.fix, at=at)
+
+    def absence(self, where: str, message: str, fix: str) -> None:
+        """Note something that this process lacks: the file does not load here, but may elsewhere."""
+        self.problem(where, message, fix)
+        self._absences.append(self._problems[-1])
 
     def notice(self, where: str, message: str, fix: str = "") -> None:
         """Note something odd that does no harm."""
@@ -92,6 +98,16 @@ class Findings:
     def problems(self) -> tuple[Problem, ...]:
         """All problems, in the order of lines."""
         return tuple(sorted(self._problems, key=lambda problem: problem.line))
+
+    @property
+    def absences(self) -> tuple[Problem, ...]:
+        """The problems that another process, with other variables, may not have."""
+        return tuple(self._absences)
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        """The problems of the text itself, in the order of lines."""
+        return tuple(problem for problem in self.problems if problem not in self._absences)
 
     @property
     def notices(self) -> tuple[Problem, ...]:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coatcheck.core import addresses
 from coatcheck.errors import UpstreamForbidden, UpstreamTimeout, UpstreamUnreachable
@@ -57,16 +57,32 @@ class Names:
             del self._asking[place]
 
 
-def _retrieve(asking: asyncio.Task[Sequence[str]]) -> None:
+def _retrieve(asking: asyncio.Future[Any]) -> None:
     if not asking.cancelled():
         asking.exception()  # those who waited have it; without this, asyncio logs it if all of them left
 
 
 def make_tls() -> ssl.SSLContext:
-    """Make a TLS context that trusts what the system trusts. Costs some 20 ms: once for a server."""
+    """Make a TLS context that trusts what the system trusts. Costs some 20 ms. Raises `OSError`."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+class Trust:
+    """The one TLS context for every server: made when it is first needed, and again only if that failed."""
+
+    def __init__(self, make: Callable[[], ssl.SSLContext] = make_tls) -> None:
+        self._make = make
+        self._making: asyncio.Future[ssl.SSLContext] | None = None
+
+    async def context(self) -> ssl.SSLContext:
+        """Return the context. Raises `OSError` (as is every `ssl.SSLError`) for certificates not read."""
+        making = self._making
+        if making is None or (making.done() and (making.cancelled() or making.exception() is not None)):
+            self._making = making = asyncio.get_running_loop().run_in_executor(None, self._make)
+            making.add_done_callback(_retrieve)
+        return await asyncio.shield(making)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,7 @@ class Egress:
     private: tuple[addresses.Network, ...] = ()
     dial_timeout: float = 10.0
     resolve: Resolve = field(default_factory=Names)
-    make_tls: Callable[[], ssl.SSLContext] = make_tls
+    trust: Trust = field(default_factory=Trust)
 
     async def dial(
         self, server: str, origin: Origin, tls: ssl.SSLContext | None, make: Callable[[], Wire]

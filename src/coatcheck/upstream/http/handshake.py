@@ -1,4 +1,4 @@
-"""Finds out how a server talks: modern by `server/discover`, else legacy by `initialize`.
+"""Finds out how a server talks: modern by `server/discover`, legacy by `initialize`, in the order asked for.
 
 Sources: MCP 2026-07-28 (versioning, backward compatibility), MCP 2025-11-25 (lifecycle, transports).
 """
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from coatcheck.core.wire import eras
+from coatcheck.core.wire import eras, signs
+from coatcheck.core.wire.signs import Step
 from coatcheck.core.wire.sse import Event
 from coatcheck.errors import (
     UpstreamBadReply,
@@ -22,22 +23,27 @@ from coatcheck.errors import (
 )
 from coatcheck.model.call import Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
-from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
+from coatcheck.model.era import MODERN_VERSIONS, Era
 from coatcheck.model.server import Transport
+from coatcheck.ports import Client
 from coatcheck.upstream.http.heads import fields
 from coatcheck.upstream.http.reading import Listen, bad_reply
 from coatcheck.upstream.http.replies import StatusReply
 
 _SESSION: Final = re.compile(rb"[!-~]{1,1024}\Z")
-_NO_VERDICT: Final = frozenset({429, 502, 503, 504})
-"""Statuses that tell of trouble and nothing of the era."""
-
-_WRONG_PLACE: Final = frozenset({400, 404, 405, 406, 415})
-"""Statuses of `initialize` after which a server may still speak the old transport."""
-
 _SSE_PROBE: Final = 5.0
 _PROBE_SHARE: Final = 0.5
 """The part of the whole time that `server/discover` may take: some old servers never answer it."""
+
+
+class OnlySse(UpstreamUnreachable):
+    """The server speaks the old HTTP+SSE transport and no other."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(
+            f"{server} speaks only the old HTTP+SSE transport",
+            fix="use the server's streamable HTTP address if it has one (often the same host with /mcp)",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,13 @@ class Link:
         """Whether the server speaks a stateless version."""
         return self.greeting.era is Era.MODERN
 
-    def head_for(self, method: str, params: Mapping[str, bytes]) -> bytes:
+    def head_for(
+        self, method: str, params: Mapping[str, bytes], mirrored: tuple[tuple[str, str], ...] = ()
+    ) -> bytes:
         """Return the header lines that a request of this method owes (SEP-2243)."""
         if not self.modern:
             return self.head
-        return fields(eras.modern_headers(method, params, self.greeting.version))
+        return fields(eras.modern_headers(method, params, self.greeting.version, mirrored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,105 +92,160 @@ class Wire(Protocol):
         ...
 
 
-class Handshake:
-    """One try at greeting a server."""
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An opening that failed: what the caller is told, and what it says of the server."""
 
-    def __init__(self, server: str, transport: Transport, wire: Wire, timeout: float) -> None:
+    error: UpstreamError
+    fault: Fault | None = None
+
+    @property
+    def status(self) -> int | None:
+        return self.error.status if isinstance(self.error, StatusReply) else None
+
+
+class Handshake:
+    """One try at greeting a server, in the era of `client` first. `silent`: it never answered discovery."""
+
+    def __init__(self, server: str, transport: Transport, wire: Wire, timeout: float, client: Client) -> None:
+        self.silent = False
         self._server = server
         self._transport = transport
         self._wire = wire
         self._timeout = timeout
+        self._client = client
 
-    async def open(self) -> Link:
-        """Greet the server in the newest way that it understands.
+    async def open(self, first: Era) -> Link:
+        """Greet the server, in the `first` era if it understands that and else in the other.
 
         Raises:
+            OnlySse: it speaks the old transport and no other.
             UpstreamError: the server cannot be reached, refuses us, or speaks nothing that we do.
         """
         if self._transport is Transport.SSE:
-            raise self._only_sse()
+            raise OnlySse(self._server)
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._discover() or await self._initialize()
+                return await self._open(first)
         except TimeoutError:
             raise UpstreamTimeout(
                 f"{self._server} did not complete the handshake within {self._timeout:g} seconds",
                 fix="check that the server is an MCP server and not overloaded",
             ) from None
 
+    async def _open(self, first: Era) -> Link:
+        version = self._client.version
+        refused: _Refusal | None = None
+        if first is Era.MODERN:
+            probed = await self._discover(MODERN_VERSIONS[0])
+            if isinstance(probed, Link):
+                return probed
+            refused = probed
+            version = signs.after_discover(probed.fault).version or version
+        opened = await self._initialize(version)
+        if isinstance(opened, Link):
+            return opened
+        after = signs.after_initialize(opened.fault, version)
+        if after.step is Step.INITIALIZE:
+            return await self._insist(after.version or version)
+        if refused is None or self.silent or after.version or _is_news(opened.fault, refused.fault):
+            again = await self._discover(after.version or MODERN_VERSIONS[0])
+            if isinstance(again, Link):
+                return again
+        await self._look_for_sse(opened)
+        raise opened.error
+
+    async def _insist(self, version: str) -> Link:
+        """Initialize once more at a version that the server named."""
+        opened = await self._initialize(version)
+        if isinstance(opened, Link):
+            return opened
+        raise opened.error
+
     # --- modern ------------------------------------------------------------------------------------------
 
-    async def _discover(self) -> Link | None:
-        """Return the link to a modern server, or None if the server shows no sign of being one."""
+    async def _discover(self, version: str) -> Link | _Refusal:
+        """Return the link to a modern server, or why the server is none."""
         try:
             async with asyncio.timeout(self._timeout * _PROBE_SHARE):
-                reply = await self._probe(MODERN_VERSIONS[0])
+                refusal = await self._probe(version)
+                if isinstance(refusal, _Refusal):
+                    after = signs.after_discover(refusal.fault)
+                    if after.step is Step.NOTHING:
+                        raise self._strange(refusal)
+                    if after.version is not None and after.step is Step.DISCOVER:
+                        refusal = await self._probe(after.version)
+                return refusal
         except TimeoutError:
-            return None
-        if isinstance(reply, Fault) and reply.code == eras.UNSUPPORTED_VERSION:
-            reply = await self._probe_again(reply)
-        if isinstance(reply, Fault) and reply.code in (eras.HEADER_MISMATCH, eras.MISSING_CAPABILITY):
-            raise bad_reply(self._server, f"refused server/discover with error {reply.code}")
-        greeting = eras.read_discover(reply.raw) if isinstance(reply, Result) else None
-        return None if greeting is None else Link(greeting)
+            self.silent = True
+            return _Refusal(UpstreamTimeout(f"{self._server} did not answer server/discover"))
 
-    async def _probe(self, version: str) -> Reply | None:
+    async def _probe(self, version: str) -> Link | _Refusal:
         params = eras.discover_params(version)
         head = fields(eras.modern_headers("server/discover", params, version))
         try:
-            return (await self._wire.post("server/discover", params, head)).reply
+            reply = (await self._wire.post("server/discover", params, head)).reply
         except StatusReply as error:
-            if error.status in _NO_VERDICT or error.status < 400:
+            if error.status in signs.TROUBLE:
                 raise
-        except (UpstreamBadReply, UpstreamLost):
-            pass  # whatever that was, a modern server would not have sent it
-        return None
+            return _Refusal(error, error.fault)
+        except (UpstreamBadReply, UpstreamLost) as error:
+            return _Refusal(error)  # whatever that was, a modern server would not have sent it
+        if isinstance(reply, Fault):
+            return _Refusal(
+                bad_reply(self._server, f"refused server/discover with error {reply.code}"), reply
+            )
+        greeting = eras.read_discover(reply.raw)
+        if greeting is None:
+            return _Refusal(bad_reply(self._server, "names no version of the protocol that we speak"))
+        return Link(greeting)
 
-    async def _probe_again(self, refusal: Fault) -> Reply | None:
-        """Ask again at a version that the server named; None if it named one with a handshake, or nothing."""
-        supported = eras.versions_supported(refusal)
-        mutual = [version for version in MODERN_VERSIONS if version in supported]
-        if mutual:
-            return await self._probe(mutual[0])
-        if supported and not any(version in LEGACY_VERSIONS for version in supported):
-            raise bad_reply(self._server, "speaks no version of the protocol that we speak")
-        return None
+    def _strange(self, refusal: _Refusal) -> UpstreamError:
+        if refusal.fault is not None and refusal.fault.code == eras.UNSUPPORTED_VERSION:
+            return bad_reply(self._server, "speaks no version of the protocol that we speak")
+        return refusal.error
 
     # --- legacy ------------------------------------------------------------------------------------------
 
-    async def _initialize(self) -> Link:
+    async def _initialize(self, version: str) -> Link | _Refusal:
+        params = eras.initialize_params(version, self._client.capabilities)
         try:
-            posted = await self._wire.post("initialize", eras.initialize_params(), b"")
+            posted = await self._wire.post("initialize", params, b"")
         except StatusReply as error:
-            if error.status in _WRONG_PLACE and self._transport is Transport.AUTO:
-                await self._refuse_sse()
-            raise
+            if error.status in signs.TROUBLE:
+                raise
+            return _Refusal(error, error.fault)
+        except (UpstreamBadReply, UpstreamLost) as error:
+            return _Refusal(error)
         if isinstance(posted.reply, Fault):
-            return await self._refused(posted.reply)
-        greeting = eras.read_initialize(posted.reply.raw)
+            code = posted.reply.code
+            return _Refusal(bad_reply(self._server, f"refused initialize with error {code}"), posted.reply)
+        return await self._initialized(posted.reply, posted.session)
+
+    async def _initialized(self, result: Result, session: bytes) -> Link | _Refusal:
+        greeting = eras.read_initialize(result.raw)
         if greeting is None:
-            raise bad_reply(
-                self._server, "answered initialize in a version that we do not speak, or not at all"
-            )
-        if posted.session and not _SESSION.match(posted.session):
+            sentence = "answered initialize in a version that we do not speak, or not at all"
+            return _Refusal(bad_reply(self._server, sentence))
+        if session and not _SESSION.match(session):
             raise bad_reply(self._server, "gave a session id that is none")
         head = fields([("MCP-Protocol-Version", greeting.version)])
-        if posted.session:
-            head += b"Mcp-Session-Id: %b\r\n" % posted.session
-        await self._wire.tell("notifications/initialized", head)
-        return Link(greeting, head, session=bool(posted.session))
+        if session:
+            head += b"Mcp-Session-Id: %b\r\n" % session
+        try:
+            await self._wire.tell("notifications/initialized", head)
+        except StatusReply as error:
+            if error.status in signs.TROUBLE:
+                raise
+            # Some servers know no notifications; if it meant more than that, the first request will tell.
+        return Link(greeting, head, session=bool(session))
 
-    async def _refused(self, refusal: Fault) -> Link:
-        """Probe again after `-32022`: it is the word of a modern server that was slow to start."""
-        if refusal.code == eras.UNSUPPORTED_VERSION:
-            reply = await self._probe_again(refusal)
-            greeting = eras.read_discover(reply.raw) if isinstance(reply, Result) else None
-            if greeting is not None:
-                return Link(greeting)
-        raise bad_reply(self._server, f"refused initialize with error {refusal.code}")
+    # --- the old transport -------------------------------------------------------------------------------
 
-    async def _refuse_sse(self) -> None:
+    async def _look_for_sse(self, refusal: _Refusal) -> None:
         """Say so if the server speaks the old HTTP+SSE transport: a GET there opens with `endpoint`."""
+        if self._transport is not Transport.AUTO or refusal.status not in signs.WRONG_PLACE:
+            return
         found: list[Event] = []
 
         def listen(event: Event) -> bool:
@@ -195,10 +258,11 @@ class Handshake:
         except (UpstreamError, TimeoutError):
             return
         if found and found[0].type == b"endpoint":
-            raise self._only_sse()
+            raise OnlySse(self._server)
 
-    def _only_sse(self) -> UpstreamUnreachable:
-        return UpstreamUnreachable(
-            f"{self._server} speaks only the old HTTP+SSE transport, which this version does not reach yet",
-            fix="use the server's streamable HTTP address if it has one (often the same host with /mcp)",
-        )
+
+def _is_news(after_initialize: Fault | None, after_discover: Fault | None) -> bool:
+    """Tell whether a refused `initialize` shows a modern server where discovery had not: a slow start."""
+    if after_initialize is None or not signs.is_of_modern_server(after_initialize):
+        return False
+    return after_discover is None or after_initialize.code == eras.UNSUPPORTED_VERSION

@@ -1,43 +1,35 @@
-"""The line to one server: its pooled connections, and what is said on them besides callers' requests."""
+"""The line to one server: its connections, and what is said on them besides callers' requests."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import ssl
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Mapping
 
 from coatcheck.core.redact import Redactor, header_secrets, url_secrets
 from coatcheck.core.wire import messages
-from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
-from coatcheck.model.call import NO_PARAMS, Call, Fault, Notice, Result
+from coatcheck.model.call import Call
 from coatcheck.model.server import HttpReach
-from coatcheck.upstream.http.connection import Connection, StaleConnection
+from coatcheck.upstream.http.asides import Asides
+from coatcheck.upstream.http.awaited import Awaited, nobody, unheard
+from coatcheck.upstream.http.connection import Connection, Owner, StaleConnection
 from coatcheck.upstream.http.egress import Egress
 from coatcheck.upstream.http.handshake import Posted
 from coatcheck.upstream.http.heads import HeadWriter
+from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.pool import Pool, PoolLimits
-from coatcheck.upstream.http.reading import Listen, Received, ReplyLimits
-from coatcheck.upstream.http.replies import Awaited, refuse_status
+from coatcheck.upstream.http.reading import Listen, Received, head_only
+from coatcheck.upstream.http.replies import refuse_status
+from coatcheck.upstream.http.streams import Streams
 from coatcheck.upstream.http.urls import Origin, take_apart
 
+_GOODBYE = 2.0
+"""Seconds for the server to take note of the end of its session."""
 
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """Bounds for one server over HTTP. Times in seconds.
-
-    `connect` is for the whole handshake; `aside` is for a message that no caller waits for, of which at
-    most `asides` are under way.
-    """
-
-    connect: float = 60.0
-    aside: float = 5.0
-    asides: int = 64
-    pool: PoolLimits = PoolLimits()
-    reply: ReplyLimits = ReplyLimits()
+_HEARINGS = 4
+"""Only one is in use; another may still be closing, or be opened by a handshake."""
 
 
 async def open_line(server: str, reach: HttpReach, egress: Egress, limits: HttpLimits) -> Line:
@@ -51,9 +43,8 @@ async def open_line(server: str, reach: HttpReach, egress: Egress, limits: HttpL
     heads = HeadWriter(server, origin, target, reach.headers)
     tls = None
     if origin.tls:
-        loop = asyncio.get_running_loop()
         try:
-            tls = await loop.run_in_executor(None, egress.make_tls)
+            tls = await egress.trust.context()
         except OSError as error:  # also every ssl.SSLError
             raise UpstreamUnreachable(
                 f"the certificates to trust for {server} cannot be read",
@@ -91,16 +82,22 @@ class Line:
         self._tls = tls
         self._limits = limits
         self._ids = itertools.count(1)
-        self._pool = Pool(server, limits.pool, self._dial)
-        self._asides: set[asyncio.Task[None]] = set()
+        self._pool = Pool(server, limits.pool, lambda: self._dial(self._pool))
+        side = PoolLimits(limits.aside.at_once, limits.aside.most, limits.pool.idle)
+        self._side = Pool(server, side, lambda: self._dial(self._side))
+        self._asides = Asides(limits.aside)
+        self.listens = Streams(server, limits.streams, self._dial)
+        """Subscriptions of callers."""
+        self.hearing = Streams(server, _HEARINGS, self._dial)
+        """The stream of what belongs to no request."""
 
     def next_id(self) -> bytes:
         """Return a request id that this line never used before, as its JSON lexeme."""
         return b"%d" % next(self._ids)
 
-    async def exchange(
+    def exchange(
         self, request: bytes, listen: Listen | None = None, *, again: bool = False
-    ) -> Received:
+    ) -> Awaitable[Received]:
         """Send a whole request and return the reply; with `again`, once more if the connection was stale.
 
         Raises:
@@ -108,23 +105,11 @@ class Line:
             UpstreamLost: the connection ended before the reply.
             UpstreamBadReply: the reply broke a limit or the grammar.
         """
-        connection = self._pool.take() or await self._pool.acquire()
-        waiter = connection.send(request, listen)
-        try:
-            return await waiter
-        except StaleConnection:
-            if not again:
-                raise
-        except asyncio.CancelledError:
-            if waiter.cancelled():  # else the reply is here, and the connection may serve another already
-                connection.close()
-            raise
-        self._pool.drop_idle()
-        return await self.exchange(request, listen)
+        return _exchange(self._pool, request, listen, again=again)
 
-    async def _dial(self) -> Connection:
+    async def _dial(self, owner: Owner) -> Connection:
         def make() -> Connection:
-            return Connection(self.server, self._pool, self._limits.reply)
+            return Connection(self.server, owner, self._limits.reply)
 
         return await self._egress.dial(self.server, self._origin, self._tls, make)
 
@@ -132,77 +117,70 @@ class Line:
 
     async def post(self, method: str, params: Mapping[str, bytes], head: bytes) -> Posted:
         """Send one of our own requests and return its reply, without secrets. See `handshake.Wire`."""
-        awaited = Awaited(self.server, self.next_id(), Call(b"0", method), _ignore_notice, _ignore_request)
+        awaited = Awaited(self.server, self.next_id(), Call(b"0", method), unheard, nobody, None)
         body = messages.request(awaited.id, method, params)
         received = await self.exchange(self.heads.post(head, body), awaited.take, again=True)
         return Posted(self.redactor.redact_reply(awaited.read(received)), received.session)
 
-    async def tell(self, method: str, head: bytes, params: Mapping[str, bytes] = NO_PARAMS) -> None:
-        """Send a notification; the server must accept it with a status of 2xx."""
-        body = messages.notification(method, messages.object_of(params))
-        received = await self.exchange(self.heads.post(head, body), _at_once, again=True)
-        refuse_status(self.server, received)
+    async def tell(self, method: str, head: bytes, params: bytes = b"{}", *, session: bool = False) -> None:
+        """Send a notification; the server must accept it with a status of 2xx.
+
+        Raises:
+            Forgotten: the server does not know the `session` that the notification named.
+            UpstreamError: any other failure.
+        """
+        body = messages.notification(method, params)
+        received = await self.exchange(self.heads.post(head, body), head_only, again=True)
+        refuse_status(self.server, received, session=session)
 
     async def open_stream(self, listen: Listen) -> None:
         """Send a GET for an event stream and listen until that is enough."""
-        await self.exchange(self.heads.bare(b"GET", b""), listen)
+        await self.hearing.exchange(self.heads.bare(b"GET", b""), listen)
 
     # --- on the side ---------------------------------------------------------------------------------------
 
-    def refuse(self, request: Incoming, head: bytes) -> None:
-        """Answer a request of the server on the side: a ping with a result, all else with -32601."""
-        if request.id is None or len(request.id) > messages.MAX_ID_CHARS:
-            return
-        refusal = Fault(messages.METHOD_NOT_FOUND, "Method not found")
-        reply = Result(b"{}") if request.method == "ping" else refusal
-        self._aside(self._deliver(self.heads.post(head, messages.response(request.id, reply))))
-
-    def cancel(self, id: bytes, head: bytes) -> None:
-        """Tell the server on the side that the reply to a request is not wanted any more."""
-        self._aside(self.tell("notifications/cancelled", head, {"requestId": id}))
+    def aside(self, head: bytes, body: bytes) -> None:
+        """Send a notification or an answer that nobody waits for."""
+        self._asides.send(lambda: self._deliver(self.heads.post(head, body)))
 
     async def end_session(self, head: bytes) -> None:
         """Ask the server to forget the session; it may refuse or be gone."""
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(_GOODBYE):
                 await self._deliver(self.heads.bare(b"DELETE", head))
         except (UpstreamError, TimeoutError):
             pass
 
     async def _deliver(self, request: bytes) -> None:
-        await self.exchange(request, _at_once)
+        await _exchange(self._side, request, head_only, again=True)
 
-    def _aside(self, sending: Coroutine[Any, Any, None]) -> None:
-        if len(self._asides) >= self._limits.asides:
-            sending.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._send_aside(sending))
-        self._asides.add(task)
-        task.add_done_callback(self._asides.discard)
+    # --- the end -------------------------------------------------------------------------------------------
 
-    async def _send_aside(self, sending: Coroutine[Any, Any, None]) -> None:
-        try:
-            async with asyncio.timeout(self._limits.aside):
-                await sending
-        except (UpstreamError, TimeoutError):
-            pass  # nobody waits for it, and the call that it was about is over
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next request makes another."""
+        self._pool.drop_idle()
+        self._side.drop_idle()
 
     async def close(self) -> None:
         """Close every connection, after the messages on the side had their moment."""
-        if self._asides:
-            await asyncio.wait(self._asides, timeout=1.0)
-        for task in list(self._asides):
-            task.cancel()
+        self.listens.close()
+        self.hearing.close()
+        await self._asides.end(1.0)
+        self._side.close()
         self._pool.close()
 
 
-def _at_once(_event: object) -> bool:
-    return True
-
-
-def _ignore_notice(_notice: Notice) -> None:
-    return
-
-
-def _ignore_request(_request: Incoming) -> None:
-    return
+async def _exchange(pool: Pool, request: bytes, listen: Listen | None, *, again: bool) -> Received:
+    connection = pool.take() or await pool.acquire()
+    waiter = connection.send(request, listen)
+    try:
+        return await waiter
+    except StaleConnection:
+        if not again:
+            raise
+    except asyncio.CancelledError:
+        if waiter.cancelled():  # else the reply is here, and the connection may serve another already
+            connection.close()
+        raise
+    pool.drop_idle()
+    return await _exchange(pool, request, listen, again=False)

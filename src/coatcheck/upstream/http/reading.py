@@ -19,17 +19,31 @@ Listen = Callable[[sse.Event], bool]
 """Takes one event; True ends the exchange. Raises an `UpstreamError` to break it off."""
 
 
+def head_only(_event: sse.Event) -> bool:
+    """Listen to nothing: where only the status matters, a stream is left as soon as its head is there."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """A stream that has no size: it is read at a pace. `opened` is called when its head is there."""
+
+    opened: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyLimits:
     """Bounds on what a server may send: bytes of head, of a body or event, and of a whole stream.
 
-    `linger` is how many seconds a stream may stay open after the reply it was opened for.
+    `linger` is how many seconds a stream may stay open after the reply it was opened for. `pace` is how many
+    events a second are read of a stream without a size, 4 KiB counting as one; the rest waits at the server.
     """
 
     head: int = 64 * 1024
     body: int = 16 * 1024 * 1024
     stream: int = 256 * 1024 * 1024
     linger: float = 1.0
+    pace: int = 1000
 
 
 @dataclass(slots=True)
@@ -73,12 +87,13 @@ class ReplyReader:
         self.reusable = False
         self.begin(None)
 
-    def begin(self, listen: Listen | None) -> None:
+    def begin(self, listen: Listen | None, endless: Endless | None = None) -> None:
         """Get ready for the next reply on the connection."""
         self.failure: UpstreamError | None = None
         self.touched = self.answered = self.complete = self.surplus = False
         self.received = Received()
         self._listen = listen
+        self._endless = endless
         self._headers: dict[bytes, bytes] = {}
         self._head_done = False
         self._head_size = 0
@@ -87,6 +102,8 @@ class ReplyReader:
         self._size = 0
         self._size_answered = 0
         self.events: sse.Reader | None = None
+        self.count = 0
+        """How many events were read."""
 
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes."""
@@ -148,6 +165,9 @@ class ReplyReader:
             self.keep = int(timeout[1])
         if self._listen is not None and status < 300 and received.media == EVENTS and not received.encoding:
             self.events = sse.Reader(self._limits.body)
+            self.answered = self._listen is head_only
+            if self._endless is not None:
+                self._endless.opened()
         elif int(headers.get(b"content-length", b"0")) > self._limits.body:
             self._too_large()
 
@@ -179,11 +199,12 @@ class ReplyReader:
             if self._size - self._size_answered > _AFTER_ANSWER:
                 self._fail("did not end its stream after the answer")
             return
-        if self._size > self._limits.stream:
+        if self._endless is None and self._size > self._limits.stream:
             self._fail(f"sent more than {self._limits.stream} bytes on one stream")
             return
         try:
             for event in reader.feed(chunk):
+                self.count += 1
                 if self._listen is not None and self._listen(event):
                     self.answered = True
                     self._size_answered = self._size

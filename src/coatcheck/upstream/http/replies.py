@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from coatcheck.core.wire import eras, messages, sse
+from coatcheck.core.wire import messages, signs
 from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused
-from coatcheck.model.call import Call, Fault, Notice, Reply
+from coatcheck.model.call import Fault, Reply
 from coatcheck.upstream.http.reading import EVENTS, JSON, Received, bad_reply
-
-PROGRESS: Final = "notifications/progress"
-
-_NOT_OF_A_REQUEST: Final = frozenset(
-    {
-        "notifications/cancelled",
-        "notifications/initialized",
-        "notifications/prompts/list_changed",
-        "notifications/resources/list_changed",
-        "notifications/resources/updated",
-        "notifications/roots/list_changed",
-        "notifications/subscriptions/acknowledged",
-        "notifications/tools/list_changed",
-    }
-)
-"""Notifications that are about the connection or the server, and so not for the caller of one request."""
-
-_SESSION_CODES: Final = frozenset({-32000, -32001, messages.INVALID_REQUEST})
-_SESSION_WORDS: Final = re.compile(r"session|not initiali[sz]ed", re.IGNORECASE)
-
 
 _STATUS: Final[Mapping[int, tuple[str, str]]] = {
     **{
@@ -53,102 +32,66 @@ _NOT_ACTED_ON: Final = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 429
 
 
 class StatusReply(UpstreamBadReply):
-    """The server answered with an HTTP `status` that says no, and with no JSON-RPC reply to our request."""
+    """The server answered with an HTTP `status` that says no, and with no JSON-RPC reply to our request.
 
-    def __init__(self, server: str, status: int) -> None:
+    `fault` is the JSON-RPC error that it sent instead, under no id or another; it is not for callers.
+    """
+
+    def __init__(self, server: str, status: int, fault: Fault | None = None) -> None:
         sentence, fix = _STATUS.get(status, (f"failed with status {status}", ""))
         super().__init__(f"{server} {sentence}", fix=fix, reached=status not in _NOT_ACTED_ON)
         self.status = status
+        self.fault = fault
 
 
 class Forgotten(StatusReply):
     """The server does not know the session or the era of the request, and so did not act on it."""
 
 
-class Awaited:
-    """One request under way: takes the events of its stream and, at the end, the reply.
-
-    `tell` gets the notifications that belong to the request, `serve` the server's own requests.
-    """
-
-    __slots__ = ("_serve", "_server", "_tell", "_token", "id", "reply")
-
-    def __init__(
-        self,
-        server: str,
-        id: bytes,
-        call: Call,
-        tell: Callable[[Notice], None],
-        serve: Callable[[Incoming], None],
-    ) -> None:
-        self.id = id
-        self.reply: Reply | None = None
-        self._server = server
-        self._token = call.meta.get(eras.PROGRESS)
-        self._tell = tell
-        self._serve = serve
-
-    def take(self, event: sse.Event) -> bool:
-        """Take one event; True once the reply is there.
-
-        Raises:
-            UpstreamBadReply: the event is no message, or the reply to another request.
-        """
-        if event.type != sse.MESSAGE or not event.data:
-            return False
-        incoming = messages.read_incoming(event.data)
-        if incoming is None:
-            raise bad_reply(self._server, "sent an event that is no JSON-RPC message")
-        if incoming.reply is not None:
-            if incoming.id != self.id:
-                raise bad_reply(self._server, "answered with the id of another request")
-            self.reply = incoming.reply
-            return True
-        if incoming.id is not None:
-            self._serve(incoming)
-        elif incoming.method is not None and incoming.method not in _NOT_OF_A_REQUEST:
-            self._notice(incoming.method, incoming.params)
-        return False
-
-    def _notice(self, method: str, params: bytes) -> None:
-        if method == PROGRESS:
-            members = messages.members_of(params)
-            if self._token is None or members is None or members.get(eras.PROGRESS) != self.id:
-                return  # nobody asked for it, or it is about another request
-            members[eras.PROGRESS] = self._token
-            params = messages.object_of(members)
-        self._tell(Notice(method, params))
-
-    def read(self, received: Received) -> Reply:
-        """Return the reply, from the stream or from the body.
-
-        Raises:
-            Forgotten: the server refused the session or the era; the request can be sent again.
-            UpstreamCredentialRefused: 401 or 403.
-            UpstreamBadReply: anything else that is no reply to this request.
-        """
-        if self.reply is not None:
-            return self.reply
-        _refuse_outright(self._server, received)
-        incoming = messages.read_incoming(received.body) if received.media == JSON else None
-        if _is_forgotten(received.status, incoming, self.id):
-            raise Forgotten(self._server, received.status)
-        reply = None if incoming is None or incoming.id != self.id else incoming.reply
-        if reply is not None and (received.status < 300 or isinstance(reply, Fault)):
-            return reply
-        raise _no_reply(self._server, received, incoming)
-
-
-def refuse_status(server: str, received: Received) -> None:
-    """Refuse a reply to a notification that is not 2xx; its body does not matter.
+def read_body(server: str, id: bytes, received: Received, *, session: bool) -> Reply:
+    """Return the reply to our request `id` from a body; `session`: the request named one.
 
     Raises:
+        Forgotten: the server refused the session or the era; the request can be sent again.
+        UpstreamCredentialRefused: 401 or 403.
+        UpstreamBadReply: anything else that is no reply to this request.
+    """
+    incoming = messages.read_incoming(received.body) if received.media == JSON else None
+    if is_forgotten(received, incoming, id, session=session):
+        raise Forgotten(server, received.status, _fault_of(incoming))
+    _refuse_outright(server, received)
+    reply = None if incoming is None or incoming.id != id else incoming.reply
+    if reply is not None and (received.status < 300 or isinstance(reply, Fault)):
+        return reply
+    raise _no_reply(server, received, incoming)
+
+
+def is_forgotten(received: Received, incoming: Incoming | None, id: bytes, *, session: bool) -> bool:
+    """Tell whether the server does not know the session or the era that a request was sent under."""
+    ours = incoming is not None and incoming.id == id
+    fault = _fault_of(incoming)
+    return signs.is_session_lost(received.status, fault, received.body, ours=ours, session=session)
+
+
+def _fault_of(incoming: Incoming | None) -> Fault | None:
+    reply = None if incoming is None else incoming.reply
+    return reply if isinstance(reply, Fault) else None
+
+
+def refuse_status(server: str, received: Received, *, session: bool = False) -> None:
+    """Refuse a reply to a notification that is not 2xx; `session`: the notification named one.
+
+    Raises:
+        Forgotten: the server refused the session.
         UpstreamCredentialRefused: 401 or 403.
         UpstreamBadReply: any other status.
     """
+    incoming = messages.read_incoming(received.body) if received.media == JSON else None
+    if session and is_forgotten(received, incoming, b"", session=True):
+        raise Forgotten(server, received.status)
     _refuse_outright(server, received)
     if received.status >= 300:
-        raise _no_reply(server, received, None)
+        raise StatusReply(server, received.status)
 
 
 def _refuse_outright(server: str, received: Received) -> None:
@@ -164,26 +107,10 @@ def _refuse_outright(server: str, received: Received) -> None:
         raise bad_reply(server, "answered in a content encoding that was not asked for")
 
 
-def _is_forgotten(status: int, incoming: Incoming | None, id: bytes) -> bool:
-    """Tell a lost session or era from an answer.
-
-    MCP 2025-11-25 (transports) wants 404 for a lost session; some servers answer 400 with an error of
-    their own instead. A server that was replaced by one of another era refuses the path, or the session.
-    """
-    if status not in (400, 404, 405):
-        return False
-    fault = None if incoming is None else incoming.reply
-    if incoming is None or not isinstance(fault, Fault):
-        return status != 400
-    if fault.code in _SESSION_CODES and _SESSION_WORDS.search(fault.message):
-        return True
-    return status == 404 and incoming.id != id
-
-
 def _no_reply(server: str, received: Received, incoming: Incoming | None) -> UpstreamBadReply:
     status = received.status
     if status >= 300:
-        return StatusReply(server, status)
+        return StatusReply(server, status, _fault_of(incoming))
     if received.media == JSON:
         return bad_reply(server, _json_problem(received.body, incoming))
     if received.media == EVENTS:

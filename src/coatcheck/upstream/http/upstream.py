@@ -5,41 +5,42 @@ from __future__ import annotations
 import asyncio
 
 from coatcheck.core.wire import eras, messages
-from coatcheck.core.wire.messages import Incoming
+from coatcheck.core.wire.standing import STANDING
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
-from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
+from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.ports import Ask, Notify, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
+from coatcheck.upstream.duplex.notices import LISTEN
+from coatcheck.upstream.http.awaited import unheard
 from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.handshake import Handshake, Link
-from coatcheck.upstream.http.line import HttpLimits, Line, open_line
-from coatcheck.upstream.http.replies import Awaited, Forgotten
-
-_Linked = tuple[Line, Link]
+from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.linked import Linked
+from coatcheck.upstream.http.linking import Linking
+from coatcheck.upstream.http.replies import Forgotten
 
 
 class HttpUpstream:
-    """Greets the server on first use, once for all who wait, and again when the server has forgotten us.
+    """Greets the server on first use, speaks for `client`, and lets go of the server when nobody uses it.
 
     A caller's request is sent a second time in one case only: the server refused the session or the
     version that it was sent under, and so cannot have acted on it.
     """
 
-    def __init__(self, server: Server, egress: Egress, limits: HttpLimits | None = None) -> None:
+    def __init__(self, server: Server, egress: Egress, limits: HttpLimits, client: Client) -> None:
         if not isinstance(server.reach, HttpReach):
             raise TypeError("a server without a URL has no HttpUpstream")
         self._server = server
-        self._reach = server.reach
-        self._egress = egress
-        self._limits = limits or HttpLimits()
-        self._line: Line | None = None
-        self._linked: _Linked | None = None
-        self._linking: asyncio.Task[_Linked] | None = None
+        self._limits = limits
+        self._client = client
+        self._linking = Linking(server.name, server.reach, egress, limits, client, self._note)
         self._state = State.IDLE
         self._last_error = ""
         self._in_flight = 0
+        self._subscriptions = 0
+        self._used_at = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._closing = False
         self._drained: asyncio.Future[None] | None = None
 
@@ -55,53 +56,85 @@ class HttpUpstream:
 
     def status(self) -> UpstreamStatus:
         """Say how the server does, without asking it."""
-        return UpstreamStatus(self._state, self._last_error, self._in_flight)
+        linked = self._linking.linked
+        sessions = int(linked is not None and linked.link.session)
+        return UpstreamStatus(self._state, self._last_error, self._in_flight, sessions=sessions)
 
     async def greet(self) -> Greeting:
         """Return what the server said of itself, connecting first if need be."""
         self._enter()
         try:
-            _, link = self._linked or await self._link()
+            linked = self._linking.linked or await self._link()
         except UpstreamError as error:
             self._note(error)
             raise
         finally:
             self._leave()
         self._settle(State.READY, "")
-        return link.greeting
+        return linked.greeting
 
     async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
         """Send one of the gateway's own requests and return the reply."""
         params = {} if cursor is None else {"cursor": messages.raw_of(cursor)}
-        return await self._request(Call(b"0", what.value, params), _drop, own=True)
+        return await self._request(Call(b"0", what.value, params), eras.OURSELVES, unheard, own=True)
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:  # noqa: ARG002
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply."""
-        return await self._request(permit.call, notify, own=False)
+        if permit.call.method != LISTEN:
+            return await self._request(permit.call, caller, notify, own=False)
+        self._subscriptions += 1
+        try:
+            return await self._request(permit.call, caller, notify, own=False)
+        finally:
+            self._subscriptions -= 1
+            self._look_drained()
+
+    async def relay(self, notice: Notice) -> None:
+        """Send the server a notification of the client's, if there is a session that it can be about."""
+        linked = self._linking.linked
+        if linked is None:
+            return
+        self._enter()
+        try:
+            await linked.relay(notice)
+        except Forgotten:
+            self._linking.forget(linked)
+        except UpstreamError as error:
+            self._note(error)
+            raise
+        finally:
+            self._leave()
+
+    def attend(self, wanted: bool) -> None:
+        """Say whether anyone waits to hear of changes that belong to no request."""
+        if not self._closing:
+            self._linking.attend(wanted)
+            self._rest_later()
 
     async def close(self, drain: float) -> None:
-        """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
+        """Take no new calls, let those in flight end within `drain` seconds, then let go of everything.
+
+        Subscriptions end at once: they have no end of their own.
+        """
         if self._closing:
             return
         self._closing = True
         self._state = State.STOPPED
+        if self._resting is not None:
+            self._resting.cancel()
+        self._linking.end_subscriptions()
         if self._in_flight:
             self._drained = asyncio.get_running_loop().create_future()
+            self._look_drained()
             await asyncio.wait([self._drained], timeout=drain)
-        if self._linking is not None:
-            self._linking.cancel()
-        if self._linked is not None and self._linked[1].session:
-            line, link = self._linked
-            await line.end_session(link.head)
-        if self._line is not None:
-            await self._line.close()
+        await self._linking.close()
 
     # --- requests ------------------------------------------------------------------------------------------
 
-    async def _request(self, call: Call, notify: Notify, *, own: bool) -> Reply:
+    async def _request(self, call: Call, caller: Caller, notify: Notify, *, own: bool) -> Reply:
         self._enter()
         try:
-            reply = await self._send(call, notify, own=own)
+            reply = await self._send(call, caller, notify, own=own)
         except UpstreamError as error:
             self._note(error)
             raise
@@ -110,66 +143,38 @@ class HttpUpstream:
         self._settle(State.READY, "")
         return reply
 
-    async def _send(self, call: Call, notify: Notify, *, own: bool) -> Reply:
-        linked = self._linked or await self._link()
+    async def _send(self, call: Call, caller: Caller, notify: Notify, *, own: bool) -> Reply:
+        linked = self._linking.linked or await self._link()
         try:
-            reply = await self._send_once(linked, call, notify, own=own)
-            if not _is_version_refused(reply, linked[1]):
+            reply = await linked.send(call, caller, notify, own=own)
+            if not _is_version_refused(reply, linked):
+                self._keep_standing(call, reply, linked)
                 return reply
         except Forgotten:
             pass
-        if self._linked is linked:
-            self._linked = None
-        linked = self._linked or await self._link()
-        return await self._send_once(linked, call, notify, own=own)
+        self._linking.forget(linked)
+        linked = self._linking.linked or await self._link()
+        reply = await linked.send(call, caller, notify, own=own)
+        self._keep_standing(call, reply, linked)
+        return reply
 
-    async def _send_once(self, linked: _Linked, call: Call, notify: Notify, *, own: bool) -> Reply:
-        line, link = linked
+    def _keep_standing(self, call: Call, reply: Reply, linked: Linked) -> None:
+        if call.method in STANDING and isinstance(reply, Result) and not linked.link.modern:
+            self._client.standing.note(call)
+            self._linking.keep()
 
-        def tell(notice: Notice) -> None:
-            notify(line.redactor.redact_notice(notice))
-
-        def serve(incoming: Incoming) -> None:
-            if not link.modern:  # a modern server must not ask, so it gets no answer (SEP-2575)
-                line.refuse(incoming, link.head)
-
-        id = line.next_id()
-        awaited = Awaited(line.server, id, call, tell, serve)
-        token = id if eras.PROGRESS in call.meta else None
-        params = eras.request_params(call, link.greeting.era, link.greeting.version, token)
-        body = messages.request(id, call.method, params)
-        request = line.heads.post(link.head_for(call.method, params), body)
-        try:
-            received = await line.exchange(request, awaited.take, again=own)
-        except asyncio.CancelledError:
-            if not link.modern and not own:
-                line.cancel(id, link.head)
-            raise
-        return line.redactor.redact_reply(awaited.read(received))
-
-    # --- the link ------------------------------------------------------------------------------------------
-
-    async def _link(self) -> _Linked:
-        """Greet the server, once for all who wait; one who gives up does not disturb the others."""
-        linking = self._linking
-        if linking is None or linking.done():
-            self._linking = linking = asyncio.get_running_loop().create_task(self._open())
-            linking.add_done_callback(_retrieve)
-        try:
-            return await asyncio.shield(linking)
-        except asyncio.CancelledError:
-            if linking.cancelled() and self._closing:
-                raise self._closed() from None
-            raise
-
-    async def _open(self) -> _Linked:
+    async def _link(self) -> Linked:
         if self._state is not State.READY:
             self._settle(State.STARTING, self._last_error)
-        if self._line is None:
-            self._line = await open_line(self._server.name, self._reach, self._egress, self._limits)
-        handshake = Handshake(self._server.name, self._reach.transport, self._line, self._limits.connect)
-        self._linked = linked = (self._line, await handshake.open())
-        return linked
+        try:
+            return await self._linking.get()
+        except UpstreamError as error:
+            error.reached = False  # what was to be sent after the handshake was not
+            raise
+        except asyncio.CancelledError:
+            if self._linking.closed:
+                raise self._closed() from None
+            raise
 
     # --- counting ------------------------------------------------------------------------------------------
 
@@ -180,8 +185,34 @@ class HttpUpstream:
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        if self._in_flight == 0 and self._drained is not None and not self._drained.done():
+        if not self._in_flight:
+            self._rest_later()
+        if self._drained is not None:
+            self._look_drained()
+
+    def _look_drained(self) -> None:
+        if self._drained is not None and not self._drained.done() and self._in_flight <= self._subscriptions:
             self._drained.set_result(None)
+
+    def _rest_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._used_at = loop.time()
+        if self._resting is None and not self._closing:
+            self._resting = loop.call_at(self._used_at + self._limits.idle, self._rest)
+
+    def _rest(self) -> None:
+        """Let go of the server if nobody used it for long enough; else look again later."""
+        self._resting = None
+        loop = asyncio.get_running_loop()
+        due = self._used_at + self._limits.idle
+        if self._in_flight or self._linking.in_use:
+            due = loop.time() + self._limits.idle
+        if due > loop.time():
+            self._resting = loop.call_at(due, self._rest)
+            return
+        self._linking.rest()
+        if self._state is not State.FAILING:
+            self._settle(State.IDLE, "")
 
     def _note(self, error: UpstreamError) -> None:
         words = f"{error.message} ({error.detail})" if error.detail else error.message
@@ -195,14 +226,5 @@ class HttpUpstream:
         return UpstreamUnreachable(f"the gateway is letting go of {self._server.name}", fix="call again")
 
 
-def _is_version_refused(reply: Reply, link: Link) -> bool:
-    return link.modern and isinstance(reply, Fault) and reply.code == eras.UNSUPPORTED_VERSION
-
-
-def _drop(_notice: Notice) -> None:
-    return
-
-
-def _retrieve(task: asyncio.Task[_Linked]) -> None:
-    if not task.cancelled():
-        task.exception()  # those who waited have it; without this, asyncio logs it if all of them left
+def _is_version_refused(reply: Reply, linked: Linked) -> bool:
+    return linked.link.modern and isinstance(reply, Fault) and reply.code == eras.UNSUPPORTED_VERSION

@@ -1,4 +1,4 @@
-"""Starts a server's child and greets it, in the era that it spoke last time."""
+"""Starts a server's child and greets it, in the era that it spoke last time; the client's era comes first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from coatcheck.core.backoff import BackoffRules
 from coatcheck.errors import UpstreamLost, UpstreamTimeout, UpstreamUnreachable
 from coatcheck.model.era import Era
+from coatcheck.upstream.duplex.greet import negotiate
 from coatcheck.upstream.stdio.child import Child, ChildLimits
-from coatcheck.upstream.stdio.exchange import Exchange
-from coatcheck.upstream.stdio.greet import negotiate
-from coatcheck.upstream.stdio.spawn import Launch
+from coatcheck.upstream.stdio.recipe import Recipe
+from coatcheck.upstream.stdio.talk import Gone, Talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,21 @@ class StdioLimits:
 
 
 class Starter:
-    """Opens one exchange after the other. `launch` and `exchange` make what each of them needs."""
+    """Starts one child after the other. `gone` hears of their ends; `discard` gets those that fail."""
 
     def __init__(
-        self,
-        name: str,
-        limits: StdioLimits,
-        launch: Callable[[], Launch],
-        exchange: Callable[[], Exchange],
-        discard: Callable[[Child], None],
+        self, recipe: Recipe, limits: StdioLimits, gone: Gone, discard: Callable[[Child], None]
     ) -> None:
-        self._name = name
+        self._name = recipe.name
+        self._recipe = recipe
         self._limits = limits
-        self._launch = launch
-        self._exchange = exchange
+        self._gone = gone
         self._discard = discard
         self._era: Era | None = None
+        self._first = recipe.client.era
 
-    async def open(self) -> Exchange:
-        """Return an exchange with a child that was started and greeted. `discard` gets those that fail.
+    async def open(self) -> Talk:
+        """Return the talk with a child that was started, greeted and told what the last one knew.
 
         Raises:
             UpstreamError: it did not start, not in time, or not as a server that we can speak with.
@@ -58,8 +54,9 @@ class Starter:
         limit = self._limits.connect_timeout
         try:
             async with asyncio.timeout(limit):
-                exchange = await self._open()
+                talk = await self._open()
         except TimeoutError:
+            self._first = _other(self._first)  # some never speak again after a question of the other era
             raise UpstreamTimeout(f"{self._name} did not start within {limit:g} s") from None
         except UpstreamLost as error:
             raise UpstreamUnreachable(
@@ -67,25 +64,34 @@ class Starter:
                 detail=error.detail,
                 fix="read its last words in `coatcheck doctor`",
             ) from None
-        self._era = exchange.greeting.era
-        return exchange
+        self._era = talk.exchange.greeting.era
+        return talk
 
-    async def _open(self) -> Exchange:
+    async def _open(self) -> Talk:
         if self._era is not None:
             return await self._open_in(self._era)
         try:
-            return await self._open_in(Era.MODERN)
+            return await self._open_in(self._first)
         except UpstreamLost:
-            return await self._open_in(Era.LEGACY)  # some end when asked anything before `initialize`
+            return await self._open_in(
+                _other(self._first)
+            )  # some end when asked anything before `initialize`
 
-    async def _open_in(self, first: Era) -> Exchange:
-        exchange = self._exchange()
-        child = exchange.child = await Child.spawn(self._launch(), self._limits.child, exchange)
+    async def _open_in(self, first: Era) -> Talk:
+        recipe = self._recipe
+        talk = recipe.talk(self._gone)
+        exchange = talk.exchange
+        child = talk.child = await Child.spawn(recipe.launch(), self._limits.child, talk)
         try:
-            exchange.greeting = await negotiate(exchange, first, self._limits.probe_timeout)
-            exchange.refuse_if_gone()
+            exchange.greeting = await negotiate(exchange, recipe.client, first, self._limits.probe_timeout)
+            await recipe.restore(exchange)
+            exchange.refuse_if_ended()
         except BaseException:
             child.kill()
             self._discard(child)
             raise
-        return exchange
+        return talk
+
+
+def _other(era: Era) -> Era:
+    return Era.LEGACY if era is Era.MODERN else Era.MODERN

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 
 from coatcheck.core.backoff import NO_DEATHS, after_death
 from coatcheck.core.idle import CallTimes, idle_after
@@ -13,40 +12,33 @@ from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.server import IdlePolicy
 from coatcheck.ports import Clock, State
 from coatcheck.upstream.stdio.child import Child
-from coatcheck.upstream.stdio.exchange import Exchange, Gone
-from coatcheck.upstream.stdio.spawn import Launch
+from coatcheck.upstream.stdio.recipe import Recipe
 from coatcheck.upstream.stdio.starter import Starter, StdioLimits
+from coatcheck.upstream.stdio.talk import Talk
 
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Supervises one server. Callers `enter`, get a `ready` exchange, use it, and `leave`."""
+    """Supervises one server. Callers `enter`, get a `ready` talk, use it, and `leave`."""
 
-    def __init__(
-        self,
-        name: str,
-        idle: IdlePolicy,
-        clock: Clock,
-        limits: StdioLimits,
-        launch: Callable[[], Launch],
-        exchange: Callable[[Gone], Exchange],
-    ) -> None:
-        self.name = name
-        self.live: Exchange | None = None
+    def __init__(self, recipe: Recipe, idle: IdlePolicy, clock: Clock, limits: StdioLimits) -> None:
+        self.name = recipe.name
+        self.live: Talk | None = None
         self.in_flight = 0
         self.restarts = 0
         self.last_error = ""
         self._idle = idle
         self._clock = clock
         self._limits = limits
-        self._starter = Starter(name, limits, launch, lambda: exchange(self._on_gone), self._end)
+        self._recipe = recipe
+        self._starter = Starter(recipe, limits, self._on_gone, self._discard)
         self._calls = CallTimes()
         self._last_used = clock.monotonic()
         self._ready_at = 0.0
         self._deaths = NO_DEATHS
         self._failing = False
-        self._start: asyncio.Future[Exchange] | None = None
+        self._start: asyncio.Future[Talk] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -85,8 +77,8 @@ class Supervisor:
         if self._drained is not None and not self.in_flight:
             self._drained.set()
 
-    async def ready(self) -> Exchange:
-        """Return the exchange with the running child, starting one if need be, once for all who wait.
+    async def ready(self) -> Talk:
+        """Return the talk with the running child, starting one if need be, once for all who wait.
 
         Raises:
             UpstreamError: it does not start, or it died too often to be tried again just now.
@@ -110,14 +102,14 @@ class Supervisor:
 
     # --- start ---------------------------------------------------------------------------------------
 
-    async def _run_start(self, start: asyncio.Future[Exchange]) -> None:
+    async def _run_start(self, start: asyncio.Future[Talk]) -> None:
         try:
             await asyncio.sleep(self._deaths.pause_left(self._clock.monotonic()))
             if self._ending:
                 await asyncio.wait(self._ending)  # the one before must be gone: there is one at a time
             if self._failing:
                 self.restarts += 1
-            exchange = await self._starter.open()
+            talk = await self._starter.open()
         except UpstreamError as error:
             self._note_death(0.0, _told(error))
             start.set_exception(error)
@@ -126,22 +118,26 @@ class Supervisor:
             start.set_exception(UpstreamUnreachable(f"{self.name} was stopped") if cancelled else error)
             raise
         else:
-            self._note_ready(exchange)
-            start.set_result(exchange)
+            self._note_ready(talk)
+            start.set_result(talk)
         finally:
             self._start = None
 
-    def _note_ready(self, exchange: Exchange) -> None:
-        self.live = exchange
+    def _note_ready(self, talk: Talk) -> None:
+        self._set_live(talk)
         self._failing = False
         self._ready_at = self._last_used = self._clock.monotonic()
         self._watch_idleness()
 
     # --- end -----------------------------------------------------------------------------------------
 
-    def _on_gone(self, exchange: Exchange, cause: str) -> None:
-        if exchange is self.live:  # else it was stopped on purpose, or never got ready
-            self.live = None
+    def _set_live(self, talk: Talk | None) -> None:
+        self.live = talk
+        self._recipe.change(talk)
+
+    def _on_gone(self, talk: Talk, cause: str) -> None:
+        if talk is self.live:  # else it was stopped on purpose, or never got ready
+            self._set_live(None)
             self._note_death(self._clock.monotonic() - self._ready_at, f"{self.name} {cause}")
 
     def _note_death(self, lived: float, told: str) -> None:
@@ -151,15 +147,17 @@ class Supervisor:
         self.last_error = told
         log.warning("%s; next start in %.0f s at the earliest", told, self._deaths.pause_left(now))
 
-    def _end(self, child: Child) -> None:
+    def _discard(self, child: Child) -> None:
         task = asyncio.create_task(child.stop())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     def _stop_live(self) -> None:
-        exchange, self.live = self.live, None
-        if exchange is not None and exchange.child is not None:
-            self._end(exchange.child)
+        talk = self.live
+        if talk is not None:
+            self._set_live(None)
+            if talk.child is not None:
+                self._discard(talk.child)
 
     def _watch_idleness(self) -> None:
         """Look again when the server may have been idle for long enough; stop it if it has."""
@@ -172,7 +170,8 @@ class Supervisor:
         after = idle_after(self._idle, self._calls.in_hour(now))
         if after is None:
             return
-        left = after if self.in_flight else self._last_used + after - now
+        used = self.in_flight or self._recipe.needs(self.live)
+        left = after if used else self._last_used + after - now
         if left <= 0:
             log.info("%s is stopped: no call for %.0f s", self.name, after)
             self._stop_live()
@@ -186,6 +185,8 @@ class Supervisor:
         await asyncio.shield(self._closing)
 
     async def _close(self, drain: float) -> None:
+        if self.live is not None:
+            self.live.exchange.end_listening()
         if self.in_flight:
             self._drained = asyncio.Event()
             try:
@@ -208,7 +209,7 @@ def _told(error: UpstreamError) -> str:
     return "; ".join(part for part in (error.message, error.detail, error.fix) if part)
 
 
-def _retrieve(start: asyncio.Future[Exchange]) -> None:
+def _retrieve(start: asyncio.Future[Talk]) -> None:
     """Take the exception of a start that nobody waits for any more."""
     if not start.cancelled():
         start.exception()

@@ -1,4 +1,4 @@
-"""Servers over stdio: one supervised child for each server, shared by all callers (MCP, transports)."""
+"""Servers over stdio: one supervised child, shared by all callers or of one session (MCP, transports)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from coatcheck.core import surroundings
-from coatcheck.core.redact import Redactor
-from coatcheck.core.wire import messages
-from coatcheck.core.wire.lines import Tail, shown
-from coatcheck.errors import UpstreamTimeout, UpstreamUnreachable
-from coatcheck.model.call import NO_PARAMS, Call, Caller, Reply
+from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire.lines import shown
+from coatcheck.core.wire.standing import STANDING
+from coatcheck.errors import UpstreamTimeout
+from coatcheck.model.call import NO_PARAMS, Call, Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
+from coatcheck.model.era import Era
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.ports import Ask, Clock, Notify, State, UpstreamStatus
-from coatcheck.upstream.stdio.exchange import Exchange, Gone
-from coatcheck.upstream.stdio.spawn import Launch
+from coatcheck.ports import Ask, Client, Clock, Notify, State, UpstreamStatus
+from coatcheck.upstream.duplex.lasting import note
+from coatcheck.upstream.stdio.recipe import Recipe
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.supervisor import Supervisor
 
@@ -27,7 +27,7 @@ _NO_ID: Final = b"0"
 
 
 class StdioUpstream:
-    """An `Upstream` for a server with a `StdioReach`.
+    """An `Upstream` for a server with a `StdioReach`, on behalf of `client`.
 
     `home` becomes the child's HOME: made with mode 0700 and kept. `ambient` is the gateway's environment, of
     which the child gets what `surroundings.environment` lets through. Values of the server's own environment
@@ -38,6 +38,7 @@ class StdioUpstream:
         self,
         server: Server,
         *,
+        client: Client,
         clock: Clock,
         home: Path,
         ambient: Mapping[str, str],
@@ -46,15 +47,9 @@ class StdioUpstream:
         if not isinstance(server.reach, StdioReach):
             raise TypeError(f"{server.name} is no stdio server")
         self._server = server
-        self._reach = server.reach
-        self._home = home
-        self._ambient = ambient
         self._limits = limits
-        self._tail = Tail(limits.stderr_bytes)
-        self._redactor = Redactor(surroundings.env_secrets(self._own_env()))
-        self._supervisor = Supervisor(
-            server.name, server.idle, clock, limits, self._prepare_launch, self._make_exchange
-        )
+        self._recipe = Recipe(server.name, server.reach, client, home, ambient, limits.stderr_bytes)
+        self._supervisor = Supervisor(self._recipe, server.idle, clock, limits)
 
     @property
     def server(self) -> Server:
@@ -76,7 +71,7 @@ class StdioUpstream:
             in_flight=supervisor.in_flight,
             restarts=supervisor.restarts,
             pid=child.pid if child is not None else None,
-            stderr=shown(self._redactor.redact_text(self._tail.text())),
+            stderr=shown(self._recipe.redactor.redact_text(self._recipe.tail.text())),
         )
 
     async def greet(self) -> Greeting:
@@ -87,7 +82,7 @@ class StdioUpstream:
         """
         self._supervisor.enter(counts=False)
         try:
-            return (await self._supervisor.ready()).greeting
+            return (await self._supervisor.ready()).exchange.greeting
         finally:
             self._supervisor.leave()
 
@@ -100,9 +95,9 @@ class StdioUpstream:
         params = NO_PARAMS if cursor is None else {"cursor": messages.raw_of(cursor)}
         self._supervisor.enter(counts=False)
         try:
-            exchange = await self._supervisor.ready()
+            exchange = (await self._supervisor.ready()).exchange
             async with asyncio.timeout(self._limits.ask_timeout):
-                return await exchange.call(Call(_NO_ID, what.value, params), None)
+                return await exchange.call(Call(_NO_ID, what.value, params), eras.OURSELVES, own=True)
         except TimeoutError:
             limit = self._limits.ask_timeout
             raise UpstreamTimeout(
@@ -111,7 +106,7 @@ class StdioUpstream:
         finally:
             self._supervisor.leave()
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:  # noqa: ARG002
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
         """Send the permitted call to the child, started if need be, and return the reply.
 
         How long an answer may take is the caller's to say: a cancelled `forward` is cancelled there too.
@@ -121,42 +116,30 @@ class StdioUpstream:
         """
         self._supervisor.enter(counts=True)
         try:
-            exchange = self._supervisor.live or await self._supervisor.ready()
-            return await exchange.call(permit.call, notify)
+            talk = self._supervisor.live or await self._supervisor.ready()
+            reply = await talk.exchange.call(permit.call, caller, notify)
         finally:
             self._supervisor.leave()
+        if permit.call.method in STANDING:
+            note(self._recipe.client.standing, permit.call, reply)
+        return reply
+
+    async def relay(self, notice: Notice) -> None:
+        """Send a running child a notification of the client's; one of the modern era expects none.
+
+        One that does not run needs to be told nothing: it will ask when it is started.
+
+        Raises:
+            UpstreamError: the child does not read.
+        """
+        talk = self._supervisor.live
+        if talk is not None and talk.exchange.greeting.era is Era.LEGACY:
+            await talk.exchange.deliver(notice.method, notice.params)
+
+    def attend(self, wanted: bool) -> None:
+        """Say whether anyone waits to hear of changes; a child is not kept alive for that."""
+        self._recipe.attention.want(wanted)
 
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then stop the child."""
         await self._supervisor.close(drain)
-
-    # --- what the supervisor asks for ------------------------------------------------------------------
-
-    def _own_env(self) -> dict[str, str]:
-        return {name: secret.reveal() for name, secret in self._reach.env.items()}
-
-    def _prepare_launch(self) -> Launch:
-        """Make the child's home and collect what it is given.
-
-        Raises:
-            UpstreamUnreachable: the home cannot be made.
-        """
-        try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._home.chmod(0o700)
-        except OSError as error:
-            raise UpstreamUnreachable(
-                f"{self._server.name} could not be started: its home directory cannot be made",
-                detail=f"{self._home}: {error.strerror}",
-                fix="make the data directory writable",
-            ) from None
-        return Launch(
-            self._server.name,
-            self._reach.command,
-            tuple(secret.reveal() for secret in self._reach.args),
-            surroundings.environment(self._ambient, str(self._home), self._own_env()),
-            self._reach.cwd,
-        )
-
-    def _make_exchange(self, gone: Gone) -> Exchange:
-        return Exchange(self._server.name, self._tail, self._redactor, gone)

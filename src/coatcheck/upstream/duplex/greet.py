@@ -1,4 +1,4 @@
-"""The opening of a conversation with a child: which era it speaks, and what it says of itself.
+"""The opening of a conversation: which era the server speaks, and what it says of itself.
 
 MCP 2026-07-28, stdio: `server/discover` is asked first; any answer but a modern greeting, and none in
 time, means `initialize`. A server started slowly may answer late: its answer then belongs to no request.
@@ -13,21 +13,22 @@ from coatcheck.errors import UpstreamBadReply
 from coatcheck.model.call import Fault, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import Era
-from coatcheck.upstream.stdio.exchange import Exchange
+from coatcheck.ports import Client
+from coatcheck.upstream.duplex.exchange import Exchange
 
 
-async def negotiate(exchange: Exchange, first: Era, probe_timeout: float) -> Greeting:
-    """Return the greeting of a child that was just started, trying the era `first` first.
+async def negotiate(exchange: Exchange, client: Client, first: Era, probe_timeout: float) -> Greeting:
+    """Return the greeting of a server that was just started, trying the era `first` first.
 
     Raises:
-        UpstreamError: the child is gone, or speaks no version that we speak.
+        UpstreamError: the server is gone, or speaks no version that we speak.
     """
     greeting: Greeting | None = None
     if first is Era.MODERN:
         greeting = await _discover(exchange, probe_timeout)
     if greeting is not None:
         return greeting
-    found = await _initialize(exchange)
+    found = await _initialize(exchange, client)
     if isinstance(found, Greeting):
         return found
     # Strictly modern: asked for the wrong era first, or too slow to answer the first question.
@@ -40,6 +41,18 @@ async def negotiate(exchange: Exchange, first: Era, probe_timeout: float) -> Gre
     return greeting
 
 
+async def initialize(exchange: Exchange, client: Client) -> Greeting:
+    """Return the greeting of a server that can only speak a legacy version.
+
+    Raises:
+        UpstreamError: the server is gone, refuses, or speaks no version that we speak.
+    """
+    found = await _initialize(exchange, client)
+    if isinstance(found, Fault):
+        raise UpstreamBadReply(f"{exchange.name} refused initialize with error {found.code}")
+    return found
+
+
 async def _discover(exchange: Exchange, limit: float) -> Greeting | None:
     try:
         async with asyncio.timeout(limit):
@@ -49,13 +62,13 @@ async def _discover(exchange: Exchange, limit: float) -> Greeting | None:
     return eras.read_discover(reply.raw) if isinstance(reply, Result) else None
 
 
-async def _initialize(exchange: Exchange) -> Greeting | Fault:
+async def _initialize(exchange: Exchange, client: Client) -> Greeting | Fault:
     """Return the greeting, or the refusal of a server that is strictly modern (-32022) or unwell."""
-    reply = await exchange.ask("initialize", eras.initialize_params())
+    reply = await exchange.ask("initialize", eras.initialize_params(client.version, client.capabilities))
     if isinstance(reply, Fault):
         return reply
     greeting = eras.read_initialize(reply.raw)
     if greeting is None:
         raise UpstreamBadReply(f"{exchange.name} answered initialize with a version that we do not speak")
-    exchange.tell("notifications/initialized")
+    await exchange.deliver("notifications/initialized")
     return greeting

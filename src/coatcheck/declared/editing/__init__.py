@@ -1,0 +1,1 @@
+"""Changes to files that people write: as small as can be, and never half done."""

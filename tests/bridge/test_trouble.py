@@ -1,0 +1,432 @@
+"""What a client is told when the gateway cannot be reached, refuses it, or answers with anything at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.conversation import GRANT, conversation
+from bridge.scripted import ACCEPTED, OPEN_STREAM, framed, scripted, writing
+from coatcheck.bridge.grants import FromFile, FromVariable
+from coatcheck.errors import ConfigError
+from gateway import free_port
+from upstream.certificates import Authority
+from upstream.raw_servers import RawServer, Request, chunk, plain, result
+
+CALL = {"id": 1, "method": "tools/call", "params": {"name": "x"}}
+
+
+def refusing(status: str, sentence: str = "", *lines: str) -> bytes:
+    body = json.dumps({"error": "x", "error_description": sentence}) if sentence else "<html>no</html>"
+    return plain(body.encode(), "application/json" if sentence else "text/html", status, *lines)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    yield
+
+
+# --- not reached ----------------------------------------------------------------------------------------------
+
+
+async def test_requests_wait_for_a_gateway_that_is_down() -> None:
+    port = free_port()
+    async with conversation(f"http://127.0.0.1:{port}/mcp") as talk:
+        await talk.say(CALL)
+        await talk.say({**CALL, "id": 2})
+        await asyncio.sleep(0.3)
+        assert talk.heard == []
+
+        async def answer(request: Request, out: asyncio.StreamWriter) -> None:
+            out.write(result(request, {"n": request.id}))
+
+        server = RawServer(answer)
+        listening = await asyncio.start_server(server._serve, "127.0.0.1", port)
+        server._tasks = set()
+        try:
+            assert {it["result"]["n"] for it in await talk.hear_all(2)} == {1, 2}
+        finally:
+            listening.close()
+            for task in list(server._tasks):
+                task.cancel()
+        assert [line.rpartition(" ")[2] for line in talk.printed] == ["it", "again"]
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3])
+async def test_a_gateway_that_stays_down_is_named_with_a_fix(wait: float) -> None:
+    url = f"http://127.0.0.1:{free_port()}/mcp"
+    async with conversation(url, wait=wait) as talk:
+        await talk.say(CALL)
+        error = (await talk.hear())["error"]
+        assert error["code"] == -32603
+        assert error["message"] == f"coatcheck bridge: the gateway at {url} cannot be reached: nobody answers there. Check the URL, and that the gateway runs."  # fmt: skip
+        assert error["data"] == {"bridge": True, "code": "gateway_unreached"}
+
+
+async def test_a_gateway_that_is_stopping_is_waited_for() -> None:
+    tries: list[int] = []
+
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        tries.append(1)
+        stopping = b'{"error":"stopping","error_description":"This gateway is stopping."}'
+        out.write(
+            plain(stopping, status="503 Service Unavailable") if len(tries) < 3 else result(request, {})
+        )
+
+    async with scripted(tools_call=call) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        assert (await talk.hear())["result"] == {}
+        assert len(tries) == 3
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+async def test_a_companys_own_authority_is_taken_from_the_environment(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(request: Request, out: asyncio.StreamWriter) -> None:
+        out.write(result(request, {}))
+
+    async with RawServer(answer, authority.server_context("localhost")) as server:
+        url = f"https://localhost:{server.port}/mcp"
+        async with conversation(url) as talk:
+            await talk.say(CALL)
+            error = (await talk.hear())["error"]["message"]
+            assert "its certificate is not trusted" in error
+            assert "SSL_CERT_FILE" in error
+        assert server.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+        async with conversation(url) as talk:
+            await talk.say(CALL)
+            assert (await talk.hear())["result"] == {}
+
+
+async def test_plain_http_behind_an_https_url_is_named() -> None:
+    async def plain_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(refusing("400 Bad Request"))
+        writer.close()
+
+    server = await asyncio.start_server(plain_only, "127.0.0.1", 0)
+    async with server, conversation(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp") as talk:
+        await talk.say(CALL)
+        assert "does not speak TLS" in (await talk.hear())["error"]["message"]
+
+
+async def test_authorities_that_cannot_be_read_are_a_matter_of_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (None, "no certificate"):
+        file = tmp_path / "bundle.pem"
+        if content:
+            file.write_text(content)
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        with pytest.raises(ConfigError, match="authorities"):
+            async with conversation("https://gw.example/mcp"):
+                pass
+
+
+# --- proxies ----------------------------------------------------------------------------------------------------
+
+
+async def test_tls_to_another_machine_goes_through_the_proxy_and_the_grant_only_inside(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(request: Request, out: asyncio.StreamWriter) -> None:
+        out.write(result(request, {}))
+
+    seen: list[bytes] = []
+
+    async with RawServer(answer, authority.server_context("gw.example")) as server:
+
+        async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            inner_reader, inner = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+
+            async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+                while data := await source.read(65536):
+                    seen.append(data)
+                    sink.write(data)
+                sink.close()
+
+            await asyncio.gather(pump(reader, inner), pump(inner_reader, writer))
+
+        proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+        async with conversation("https://gw.example/mcp") as talk:
+            await talk.say(CALL)
+            assert (await talk.hear())["result"] == {}
+        proxy.close()
+    assert seen[0].startswith(b"CONNECT gw.example:443 ")
+    assert not any(GRANT.encode() in data for data in seen)
+
+
+async def test_plain_http_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with scripted() as proxy, scripted() as gateway:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server.port}")
+        async with conversation(gateway.server.url) as talk:
+            await talk.say(CALL)
+            assert (await talk.hear())["result"] == {}
+        assert proxy.server.requests == []
+
+
+@pytest.mark.parametrize(("value", "words"), [("socks5://127.0.0.1:1", "SOCKS"), ("::", "proxy that is no URL"), ("gopher://x", "proxy that is no URL")])  # fmt: skip
+async def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(
+    value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(ConfigError, match=words):
+        async with conversation("https://gw.example/mcp"):
+            pass
+
+
+# --- refused ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_401_says_what_the_gateway_says_and_where_the_grant_came_from(tmp_path: Path) -> None:
+    step = writing(refusing("401 Unauthorized", "This grant was revoked. Ask the platform team."))
+    file = tmp_path / "grant"
+    file.write_text("cckg_x")
+    async with scripted(tools_call=step) as gateway:
+        for source, origin, fix in (
+            (None, "the variable COATCHECK_GRANT", "restart the client"),
+            (FromVariable(None), "COATCHECK_GRANT is not set", "--grant-file"),
+            (FromFile(file), f"the file {file}", "read again by itself"),
+        ):
+            before = len(gateway.server.requests)
+            async with conversation(gateway.server.url, source) as talk:
+                await talk.say(CALL)
+                message = (await talk.hear())["error"]["message"]
+                assert message.startswith("coatcheck bridge: This grant was revoked. Ask the platform team (the grant came from ")  # fmt: skip
+                assert origin in message
+                assert fix in message
+            assert len(gateway.server.requests) == before + 1
+    assert "authorization" not in gateway.server.requests[1].headers
+
+
+async def test_a_grant_that_comes_back_is_not_shown() -> None:
+    step = writing(refusing("401 Unauthorized", f"I do not know {GRANT}."))
+    async with scripted(tools_call=step) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        assert "I do not know [redacted]" in (await talk.hear())["error"]["message"]
+
+
+async def test_a_rotated_file_is_read_and_the_request_sent_again(tmp_path: Path) -> None:
+    file = tmp_path / "grant"
+    file.write_text("cckg_old")
+
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        good = request.headers["authorization"] == "Bearer cckg_new"
+        out.write(result(request, {}) if good else refusing("401 Unauthorized", "Revoked."))
+
+    async with scripted(tools_call=call) as gateway, conversation(gateway.server.url, FromFile(file)) as talk:
+        await talk.say(CALL)
+        assert "Revoked" in (await talk.hear())["error"]["message"]
+        file.write_text("")  # as in the moment in which it is written
+        await talk.say(CALL)
+        assert "Revoked" in (await talk.hear())["error"]["message"]
+        file.write_text("cckg_new\n")
+        for id in range(3):
+            await talk.say({**CALL, "id": id})
+        assert all(answer["result"] == {} for answer in await talk.hear_all(3))
+        used = [request.headers["authorization"] for request in gateway.server.requests]
+        assert used[:2] == ["Bearer cckg_old"] * 2
+        assert used[-1] == "Bearer cckg_new"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refusing("404 Not Found", "This grant reaches no server of this name."), ["This grant reaches no server of this name. Check the URL", "/mcp/NAME/"]),
+        (refusing("404 Not Found"), ["there is no MCP server at this URL", "/mcp"]),
+        (refusing("403 Forbidden", "Requests from this Origin are not accepted."), ["this Origin", "403"]),
+        (refusing("405 Method Not Allowed"), ["takes no messages"]),
+        (refusing("413 Content Too Large", "The body is over the limit."), ["over the limit", "413"]),
+        (refusing("429 Too Many Requests", "Wait a minute."), ["Wait a minute", "429"]),
+        (refusing("500 Internal Server Error"), ["HTTP status 500", "Try again later"]),
+        (refusing("502 Bad Gateway"), ["HTTP status 502", "may have been acted on"]),
+        (refusing("503 Service Unavailable"), ["HTTP status 503", "may have been acted on"]),
+        (refusing("400 Bad Request"), ["HTTP status 400"]),
+        (refusing("302 Found", "", "Location: http://evil.example/"), ["leads to another one", "the gateway itself"]),
+        (refusing("307 Temporary Redirect", "", "Location: /mcp/"), ["leads to another one"]),
+        (refusing("200 OK"), ["no JSON-RPC reply", "Coatcheck gateway"]),
+        (ACCEPTED, ["no JSON-RPC reply"]),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", ["no JSON-RPC reply"]),
+        (plain(b'{"jsonrpc":"2.0","id":2,"result":{}}'), ["no JSON-RPC reply"]),
+        (plain(b'{"jsonrpc":"2.0","method":"x"}'), ["no JSON-RPC reply"]),
+        (plain(b'[{"jsonrpc":"2.0","id":1,"result":{}}]'), ["no JSON-RPC reply"]),
+        (plain(b'{"jsonrpc":"2.0","id":1,"result":{"a":1e999}}'), ["no JSON-RPC reply"]),
+        (plain(b'{"jsonrpc":"2.0","id":1,"result":[]}'), ["no JSON-RPC reply"]),
+        (plain(b'{"jsonrpc":"2.0","id":1,"result":{"a":"\xff"}}'), ["no JSON-RPC reply"]),
+        (plain(b"[" * 200_000), ["no JSON-RPC reply"]),
+        (refusing("418 I'm a teapot", "a\x1b[31m\r\n\u202eb"), ["a [31m   b (HTTP status 418)"]),
+    ],
+)  # fmt: skip
+async def test_what_is_no_answer_becomes_an_error_with_cause_and_fix(answer: bytes, words: list[str]) -> None:
+    async with scripted(tools_call=writing(answer)) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        error = (await talk.hear())["error"]
+        assert error["code"] == -32603
+        assert error["data"]["bridge"] is True
+        for part in words:
+            assert part in error["message"]
+        assert "html" not in error["message"]
+        assert "evil" not in error["message"]
+        assert len(gateway.server.requests) == 1
+
+
+@pytest.mark.parametrize("id", [b"1", b"null", None])
+async def test_a_json_rpc_error_of_any_status_is_relayed_as_it_is(id: bytes | None) -> None:
+    member = b"" if id is None else b'"id":%b,' % id
+    body = b'{"jsonrpc":"2.0",%b"error":{"code":-32022,"message":"no","data":{"supported":["x"]}}}' % member
+    answer = plain(body, status="400 Bad Request")
+    async with scripted(tools_call=writing(answer)) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        assert await talk.hear() == {"jsonrpc": "2.0", "id": 1, "error": {"code": -32022, "message": "no", "data": {"supported": ["x"]}}}  # fmt: skip
+
+
+# --- hostile --------------------------------------------------------------------------------------------------
+
+ENDLESS = b"x" * 65536
+
+
+async def flood(request: Request, out: asyncio.StreamWriter, head: bytes, piece: bytes) -> None:
+    out.write(head)
+    while not out.transport.is_closing():
+        out.write(piece)
+        await out.drain()
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(ENDLESS), "longer than 100000 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", ENDLESS, "longer than 100000 bytes"),
+        (b"HTTP/1.1 500 Oh\r\nContent-Type: application/json\r\n\r\n", ENDLESS, "longer than 1048576 bytes"),
+        (OPEN_STREAM + b"data: ", ENDLESS, "longer than 100000 bytes"),
+        (OPEN_STREAM, b"data: x\n" * 1000, "longer than 100000 bytes"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: y\r\n" * 1000, "ended before the answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/9 what\r\n\r\n", b"", "ended before the answer"),
+    ],
+    ids=["chunks", "no length", "error", "one line", "many lines", "headers", "no HTTP"],
+)  # fmt: skip
+async def test_an_endless_answer_ends_at_the_limit(head: bytes, piece: bytes, words: str) -> None:
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        await flood(request, out, head, piece) if piece else out.write(head)
+
+    async with scripted(tools_call=call) as gateway:
+        async with conversation(gateway.server.url, reply=100_000) as talk:
+            await talk.say(CALL)
+            assert words in (await talk.hear())["error"]["message"]
+            await talk.say({"id": 2, "method": "ping"})
+            assert (await talk.hear())["result"] == {}
+        assert len(gateway.server.sent("tools/call")) == 1
+
+
+async def test_an_answer_as_long_as_the_limit_arrives() -> None:
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        out.write(result(request, {"x": "y" * 99_900}))
+
+    async with scripted(tools_call=call) as gateway:
+        async with conversation(gateway.server.url, reply=100_000) as talk:
+            await talk.say(CALL)
+            assert len((await talk.hear())["result"]["x"]) == 99_900
+
+
+async def test_a_stream_of_anything_holds_no_one_else_up() -> None:
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        rubbish = (
+            b": \xff\xfe\n\ndata\ndata: [1]\n\nid: a\x00b\ndata: {}\n\nevent: endpoint\ndata: http://evil\n\n"
+        )
+        reply = framed({"jsonrpc": "2.0", "id": "other", "result": {}})
+        await flood(request, out, OPEN_STREAM, (rubbish + reply) * 50)
+
+    async with scripted(tools_call=call) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        for _ in range(5):
+            await talk.say({"id": 2, "method": "ping"})
+            assert (await talk.hear())["id"] == 2
+        await talk.say({"method": "notifications/cancelled", "params": {"requestId": 1}})
+        assert len(talk.heard) == 5
+
+
+async def test_a_compressed_answer_is_refused() -> None:
+    step = writing(plain(b"\x1f\x8b", "application/json", "200 OK", "Content-Encoding: gzip"))
+    async with scripted(tools_call=step) as gateway, conversation(gateway.server.url) as talk:
+        await talk.say(CALL)
+        assert "compressed" in (await talk.hear())["error"]["message"]
+
+
+async def test_cookies_are_not_kept() -> None:
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        body = json.dumps({"jsonrpc": "2.0", "id": request.id, "result": {}}).encode()
+        out.write(plain(body, "application/json", "200 OK", "Set-Cookie: a=b; Path=/"))
+
+    async with scripted(tools_call=call) as gateway, conversation(gateway.server.url) as talk:
+        for _ in range(2):
+            await talk.say(CALL)
+            await talk.hear()
+        assert all("cookie" not in request.headers for request in gateway.server.requests)
+
+
+# --- the client ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "id"),
+    [
+        (b"no json", -32700, None), (b"\xff", -32700, None), (b"[]", -32600, None), (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600, None),
+        (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600, 1), (b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":"a","method":"x","params":"' + b"y" * 5_000 + b'"}', -32600, None),
+    ],
+)  # fmt: skip
+async def test_a_line_that_is_no_message_is_answered_here(line: bytes, code: int, id: object) -> None:
+    async with scripted() as gateway, conversation(gateway.server.url, body=4_096) as talk:
+        await talk.say(line)
+        answer = await talk.hear()
+        assert (answer["error"]["code"], answer["id"]) == (code, id)
+        assert gateway.server.requests == []
+
+
+async def test_empty_lines_mean_nothing() -> None:
+    async with scripted() as gateway, conversation(gateway.server.url) as talk:
+        for line in (b"", b"\r", b"  "):
+            await talk.say(line)
+        await talk.say(CALL)
+        assert (await talk.hear())["result"] == {}
+        assert len(talk.heard) == 1
+
+
+async def test_too_many_requests_and_ids_under_way_are_refused() -> None:
+    go = asyncio.Event()
+
+    async def call(request: Request, out: asyncio.StreamWriter) -> None:
+        await go.wait()
+        out.write(result(request, {}))
+
+    async with scripted(tools_call=call) as gateway, conversation(gateway.server.url, requests=3) as talk:
+        for id in ("a", "b", "\\u0061", "c", "d"):
+            await talk.say(f'{{"jsonrpc":"2.0","id":"{id}","method":"tools/call"}}'.encode())
+        same, many = await talk.hear_all(2)
+        assert (same["id"], same["error"]["message"]) == ("a", "A request of this id is under way.")
+        assert (many["id"], many["error"]["message"]) == ("d", "Too many requests at once.")
+        go.set()
+        assert {answer["id"] for answer in await talk.hear_all(3)} == {"a", "b", "c"}
+        await talk.say(CALL)
+        assert (await talk.hear())["result"] == {}

@@ -1,0 +1,49 @@
+"""Conversations that follow a script: what they were told, and the voice they speak with."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from coatcheck.model.call import Caller, Notice
+from coatcheck.model.grant import Principal
+from coatcheck.ports import Voice
+
+
+@dataclass
+class ScriptedConversation:
+    """Stands for `operations.conversation.Conversation` where only a surface is tested.
+
+    While `held`, closing and relaying go on for ever.
+    """
+
+    voice: Voice
+    caller: Caller
+    principal: Principal
+    single: bool
+    attended: list[bool] = field(default_factory=list)
+    relayed: list[Notice] = field(default_factory=list)
+    closed: int = 0
+    held: bool = False
+
+    def attend(self, wanted: bool) -> None:
+        """Keep what was said."""
+        self.attended.append(wanted)
+
+    async def relay(self, notice: Notice) -> None:
+        """Keep a notification."""
+        if self.held:
+            await asyncio.Event().wait()
+        self.relayed.append(notice)
+
+    async def close(self) -> None:
+        """Count the end."""
+        if self.held:
+            await asyncio.Event().wait()
+        self.closed += 1
+
+
+def scripted(voice: Voice, caller: Caller, principal: Principal, *, single: bool) -> Any:
+    """Begin a conversation (`sessions.OpenConversation`)."""
+    return ScriptedConversation(voice, caller, principal, single)
