@@ -20,6 +20,7 @@ from bench.cases import SECONDS, CallsFailed, Case, cases
 from bench.page import Report, page
 from bench.programs import BUILD, ROOT, Upstream, gateway, raw_upstream
 from bench.rows import Burst, Place, in_turn, rows
+from demo.programs import DidNotStart
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 ROWS = ROOT / "build" / "bench.json"
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         report = run(asked.rounds, asked.seconds)
-    except CallsFailed as failure:
-        print(f"bench: {failure}", file=sys.stderr)
+    except (CallsFailed, DidNotStart) as failure:
+        say(str(failure))
         return 1
     write(report, asked.page, asked.rows)
     print(page(report))
@@ -71,12 +72,13 @@ def run(rounds: int, seconds: float) -> Report:
                     measure(case, found, number)
             start["memory after the load"] = f"{machine.memory_mib([started.program.pid]):.0f} MiB"
     stated["nginx"] = proxy.version if proxy else f"missing: `{nginx.INSTALL}`"
+    stated["rounds"] = f"{rounds}, in bursts of {seconds:g} s"
     stated["load before, after"] = f"{before}, {machine.load()}"
     stated["other programs meanwhile"] = others.text()
     if others.share() > BUSY:
         say(f"other programs used {others.text()}: run this again when the machine is quiet")
     command = "make bench" if rounds == ROUNDS else f"make bench ROUNDS={rounds}"
-    return Report(command, rounds, stated, start, found, None if proxy else nginx.INSTALL)
+    return Report(command, stated, start, found, None if proxy else nginx.INSTALL)
 
 
 def cold_starts(upstream: Upstream) -> dict[str, str]:

@@ -24,7 +24,6 @@ class Report:
     """Everything that a run found. `stated` and `start` are shown as they are, by name."""
 
     command: str
-    rounds: int
     stated: Mapping[str, str]
     start: Mapping[str, str]
     measured: Measured
@@ -35,7 +34,7 @@ class Report:
 def page(report: Report) -> str:
     """Return the whole page, in Markdown."""
     lines = [
-        HEAD.format(command=report.command, rounds=report.rounds),
+        HEAD.format(command=report.command),
         *table(("", ""), report.stated.items()),
     ]
     for case in list_of_cases(report.measured):

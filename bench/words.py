@@ -4,7 +4,7 @@ HEAD = """\
 # Benchmarks
 
 Written by `{command}`, which measures anew and replaces this page: do not edit it.
-Each figure is the median of {rounds} rounds. Absolute values are for the machine named here; ratios travel.
+Each figure is the median over the rounds. Absolute values are for the machine named here; ratios travel.
 """
 
 SECTIONS = {

@@ -250,6 +250,7 @@ def test_answers_come_as_they_are_ready_and_a_client_may_cancel(talk: Talk, peer
     talk.say({"method": "notifications/cancelled", "params": {"requestId": "slow"}})
     peer.until(lambda: peer.hanging == 0)
     assert talk.ask("ping", id="after")["id"] == "after"  # what was cancelled has no answer
+    peer.until(lambda: all(entry["outcome"] for entry in talk.records()))
     assert {entry["tool"]: entry["outcome"] for entry in talk.records()} == {
         "hang": "cancelled",
         "echo": "ok",

@@ -18,7 +18,6 @@ def burst(p50: float, cpu: float = 10.0, load: float = 5.0) -> Burst:
 
 WHOLE = Report(
     "make bench ROUNDS=2",
-    2,
     {"machine": "2 x Something", "load before, after": "0.00, 1.00"},
     {"memory then": "66 MiB"},
     {

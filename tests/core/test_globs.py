@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.globs import matches
+from coatcheck.core.globs import any_matches, matches
 from coatcheck.core.templates import matches_template
 
 WORDS = st.text("ab*", max_size=12)
@@ -85,3 +85,8 @@ def test_a_uri_that_no_values_could_give_does_not(template: str, uri: str) -> No
 def test_the_worst_template_is_over_at_once() -> None:
     assert not matches_template("a:{x}" * 2_000 + "b", "a:" * 100_000)
     assert not matches_template("{" * 100_000, "a" * 100_000)
+
+
+@given(st.lists(st.text("ab*", max_size=3), max_size=3), st.text("ab", max_size=3))
+def test_one_of_several_is_enough(patterns: list[str], name: str) -> None:
+    assert any_matches(patterns, name) is any(matches(pattern, name) for pattern in patterns)

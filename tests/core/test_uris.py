@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coatcheck.core import uris as module
 from coatcheck.core.uris import is_plain
 
 PLAIN = (
@@ -28,6 +29,14 @@ def test_plain(uri: str) -> None:
 @pytest.mark.parametrize("uri", ODD)
 def test_not_plain(uri: str) -> None:
     assert not is_plain(uri)
+
+
+def test_long_ones_are_judged_and_not_remembered() -> None:
+    before = module._remembered.cache_info().currsize
+    for uri in (*PLAIN, *ODD):
+        assert is_plain(uri + "/x" * 1000) is is_plain(uri + "/x")
+    assert module._remembered.cache_info().currsize <= before + len(PLAIN) + len(ODD)
+    assert not is_plain("file:///" + "a/" * 500_000 + "../b")
 
 
 @given(st.text("abA./\\%2eE5:?#{}~", max_size=30))

@@ -17,6 +17,7 @@ from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server
 from coatcheck.operations.conversation import UPDATED, Conversation
+from coatcheck.operations.lists import KINDS
 from coatcheck.operations.places import PlaceLimits
 from coatcheck.ports import Ask
 from doubles.bench import ALICE, GIT, SENTRY, Bench, a_call, a_principal, denying, settle_down
@@ -272,6 +273,7 @@ async def test_changed_lists_are_asked_for_and_told_of_only_if_they_changed() ->
     bench.upstreams.opened[0].greeting = upstream.greeting
     await bench.servers.of(SENTRY).ask()
     await conversation.of(SENTRY).ask()
+    await bench.lists.list(ALICE, bench.snapshot, SENTRY, KINDS["tools/list"], conversation)
     conversation.attend(wanted=True)
     changed = Notice("notifications/tools/list_changed", b"{}")
     upstream.client.tell(changed)
@@ -286,6 +288,21 @@ async def test_changed_lists_are_asked_for_and_told_of_only_if_they_changed() ->
     assert voice.told == [changed]
     await conversation.close()
     assert len(bench.changes) == 0
+
+
+async def test_who_has_not_seen_a_list_is_not_told_that_it_changed() -> None:
+    bench = a_bench()
+    conversation, voice = bench.converse(server=None)
+    conversation.attend(wanted=True)
+    await bench.servers.of(SENTRY).ask()
+    await settle_down()
+    assert voice.told == []
+    await bench.lists.list(ALICE, bench.snapshot, None, KINDS["tools/list"], conversation)
+    bench.upstreams.of("sentry").offer(Ask.TOOLS, ["other"])
+    await bench.servers.of(SENTRY).ask()
+    await settle_down()
+    assert [notice.method for notice in voice.told] == ["notifications/tools/list_changed"]
+    await conversation.close()
 
 
 # --- what a client tells ------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ class Kind:
 
 
 def _python(script: str, url: str, *mode: str) -> list[str]:
-    python = str(older_sdk() / "python") if "1.x" in mode else sys.executable
+    python = str(older_sdk() / "python") if mode[0].startswith("1.x") else sys.executable
     return [python, str(SCRIPTS / script), url, *mode]
 
 
@@ -134,6 +134,9 @@ KINDS: Final = (
     ),
 )
 """Every client library, in each era that it speaks."""
+
+OLDEST: Final = Kind("mcp-1-sse", "2025-03-26", lambda url: _python("python_sdk.py", url, "1.x-sse"))
+"""A client of the deprecated HTTP+SSE transport, to be connected to a URL that ends in `/sse`."""
 
 
 def inspector(url: str, grant: str, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -133,10 +133,10 @@ async def opened(
     home: Path,
     limits: StdioLimits = QUICK,
     client: ScriptedClient | None = None,
-    **ambient: str,
+    ambient: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Box]:
     """Open an upstream and close it at the end."""
-    environ = {"PATH": os.environ["PATH"], **ambient}
+    environ = {"PATH": os.environ["PATH"], **(ambient or {})}
     client = client or gateway_itself()
     upstream = StdioUpstream(
         server, client=client, clock=RealClock(), home=home, ambient=environ, limits=limits

@@ -74,7 +74,8 @@ async def plain_call(request: Request, out: asyncio.StreamWriter) -> None:
 async def hold(out: asyncio.StreamWriter) -> None:
     """Wait until the other side hangs up."""
     await out.drain()
-    while not out.is_closing():
+    reader: asyncio.StreamReader = getattr(out, "_reader")  # noqa: B009 - it is the only one who knows
+    while not reader.at_eof() and not out.is_closing():
         await asyncio.sleep(0.005)
 
 

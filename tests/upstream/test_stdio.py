@@ -389,7 +389,7 @@ async def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 async def test_the_child_gets_a_minimal_environment_and_a_home_of_its_own(home: Path, tmp_path: Path) -> None:
     server = python_server("server.py", env={"MODE": "strict", "TZ": "Asia/Tokyo"}, cwd=str(tmp_path))
     ambient = {"COATCHECK_KEY": "the key", "AWS_SECRET_ACCESS_KEY": "s", "TZ": "UTC", "LC_TIME": "C"}
-    async with opened(server, home, QUICK, **ambient) as box:
+    async with opened(server, home, ambient=ambient) as box:
         found = await box.value("surroundings")
     assert found["env"] == {
         "PATH": os.environ["PATH"],

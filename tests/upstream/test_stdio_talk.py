@@ -148,6 +148,7 @@ async def test_a_question_outside_of_any_call_is_asked_too(home: Path) -> None:
     client = session()
     async with opened(python_server("talker.py"), home, client=client) as box:
         await box.call("say", {"messages": [{"id": 1, "method": "roots/list"}], "late": True})
+        await client.hears()
         (answer,) = await until(box, "")
         assert answer == {"jsonrpc": "2.0", "id": 1, "result": {}}
         assert client.asked == [(Question("roots/list", b"{}"), None)]

@@ -88,8 +88,8 @@ class Gateway:
         call_times = CallTimes(config.call_timeout, config.call_longest)
         self.calls = Calls(self.servers, self.records, gate, call_times, states)
         lists = Lists(self.servers, self.records, config.list_wait)
-        places = Places(PlaceLimits(config.children_per_grant, config.children_total))
-        self.conversations = Conversations(self.servers, places, self._snapshot)
+        self.places = Places(PlaceLimits(config.children_per_grant, config.children_total))
+        self.conversations = Conversations(self.servers, self.places, self._snapshot)
         self.changes = Changes(lists, self._snapshot)
         self.conversations.watch = self.changes.watch_for
         self.servers.changed = lambda _: self.changes.note()
@@ -156,6 +156,9 @@ class Gateway:
         await asyncio.sleep(0)  # the streams end by themselves before they are cut
         if await self.inflight.drain(self.config.drain_timeout):
             await self.inflight.drain(_CUT_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CUT_SECONDS):
+                await self.sessions.drain()
         await self.servers.close(0.0)
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
             await self.refusals.flush(everything=True)
@@ -187,12 +190,16 @@ class Gateway:
             "ledger": {"healthy": self.ledger.healthy, "error": self.ledger.last_error},
             "calls_under_way": self.inflight.count,
             "sessions": len(self.sessions),
+            "streams": self.inflight.lasting,
         }
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
         return {
             "calls_under_way": ("Requests being answered.", self.inflight.count),
             "sessions": ("Sessions of legacy clients.", len(self.sessions)),
+            "streams": ("Streams that clients keep open to listen.", self.inflight.lasting),
+            "own_children": ("Children that run for single sessions.", len(self.places)),
+            "sessions_upstream": ("Sessions open with servers over HTTP.", self.servers.sessions()),
             "servers": ("Servers in the snapshot in force.", len(self.directory.snapshot.servers)),
             "config_epoch": ("Number of the snapshot in force.", self.directory.snapshot.epoch),
             "config_edit_bad": ("1 while a bad edit is not used.", float(bool(self.directory.edit.error))),

@@ -74,6 +74,7 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_follow_edits(gateway)),
         asyncio.create_task(_flush_refusals(gateway)),
+        asyncio.create_task(_sweep_sessions(gateway)),
     ]
     try:
         yield
@@ -94,6 +95,12 @@ async def _flush_refusals(gateway: Gateway) -> None:
         await asyncio.sleep(60.0)
         with contextlib.suppress(LedgerUnavailable):
             await gateway.refusals.flush()
+
+
+async def _sweep_sessions(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(5.0)
+        gateway.sessions.sweep()
 
 
 def ended_by_signal(gateway: Gateway) -> asyncio.Event:

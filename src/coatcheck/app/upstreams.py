@@ -24,7 +24,11 @@ class RealUpstreams:
         self._environment = environment
         self._homes = config.data / "homes"
         self._egress = Egress(loopback=config.http.is_loopback, private=config.allow_private)
-        self._http = HttpLimits(connect=config.connect_timeout, reply=ReplyLimits(body=config.reply_limit))
+        self._http = HttpLimits(
+            connect=config.connect_timeout,
+            idle=config.upstream_idle,
+            reply=ReplyLimits(body=config.reply_limit),
+        )
         self._found = Found()
         self._stdio = StdioLimits(
             connect_timeout=config.connect_timeout, child=ChildLimits(line_bytes=config.reply_limit)

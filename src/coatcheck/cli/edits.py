@@ -40,8 +40,8 @@ def file_to_edit(config: Config) -> Path:
 
 
 def sources() -> Sources:
-    """Return where the values of references come from, as for the gateway."""
-    return Sources(EnvSource(os.environ), FileSource())
+    """Return where the values of references come from. An empty variable says nothing of the gateway's."""
+    return Sources(EnvSource({name: value for name, value in os.environ.items() if value}), FileSource())
 
 
 @contextmanager

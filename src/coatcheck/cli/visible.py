@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from coatcheck.core.tokens import foreign_kind, looks_like_ours
 
 _NAME: Final = re.compile(
-    r"key|token|secret|pass|pwd|auth(?!or)|cred|jwt|cookie|private|(?:^|[_-])pat$", re.IGNORECASE
+    r"key|token|secret|pass|pwd|auth(?!ors?(?:$|[_-]))|cred|jwt|cookie|private|(?:^|[_-])pat$", re.IGNORECASE
 )
 _PLACE: Final = re.compile(r"(?:file|path|dir|url|uri|name|id)$", re.IGNORECASE)
 """Ends of names that tell where a credential is, or whose, and not the credential."""

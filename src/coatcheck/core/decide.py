@@ -68,7 +68,7 @@ def _overlaps(pattern: str, prefix: str) -> bool:
 
 
 def _applies(rule: AccessRule, principal: Principal, name: str) -> bool:
-    return _is_for(rule, principal) and any(globs.matches(pattern, name) for pattern in rule.tools)
+    return _is_for(rule, principal) and globs.any_matches(rule.tools, name)
 
 
 def _is_for(rule: AccessRule, principal: Principal) -> bool:

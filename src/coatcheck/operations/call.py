@@ -115,7 +115,7 @@ class Calls:
         return await learned(target, asked.principal, served, access, self._times.quiet)
 
     async def _unjudged(self, asked: Asked, matter: Matter, error: UpstreamError) -> Performed:
-        """Answer a call that cannot be judged, since the server does not tell what the tool does: it is not made."""
+        """Answer a call that cannot be judged, since the server does not tell what the tool does."""
         outcome = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
         because = f"the server did not tell what the tool does: {error.code}"
         await self._records.close(asked, matter, Verdict.DENIED, "(lists)", because, outcome)

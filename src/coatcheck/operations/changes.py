@@ -128,7 +128,8 @@ class Changes:
         changed = [method for method, digest in shown.items() if watch.seen.get(method, digest) != digest]
         watch.seen |= shown
         for method in changed:
-            watch.tell(Notice(method, b"{}"))
+            if watch.conversation is None or not watch.conversation.listed_methods.isdisjoint(LISTS[method]):
+                watch.tell(Notice(method, b"{}"))
 
     def _attend(self, watch: Watch) -> None:
         """Listen to the servers that the watcher is shown now, and no more to others."""

@@ -58,6 +58,8 @@ class Conversation:
         self.principal = principal
         self.voice = voice
         self.server = server
+        self.listed_methods: set[str] = set()
+        """The lists that the client has seen: it needs not be told that others changed."""
         self._among = among
         self._servers = among.servers
         self._places = among.places
@@ -151,7 +153,7 @@ class Conversation:
         self._own.clear()
         for own in owned:
             self._places.leave(self, own.server)
-        await asyncio.gather(*(own.close(0.0) for own in owned), return_exceptions=True)
+        await asyncio.gather(*(self._servers.let_go(own, 0.0) for own in owned), return_exceptions=True)
 
     # --- what the client says ------------------------------------------------------------------------------
 

@@ -96,6 +96,8 @@ class Lists:
         except BaseException as end:
             await self._records.abandon(opened, end)
             raise
+        if conversation is not None:
+            conversation.listed_methods.add(wanted.method)
         try:
             await self._records.settle(opened, outcome)
         except LedgerUnavailable:

@@ -22,6 +22,7 @@ class Servers:
         self._clock = clock
         self._times = times
         self._served: dict[UUID, Served] = {}
+        self._own: dict[Served, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def apply(self, wanted: Mapping[str, Server]) -> None:
@@ -58,9 +59,14 @@ class Servers:
         """Return every server in use, in the order of the file."""
         return list(self._served.values())
 
+    def sessions(self) -> int:
+        """Return how many sessions are open with servers over HTTP, those of single clients among them."""
+        return sum(served.upstream.status().sessions for served in (*self._served.values(), *self._own))
+
     def open_own(self, server: Server, client: Client) -> Served:
         """Return a server in use by one client alone; `retire` it in the end."""
         own = self._open(server, client)
+        self._own[own] = None
         shared = self._served.get(server.id)
         if shared is not None:
             own.inherit(shared)
@@ -74,9 +80,16 @@ class Servers:
 
     def retire(self, old: Served) -> None:
         """Let calls in flight end, then let go of a server, in the background."""
-        task = asyncio.create_task(old.close(self._times.drain))
+        task = asyncio.create_task(self.let_go(old, self._times.drain))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def let_go(self, old: Served, drain: float) -> None:
+        """Let calls in flight end within `drain` seconds, then let go of a server."""
+        try:
+            await old.close(drain)
+        finally:
+            self._own.pop(old, None)
 
     async def close(self, drain: float) -> None:
         """Let go of every server."""

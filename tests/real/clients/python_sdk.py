@@ -1,4 +1,4 @@
-"""Drives the `mcp` SDK as a client over streamable HTTP: 2.x in either era, or 1.x, whichever is installed.
+"""Drives the `mcp` SDK as a client over HTTP: 2.x in either era, or 1.x, also over the old HTTP+SSE transport.
 
 `python python_sdk.py URL MODE`, the bearer token in GRANT. Reads one request a line, writes one answer a
 line: {"do":"tools"} gives {"tools":[names]}, {"do":"call","tool":..,"arguments":{..}} gives {"text":..,
@@ -46,6 +46,19 @@ async def older(url: str, _mode: str) -> AsyncIterator[tuple[Any, str]]:
         yield session, greeting.protocolVersion
 
 
+@asynccontextmanager
+async def oldest(url: str, _mode: str) -> AsyncIterator[tuple[Any, str]]:
+    from mcp import ClientSession
+    from mcp.client.sse import sse_client
+
+    async with (
+        sse_client(url, headers=BEARER) as (reading, writing),
+        ClientSession(reading, writing) as session,
+    ):
+        greeting: Any = await session.initialize()
+        yield session, greeting.protocolVersion
+
+
 async def answer(client: Any, asked: dict[str, Any]) -> dict[str, Any]:
     if asked["do"] == "tools":
         found = await client.list_tools()
@@ -68,7 +81,8 @@ def say(answer: dict[str, Any]) -> None:
 
 async def main(url: str, mode: str) -> None:
     try:
-        async with (older if mode == "1.x" else newer)(url, mode) as (client, version):
+        connect = {"1.x": older, "1.x-sse": oldest}.get(mode, newer)
+        async with connect(url, mode) as (client, version):
             say({"connected": version})
             while line := await asyncio.to_thread(sys.stdin.readline):
                 try:

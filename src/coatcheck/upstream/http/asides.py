@@ -31,9 +31,9 @@ class Asides:
         self.dropped = 0
         """How many were dropped since too many were at hand."""
 
-    def send(self, sending: Sending) -> None:
-        """Send a message soon. Never blocks and never raises."""
-        if len(self._tasks) >= self._limits.most:
+    def send(self, sending: Sending, *, minor: bool = False) -> None:
+        """Send a message soon; `minor` ones leave half of the room to others. Never blocks and never raises."""
+        if len(self._tasks) >= (self._limits.most // 2 if minor else self._limits.most):
             self.dropped += 1
             return
         task = asyncio.get_running_loop().create_task(self._send(sending))

@@ -139,9 +139,9 @@ class Line:
 
     # --- on the side ---------------------------------------------------------------------------------------
 
-    def aside(self, head: bytes, body: bytes) -> None:
+    def aside(self, head: bytes, body: bytes, *, minor: bool = False) -> None:
         """Send a notification or an answer that nobody waits for."""
-        self._asides.send(lambda: self._deliver(self.heads.post(head, body)))
+        self._asides.send(lambda: self._deliver(self.heads.post(head, body)), minor=minor)
 
     async def end_session(self, head: bytes) -> None:
         """Ask the server to forget the session; it may refuse or be gone."""

@@ -38,6 +38,7 @@ class Linked:
         self._under_way: dict[bytes, Awaited] = {}
         """Calls whose callers asked for progress: some servers report it on the GET stream."""
         self._hearing: Hearing | None = None
+        self._taking = False
 
     @property
     def greeting(self) -> Greeting:
@@ -110,14 +111,16 @@ class Linked:
             await self._line.tell(notice.method, link.head, notice.params, session=link.session)
 
     def _answer(self, id: bytes, reply: Reply) -> None:
-        self._line.aside(self.link.head, messages.response(id, reply))
+        self._line.aside(self.link.head, messages.response(id, reply), minor=self._taking)
 
     # --- from the server -----------------------------------------------------------------------------------
 
     def on_request(self, incoming: Incoming, within: bytes | None) -> None:
         """Ask the client; a modern server must not ask and gets no answer (SEP-2575)."""
         if not self.link.modern and incoming.id is not None and len(incoming.id) <= _LONGEST_ID:
+            self._taking = True  # what is answered at once is a ping or one question too many
             self.questions.take(incoming, within)
+            self._taking = False
 
     def on_aside(self, method: str, params: bytes) -> None:
         """Take what came on a request's stream and belongs to no request; at a modern server nothing does."""
