@@ -88,6 +88,8 @@ def pipe(callers: int, seconds: float) -> Burst:
 
 
 def measured(seen: dict[str, float], cpu_us: float, rss_mib: float) -> Burst:
+    if cpu_us <= 0:
+        raise CallsFailed("calls were answered, and none of the processes that were watched did anything")
     return Burst(seen["rps"], seen["p50_us"], seen["p99_us"], cpu_us, rss_mib, seen["load_us"])
 
 

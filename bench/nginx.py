@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from bench.programs import BUILD, Upstream
+from bench.programs import BUILD, Upstream, first_call
 from demo.programs import Program, free_port
 
 INSTALL = "apt-get install nginx-light"
@@ -47,7 +47,7 @@ class Found:
 
 @contextmanager
 def running(found: Found | None, upstream: Upstream) -> Iterator[Nginx | None]:
-    """Start nginx in front of the upstream and yield it once it listens; None where there is none."""
+    """Start nginx in front of the upstream and yield it once it answers; None where there is none."""
     if found is None:
         yield None
         return
@@ -59,7 +59,8 @@ def running(found: Found | None, upstream: Upstream) -> Iterator[Nginx | None]:
     command = [str(found.path), "-e", "stderr", "-p", str(folder), "-c", str(config)]
     program = Program("nginx", command, folder / "nginx.log", os.environ)
     try:
-        program.wait_for_port(port, 10)
+        # The master listens before there is a worker: only an answer shows that all of it runs.
+        first_call(program, port, "/mcp", upstream.credential)
         yield Nginx(port, (program.pid, *machine.children(program.pid)))
     finally:
         program.stop()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.calls import BEFORE_ID, FIRST_ID, after_id, headers, is_answered
 from coatcheck.core.tokens import digest, mint
-from demo.programs import Program, free_port
+from demo.programs import DidNotStart, Program, free_port
 from demo.servers import write_private
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,20 +73,20 @@ def gateway(upstream: Upstream) -> Iterator[Gateway]:
     began = time.perf_counter()
     program = Program("coatcheck", command, BUILD / "coatcheck.log", env)
     try:
-        first_call(program, port, grant)
+        first_call(program, port, "/mcp/raw", grant)
         yield Gateway(program, port, grant, (time.perf_counter() - began) * 1e3)
     finally:
         program.stop()
 
 
-def first_call(program: Program, port: int, grant: str) -> None:
-    """Call until the gateway answers; a refused connection is tried again at once."""
+def first_call(program: Program, port: int, path: str, bearer: str) -> None:
+    """Call until the program answers; a refused connection is tried again at once. Raises `DidNotStart`."""
     limit = time.monotonic() + 30
     body = BEFORE_ID + b"%d" % FIRST_ID + after_id("echo")
     while True:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("POST", "/mcp/raw", body=body, headers=headers("echo", grant))
+            connection.request("POST", path, body=body, headers=headers("echo", bearer))
             answer = connection.getresponse()
             text = answer.read()
             connection.close()
@@ -96,7 +96,7 @@ def first_call(program: Program, port: int, grant: str) -> None:
             if answer.status == 200 and is_answered(text, FIRST_ID):
                 return
         if program.has_ended() or time.monotonic() > limit:
-            raise SystemExit(f"the gateway did not answer: {text[:300]!r}\n{program.last_words()}")
+            raise DidNotStart(f"{program.name} did not answer: {text[:300]!r}\n{program.last_words()}")
         time.sleep(0.002)
 
 

@@ -185,7 +185,7 @@ class Upstream(Protocol):
         """Send the server a notification of the client's (roots changed, progress of an answer)."""
         ...
 
-    def attend(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+    def attend(self, wanted: bool) -> None:
         """Say whether anyone waits to hear of changes that belong to no request.
 
         While so, a server over HTTP is listened to and its session is kept; a child may still be stopped

@@ -20,6 +20,7 @@ from mcp.client.stdio import stdio_client
 
 from gateway import Gateway, descendants, new_grant, still_there
 from journeys.peer import Peer, peer_serving
+from journeys.streams import ELICIT, asks
 from journeys.wire import META, control
 
 PATIENCE = 20.0
@@ -283,6 +284,35 @@ def test_revoking_the_grant_ends_the_clients_access_and_its_calls(
         ("allowed", "cancelled"),
         ("refused", "denied"),
     ]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_server_asks_over_the_pipe(tmp_path: Path, grant: tuple[str, str], leaves: bool) -> None:
+    opening = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"elicitation": {}},
+        "clientInfo": {"name": "pipe", "version": "3"},
+    }
+    with peer_serving(era="legacy", tools={"asks": asks}) as old:
+        talk = started(tmp_path / "data", declared(old, grant[1]), grant[0])
+        talk.ask("initialize", opening, 0)
+        talk.say({"method": "notifications/initialized"})
+        talk.say({"id": 7, "method": "tools/call", "params": {"name": "srv__asks"}})
+        while (asked := talk.hear()).get("method") != "elicitation/create":
+            assert "list_changed" in asked["method"]
+        assert asked["params"]["requestedSchema"] == ELICIT["requestedSchema"]
+        talk.say({"id": "ask-99", "result": {}})  # nobody asked that
+        if leaves:
+            assert talk.end() == 0  # it waits for no answer that cannot come
+            told = json.loads(talk.hear()["result"]["content"][0]["text"])
+            assert told["error"]["code"] == -32603
+        else:
+            talk.say({"id": asked["id"], "result": {"action": "decline"}})
+            answer = talk.hear()
+            told = json.loads(answer["result"]["content"][0]["text"])
+            assert (answer["id"], told) == (7, {"id": "q", "result": {"action": "decline"}})
+            assert talk.end() == 0
+        talk.let_go()
 
 
 def test_a_signal_ends_it_although_the_client_says_nothing(talk: Talk) -> None:

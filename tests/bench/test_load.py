@@ -105,3 +105,11 @@ def test_the_kernel_tells_of_a_process_and_of_its_children() -> None:
     with raw_upstream() as upstream:
         assert upstream.pid in machine.children(os.getpid())
     assert upstream.pid not in machine.children(os.getpid())
+
+
+def test_a_burst_whose_processes_did_nothing_ends_the_run() -> None:
+    with raw_upstream() as upstream:
+        reach = Reach(upstream.port, "/mcp", upstream.credential, (upstream.pid,))
+        assert burst(reach, 1, 0.1).cpu_us_per_call > 0
+        with pytest.raises(CallsFailed, match="none of the processes"):
+            burst(replace(reach, pids=()), 1, 0.1)

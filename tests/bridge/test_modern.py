@@ -16,7 +16,7 @@ TAGGED = {"name": "tagged", "inputSchema": {"type": "object", "properties": {"re
 BROKEN = {"name": "broken", "inputSchema": {"properties": {"a": {"type": "number", "x-mcp-header": "A"}}}}
 PLAIN = {"name": "plain", "inputSchema": {"type": "object"}}
 ACK = {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {"notifications": {"toolsListChanged": True, "promptsListChanged": False, "resourceSubscriptions": ["note://1"]}, "_meta": {"io.modelcontextprotocol/subscriptionId": 1}}}  # fmt: skip
-CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": {"io.modelcontextprotocol/subscriptionId": 1}}}  # fmt: skip
+CHANGED: dict[str, Any] = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": {"io.modelcontextprotocol/subscriptionId": 1}}}  # fmt: skip
 
 
 def listing(*tools: dict[str, Any], **more: Any) -> Any:
@@ -82,11 +82,12 @@ async def test_arguments_that_a_tool_wants_in_headers_are_put_there() -> None:
 
 
 async def test_a_tool_with_an_invalid_annotation_is_left_out_and_told() -> None:
-    async with scripted(tools_list=listing(PLAIN, BROKEN, ttlMs=5)) as gateway:
-        async with conversation(gateway.server.url) as talk:
+    step = listing(PLAIN, BROKEN, ttlMs=5)
+    async with scripted(tools_list=step) as gateway, conversation(gateway.server.url) as talk:
+        for _ in range(2):
             answer = await talk.modern("tools/list", id="x")
             assert answer == {"jsonrpc": "2.0", "id": "x", "result": {"resultType": "complete", "tools": [PLAIN], "ttlMs": 5}}  # fmt: skip
-            assert any("'broken' is left out" in line for line in talk.printed)
+        assert ["'broken' is left out" in line for line in talk.printed] == [True]
 
 
 async def test_a_refused_call_of_a_tool_never_listed_is_made_again_with_its_headers() -> None:
@@ -114,11 +115,11 @@ async def test_a_refusal_that_no_list_mends_is_relayed() -> None:
     async def call(request: Request, out: asyncio.StreamWriter) -> None:
         out.write(fault(request, -32020, "The headers are wrong", "400 Bad Request"))
 
-    async with scripted(tools_call=call, tools_list=listing(PLAIN)) as gateway:
-        async with conversation(gateway.server.url) as talk:
-            answer = await talk.modern("tools/call", {"name": "plain"})
-            assert answer["error"] == {"code": -32020, "message": "The headers are wrong"}
-            assert gateway.server.methods() == ["tools/call", "tools/list"]
+    steps = {"tools_call": call, "tools_list": listing(PLAIN)}
+    async with scripted(**steps) as gateway, conversation(gateway.server.url) as talk:
+        answer = await talk.modern("tools/call", {"name": "plain"})
+        assert answer["error"] == {"code": -32020, "message": "The headers are wrong"}
+        assert gateway.server.methods() == ["tools/call", "tools/list"]
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------
@@ -137,7 +138,8 @@ async def test_cancelling_closes_the_connection_of_that_request_alone(streams: b
         if streams:
             out.write(OPEN_STREAM + framed(note))
             await out.drain()
-        await until(lambda: out.transport.get_protocol()._stream_reader.at_eof())  # type: ignore[union-attr]
+        protocol: Any = out.transport.get_protocol()
+        await until(protocol._stream_reader.at_eof)
         ended.append(request.id)
 
     async with scripted(tools_call=call) as gateway, conversation(gateway.server.url) as talk:

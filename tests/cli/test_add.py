@@ -202,7 +202,9 @@ def test_a_relative_program_is_found_from_elsewhere(
 def test_an_at_sign_at_the_beginning_is_written_twice(data: Path, run: Run) -> None:
     assert run("add", "a", "--url", URL, "--header", "X-Team: @@here").code == 0
     assert run("add", "b", "--env", "TEAM=@@-", "--", sys.executable).code == 0
+    assert run("add", "c", "--url", URL, "--header", "authorization: Bearer  @@x").code == 0
     assert servers(data)["a"]["headers"] == {"X-Team": "@here"}
+    assert servers(data)["c"]["headers"] == {"authorization": "Bearer @x"}
     assert servers(data)["b"]["env"] == {"TEAM": "@-"}
 
 

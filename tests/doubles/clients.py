@@ -12,7 +12,7 @@ from coatcheck.model.era import LEGACY_VERSIONS, Era
 NOT_OFFERED = Fault(-32601, "Method not found")
 
 
-async def _empty(question: Question) -> Reply:  # noqa: ARG001 - whatever is asked
+async def _empty(question: Question) -> Reply:
     return Result(b"{}")
 
 
@@ -63,7 +63,7 @@ def gateway_itself() -> ScriptedClient:
     """Return the client that the gateway is for those who share an upstream: it answers no question."""
     client = ScriptedClient()
 
-    async def refuse(question: Question) -> Reply:  # noqa: ARG001 - whatever is asked
+    async def refuse(question: Question) -> Reply:
         return NOT_OFFERED
 
     client.reply = refuse

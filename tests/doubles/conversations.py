@@ -8,6 +8,7 @@ from typing import Any
 
 from coatcheck.model.call import Caller, Notice
 from coatcheck.model.grant import Principal
+from coatcheck.model.server import Server
 from coatcheck.ports import Voice
 
 
@@ -21,7 +22,7 @@ class ScriptedConversation:
     voice: Voice
     caller: Caller
     principal: Principal
-    single: bool
+    server: Server | None = None
     attended: list[bool] = field(default_factory=list)
     relayed: list[Notice] = field(default_factory=list)
     closed: int = 0
@@ -44,6 +45,6 @@ class ScriptedConversation:
         self.closed += 1
 
 
-def scripted(voice: Voice, caller: Caller, principal: Principal, *, single: bool) -> Any:
+def scripted(voice: Voice, caller: Caller, principal: Principal, server: Server | None) -> Any:
     """Begin a conversation (`sessions.OpenConversation`)."""
-    return ScriptedConversation(voice, caller, principal, single)
+    return ScriptedConversation(voice, caller, principal, server)

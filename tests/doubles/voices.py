@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from coatcheck.model.call import Notice, Question, Reply, Result
 
 
-async def _empty(question: Question) -> Reply:  # noqa: ARG001 - whatever is asked
+async def _empty(question: Question) -> Reply:
     return Result(b"{}")
 
 

@@ -7,10 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from doubles.responses import Event
+from journeys.peer import Exchange, text
 from journeys.running import Hall, Session
 from journeys.wire import Wire, frame, message
 
 STREAM = {"Accept": "text/event-stream", "Content-Type": None, "Content-Length": None}
+
+ELICIT = {"message": "Your name?", "requestedSchema": {"type": "object", "properties": {}}}
+
+
+def asks(exchange: Exchange) -> None:
+    """Do what a tool does that asks its client: the result is what the client answered, as text."""
+    peer = exchange.peer
+    before = peer.count("(reply)")
+    exchange.stream()
+    exchange.event({"id": "q", "method": "elicitation/create", "params": ELICIT})
+    peer.until(lambda: peer.count("(reply)") > before)
+    reply = next(one.message for one in reversed(peer.asked) if one.method == "(reply)")
+    told = {"id": reply["id"], **{key: reply[key] for key in ("result", "error") if key in reply}}
+    exchange.event({"id": exchange.message["id"], "result": text(json.dumps(told))})
 
 
 class Streamed(Wire):

@@ -112,8 +112,7 @@ INVALID = (
     b'{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}', b'{"jsonrpc":"2.0","id":-9007199254740993,"method":"ping"}',
     b'{"jsonrpc":"2.0","id":' + b"9" * 400 + b',"method":"ping"}', b'{"jsonrpc":"2.0","id":"' + b"x" * 257 + b'","method":"ping"}',
     b'{"jsonrpc":"2.0","id":"a\\u0000b","method":"ping"}', b'{"jsonrpc":"2.0","id":"a\\nb","method":"ping"}', b'{"jsonrpc":"2.0","id":"\\u202ea","method":"ping"}',
-    # replies to nothing
-    b'{"jsonrpc":"2.0","id":1,"result":{}}', b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}',
+    # replies that are none
     b'{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":"x"}}', b'{"jsonrpc":"2.0","id":1,"error":1}', b'{"jsonrpc":"2.0","result":{}}',
     # over a limit
     deep(65), deep(500), deep(1100), deep(100_000),
@@ -131,6 +130,18 @@ def test_what_can_be_taken_in_two_ways_is_an_invalid_request(
     position, calls = hall.last_position(), len(hall.peer.forwarded)
     got = send(hall, session if era == "legacy" else None, body, name="srv__allowed")
     owed(hall, got, position, calls, 400, -32600)
+
+
+@pytest.mark.parametrize("reply", [b'"result":{}', b'"error":{"code":1,"message":"x"}'])
+def test_only_sessions_have_requests_to_reply_to(hall: Hall, session: Session, reply: bytes) -> None:
+    body, position, calls = (
+        b'{"jsonrpc":"2.0","id":1,%b}' % reply,
+        hall.last_position(),
+        len(hall.peer.forwarded),
+    )
+    assert send(hall, session, body).status == 202  # whoever waited for it, or nobody any more
+    assert hall.last_position() == position
+    owed(hall, send(hall, None, body), position, calls, 400, -32600)
 
 
 WRONG_PARAMS = (
@@ -171,12 +182,15 @@ def test_params_of_every_method_are_checked(hall: Hall, session: Session, method
 UNKNOWN = (
     "", " ", "tools/call ", " tools/call", "Tools/Call", "TOOLS/CALL", "tools/call/", "tools//call", "/tools/call", "tools/call/../list", "tools.call",
     "tools/call\u0000", "tools/c\u0430ll", "tools\u2215call", "tools/call\u200b", "rpc.discover", "tasks/get", "tasks/cancel", "tasks/list", "tasks/update",
-    "elicitation/create", "sampling/createMessage", "roots/list", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "subscriptions/listen",
+    "elicitation/create", "sampling/createMessage", "roots/list", "logging/setLevel",
     "notifications/initialized", "notifications/cancelled", "initialize ", "system.listMethods", "__proto__", "constructor", "x" * 5000, "admin/users",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", UNKNOWN, ids=[ascii(method)[:40] for method in UNKNOWN])
+OF_SESSIONS = ["resources/subscribe", "resources/unsubscribe"]
+
+
+@pytest.mark.parametrize("method", [*UNKNOWN, *OF_SESSIONS], ids=lambda method: ascii(method)[:40])
 def test_a_method_that_is_not_in_the_table_is_unknown_whatever_its_headers(hall: Hall, method: str) -> None:
     body = json.dumps(
         {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "srv__allowed", "_meta": META}}
@@ -186,7 +200,9 @@ def test_a_method_that_is_not_in_the_table_is_unknown_whatever_its_headers(hall:
     owed(hall, got, position, calls, 404, -32601)
 
 
-@pytest.mark.parametrize("method", [*UNKNOWN, "server/discover"], ids=lambda method: ascii(method)[:40])
+@pytest.mark.parametrize(
+    "method", [*UNKNOWN, "server/discover", "subscriptions/listen"], ids=lambda method: ascii(method)[:40]
+)
 def test_a_legacy_client_gets_unknown_methods_with_status_200(
     hall: Hall, session: Session, method: str
 ) -> None:

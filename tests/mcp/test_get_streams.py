@@ -10,24 +10,9 @@ from typing import Any
 import pytest
 
 from gateway import new_grant
-from journeys.peer import Exchange, text
 from journeys.running import Hall, Session, hall_at
-from journeys.streams import Streamed, get, posted
+from journeys.streams import ELICIT, Streamed, asks, get, posted
 from journeys.wire import LEGACY, MODERN, Wire, frame, message
-
-ELICIT = {"message": "Your name?", "requestedSchema": {"type": "object", "properties": {}}}
-
-
-def asks(exchange: Exchange) -> None:
-    """A tool of a legacy server: asks the client, and says what it answered."""
-    peer = exchange.peer
-    before = peer.count("(reply)")
-    exchange.stream()
-    exchange.event({"id": "q", "method": "elicitation/create", "params": ELICIT})
-    peer.until(lambda: peer.count("(reply)") > before)
-    reply = next(one.message for one in reversed(peer.asked) if one.method == "(reply)")
-    told = {"id": reply["id"], **{key: reply[key] for key in ("result", "error") if key in reply}}
-    exchange.event({"id": exchange.message["id"], "result": text(json.dumps(told))})
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ def test_what_clients_say_of_themselves_is_on_the_record_of_a_refusal(hall: Hall
 # --- the order of answers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [b"GET", b"PUT", b"PATCH", b"HEAD", b"OPTIONS", b"TRACE"])
+@pytest.mark.parametrize("verb", [b"PUT", b"PATCH", b"HEAD", b"OPTIONS", b"TRACE"])
 @pytest.mark.parametrize("path", [b"/mcp", b"/mcp/", b"/mcp/srv", b"/mcp/srv/"])
 def test_another_http_method_is_405_and_no_matter_for_the_record(
     hall: Hall, verb: bytes, path: bytes
@@ -230,7 +230,7 @@ def test_another_http_method_is_405_and_no_matter_for_the_record(
         wire.send(frame(b"", verb=verb, path=path, headers=hall.bearer))
         head = wire._until(b"\r\n\r\n").lower()
     assert b" 405 " in head
-    assert b"allow: post, delete" in head
+    assert b"allow: get, post, delete" in head
     assert hall.last_position() == position
 
 
@@ -248,7 +248,7 @@ def test_each_check_answers_before_the_next(hall: Hall) -> None:
         (404, {}, b"/mcp/srv/more", b"POST"),
         (401, {"Authorization": "Bearer"}, b"/mcp/other", b"POST"),
         (404, {}, b"/mcp/other", b"POST"),
-        (405, {}, b"/mcp/srv", b"GET"),
+        (405, {}, b"/mcp/srv", b"PUT"),
         (415, {"Content-Type": "text/plain"}, b"/mcp/srv", b"POST"),
         (406, {"Accept": "text/html"}, b"/mcp/srv", b"POST"),
         (413, {"Content-Length": "99999999"}, b"/mcp/srv", b"POST"),

@@ -11,24 +11,10 @@ from typing import Any
 import pytest
 
 from gateway import new_grant
-from journeys.peer import Exchange, text
 from journeys.running import Hall, hall_at
-from journeys.streams import STREAM, OldClient, Streamed
+from journeys.streams import ELICIT, STREAM, OldClient, Streamed, asks
 from journeys.wire import Wire, frame, message
 from real.drivers import OLDEST
-
-ELICIT = {"message": "Your name?", "requestedSchema": {"type": "object", "properties": {}}}
-
-
-def asks(exchange: Exchange) -> None:
-    """A tool of a legacy server: asks the client, and says what it answered."""
-    peer = exchange.peer
-    before = peer.count("(reply)")
-    exchange.stream()
-    exchange.event({"id": "q", "method": "elicitation/create", "params": ELICIT})
-    peer.until(lambda: peer.count("(reply)") > before)
-    said = next(one.message for one in reversed(peer.asked) if one.method == "(reply)")
-    exchange.event({"id": exchange.message["id"], "result": text(json.dumps(said["result"]))})
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +111,10 @@ def test_a_server_asks_and_hears_the_answer(hall: Hall) -> None:
         body = json.dumps({"jsonrpc": "2.0", "id": id, "result": answer}).encode()
         assert client.post(body).status == 202
     heard = client.hear()
-    assert (heard["id"], json.loads(heard["result"]["content"][0]["text"])) == (7, answer)
+    assert (heard["id"], json.loads(heard["result"]["content"][0]["text"])) == (
+        7,
+        {"id": "q", "result": answer},
+    )
     client.close()
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 
 from coatcheck.mcp import outlets
 from coatcheck.mcp import relay as relay_module
-from coatcheck.mcp.outlets import MAX_WAITING_BYTES, MAX_WAITING_EVENTS
+from coatcheck.mcp.outlets import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Outlet
 from coatcheck.mcp.relay import Relay
+from coatcheck.mcp.streams import EventLimits, Streams
 from coatcheck.model.call import Notice
+from doubles.clock import HandClock
 from doubles.responses import Client
 
 JSON = [(b"content-length", b"2"), (b"content-type", b"application/json")]
@@ -176,3 +179,142 @@ async def test_what_is_abandoned_sends_nothing_more() -> None:
     relay.notify(notice(2))
     await asyncio.sleep(0.005)
     assert client.got == []
+
+
+# --- in a session ----------------------------------------------------------------------------------------------
+
+
+class Sitting:
+    """A request of a session, whose client can come back."""
+
+    def __init__(self, *, primes: bool = True, takes: bool = True) -> None:
+        self.streams = Streams(EventLimits(), HandClock().monotonic)
+        self.streams.primes = primes
+        self.client = Client()
+        self.gone: list[str] = []
+        self.relay = Relay(
+            self.client.receive,
+            self.client.send,
+            streams=takes,
+            on_gone=lambda: self.gone.append("gone"),
+            session_streams=self.streams,
+            request_id=b"1",
+        )
+
+    def back(self, seen: str) -> Client:
+        """Come back for the rest."""
+        found = self.streams.find(seen)
+        assert found is not None
+        client = Client()
+        outlet = Outlet(client.send)
+        found[0].resume(outlet, found[1])
+        outlet.start()
+        return client
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_fast_answer_of_a_session_is_plain_json_and_kept_nowhere() -> None:
+    sitting = Sitting()
+    await sitting.relay.answer(200, b"{}", [])
+    sitting.relay.abandon()
+    assert (sitting.client.media, len(sitting.streams)) == (b"application/json", 0)
+
+
+async def test_a_silent_request_becomes_a_stream_that_can_be_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    monkeypatch.setattr(outlets, "KEEP_ALIVE", 0.01)
+    sitting, plain = Sitting(), Sitting(takes=False)
+    await until(lambda: sitting.client.got and b": keep-alive" in sitting.client.body)
+    assert [event.id for event in sitting.client.frames()] == ["1-0"]
+    assert plain.client.got == []
+    sitting.client.leave()
+    plain.client.leave()
+    await until(lambda: sitting.gone)
+    for one in (sitting, plain):
+        await one.relay.answer(200, b'{"id":1}', [])
+        one.relay.abandon()
+    back = sitting.back("1-0")
+    await until(lambda: back.ended)
+    assert back.events() == [{"id": 1}]
+    assert len(plain.streams) == 0
+
+
+async def test_who_leaves_before_there_was_a_stream_cannot_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    sitting = Sitting()
+    sitting.client.leave()
+    await until(lambda: sitting.gone)
+    sitting.relay.notify(notice(1))
+    assert not sitting.relay.reachable
+    await sitting.relay.answer(200, b"{}", [])
+    assert len(sitting.streams) == 0
+
+
+async def test_what_comes_while_nobody_reads_is_there_for_who_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "WATCH_AFTER", 0.0)
+    sitting = Sitting()
+    sitting.relay.notify(notice(1))
+    await until(lambda: sitting.client.got and sitting.client.events())
+    sitting.client.leave()
+    await until(lambda: sitting.gone)
+    sitting.relay.notify(notice(2))
+    back = sitting.back("1-1")
+    sitting.relay.notify(notice(3))
+    await sitting.relay.answer(200, b'{"id":1}', [])
+    await until(lambda: back.ended)
+    assert [event.get("params", {}).get("n", "answer") for event in back.events()] == [2, 3, "answer"]
+    assert [event.id for event in back.frames()] == ["1-2", "1-3", "1-4"]
+
+
+async def test_a_request_that_was_sent_away_goes_on_and_is_answered_where_its_client_comes_back() -> None:
+    sitting = Sitting()
+    sitting.relay.pause(20)
+    await until(lambda: sitting.client.got and sitting.client.ended)
+    assert [(event.id, event.retry) for event in sitting.client.frames()] == [("1-0", 1000), ("", 20)]
+    assert sitting.relay.reachable
+    back = sitting.back("1-0")
+    sitting.relay.pause(30)  # and once more
+    await until(lambda: back.ended)
+    await sitting.relay.answer(200, b'{"id":1}', [])
+    sitting.relay.pause(40)  # too late
+    sitting.relay.abandon()
+    again = sitting.back("1-0")
+    await until(lambda: again.ended)
+    assert again.events() == [{"id": 1}]
+    assert sitting.gone == []
+
+
+@pytest.mark.parametrize("flush", [True, False])
+async def test_a_request_that_was_cancelled_ends_its_stream_for_good(flush: bool) -> None:
+    sitting = Sitting()
+    sitting.client.reading.clear()
+    for number in range(3):
+        sitting.relay.notify(notice(number))
+    ending = asyncio.create_task(sitting.relay.finish(flush=flush))
+    await asyncio.sleep(0)
+    sitting.client.reading.set()
+    await ending
+    sitting.relay.abandon()
+    assert [event["params"]["n"] for event in sitting.client.events()] == ([0, 1, 2] if flush else [])
+    back = sitting.back("1-3")
+    await until(lambda: back.ended)
+    assert back.events() == []
+
+
+async def test_a_modern_client_that_does_not_read_what_matters_counts_as_gone() -> None:
+    client, heard = Client(), list[str]()
+    relay = made(client, gone=heard)
+    client.reading.clear()
+    for number in range(MAX_WAITING_EVENTS + 2):
+        relay.notify(Notice("notifications/x", b'{"n":%d}' % number))
+    assert heard == ["gone"]
+    relay.abandon()

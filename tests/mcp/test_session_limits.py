@@ -7,14 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from coatcheck.mcp.sessions import Session, SessionLimits, Sessions
-from coatcheck.model.call import Caller
+from coatcheck.core.wire.messages import CallerNotice, CallerReply
+from coatcheck.mcp import sessions as sessions_module
+from coatcheck.mcp.outlets import Outlet
+from coatcheck.mcp.sessions import MAX_NOTICES, Session, SessionLimits, Sessions
+from coatcheck.mcp.streams import Stream
+from coatcheck.mcp.voices import ENDED
+from coatcheck.model.call import Caller, Question, Result
 from coatcheck.model.era import Era
 from coatcheck.operations.inflight import Cut, Inflight
 from doubles.bench import a_principal
 from doubles.clock import HandClock
-from doubles.conversations import scripted
+from doubles.conversations import ScriptedConversation, scripted
 from doubles.entropy import CountingEntropy
+from doubles.responses import Client
 
 CALLER = Caller(Era.LEGACY, "2025-11-25", "client", "1")
 
@@ -25,8 +31,13 @@ def made(clock: HandClock | None = None, **limits: float) -> Sessions:
 
 def opened(sessions: Sessions, grant: str = "g", route: str = "/mcp") -> Session:
     session = sessions.open(replace(a_principal(), grant_id=grant), route)
-    sessions.begin(session, CALLER, single=False)
+    sessions.begin(session, CALLER, None)
     return session
+
+
+def talk_of(session: Session) -> ScriptedConversation:
+    assert isinstance(session.conversation, ScriptedConversation)
+    return session.conversation
 
 
 async def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
@@ -128,3 +139,146 @@ async def test_ending_cancels_what_is_under_way_and_nothing_else() -> None:
     staying.cancel(b"1")
     assert tasks[1].cancelling()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# --- clients that listen -------------------------------------------------------------------------------------
+
+
+def listening(session: Session) -> tuple[Stream, Outlet]:
+    outlet = Outlet(Client().send)
+    return session.listen(outlet), outlet
+
+
+async def test_a_session_whose_client_listens_is_not_idle() -> None:
+    clock = HandClock()
+    sessions = made(clock, idle=60.0)
+    session, other = opened(sessions), opened(sessions)
+    stream, outlet = listening(session)
+    for _ in range(3):
+        clock.advance(61)
+        sessions.sweep()
+        assert (len(sessions), session.ended, other.ended) == (1, False, True)
+    session.let_go(stream, outlet)
+    clock.advance(60)
+    sessions.sweep()
+    assert len(sessions) == 1  # the time counts from when it was last seen to listen
+    clock.advance(1)
+    sessions.sweep()
+    assert session.ended
+
+
+async def test_over_a_limit_those_that_do_nothing_go_first() -> None:
+    sessions = made(per_grant=2)
+    quiet, heard = opened(sessions), opened(sessions)
+    listening(quiet)
+    opened(sessions)
+    assert (quiet.ended, heard.ended) == (False, True)
+    third = sessions.find(next(reversed(sessions._sessions)), "g", "/mcp")
+    assert third is not None
+    listening(third)
+    opened(sessions)
+    assert (quiet.ended, third.ended, len(sessions)) == (True, False, 2)
+
+
+async def test_the_conversation_is_told_whether_the_client_listens() -> None:
+    sessions = made()
+    session = opened(sessions)
+    talk = talk_of(session)
+    first, outlet = listening(session)
+    second, newer = listening(session)
+    session.let_go(first, outlet)
+    assert talk.attended[-1] is True  # the newer stream stands
+    session.let_go(second, newer)
+    assert talk.attended[-1] is False
+    assert session.resume(second, 0, Outlet(Client().send))
+    assert talk.attended[-1] is True
+    sessions.end(session.id, "g", "/mcp")
+    session.let_go(second, newer)
+    assert talk.attended[-1] is True  # after the end it hears nothing more
+
+
+async def test_a_transport_with_one_stream_listens_from_the_start() -> None:
+    sessions = made()
+    outlet = Outlet(Client().send)
+    session = sessions.open(a_principal(), "/mcp/sse", outlet)
+    assert session.conversation is None
+    sessions.begin(session, CALLER, None)
+    first = talk_of(session)
+    assert first.attended == [True]
+    sessions.begin(session, CALLER, None)  # a second handshake begins anew
+    await asyncio.sleep(0)
+    assert (first.closed, talk_of(session) is first) == (1, False)
+    await sessions.drain()
+    assert outlet.ended
+    sessions.begin(session, CALLER, None)
+    assert talk_of(session).closed == 1  # nothing begins after the end
+
+
+# --- ends ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["end", "grant", "idle", "limit", "drain"])
+async def test_however_a_session_ends_its_conversation_is_closed_once(way: str) -> None:
+    clock = HandClock()
+    sessions = made(clock, idle=60.0, per_grant=1)
+    session = opened(sessions)
+    asking = asyncio.create_task(session.voice.ask(Question("roots/list", b"{}"), None))
+    await asyncio.sleep(0)
+    if way == "end":
+        sessions.end(session.id, "g", "/mcp")
+    elif way == "grant":
+        sessions.end_grants(frozenset({"g"}))
+    elif way == "idle":
+        clock.advance(61)
+        assert sessions.find(session.id, "g", "/mcp") is None
+    elif way == "limit":
+        opened(sessions)
+    await sessions.drain()
+    assert (session.ended, talk_of(session).closed, len(sessions)) == (True, 1, 0)
+    assert await asking == ENDED
+
+
+async def test_a_conversation_that_does_not_close_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "CLOSE_SECONDS", 0.01)
+    sessions = made()
+    held, good = opened(sessions), opened(sessions)
+    talk_of(held).held = True
+    await asyncio.wait_for(sessions.drain(), 10)
+    assert (talk_of(held).closed, talk_of(good).closed) == (0, 1)
+
+
+# --- notifications -------------------------------------------------------------------------------------------
+
+
+def said(number: int) -> CallerNotice:
+    return CallerNotice("notifications/progress", {"n": b"%d" % number})
+
+
+async def test_notifications_are_passed_on_in_order() -> None:
+    session = opened(made())
+    await asyncio.gather(*(session.relay(said(number)) for number in range(20)))
+    assert [notice.params for notice in talk_of(session).relayed] == [b'{"n":%d}' % n for n in range(20)]
+
+
+async def test_notifications_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "RELAY_SECONDS", 0.05)
+    session = opened(made())
+    talk_of(session).held = True
+    waiting = [asyncio.create_task(session.relay(said(number))) for number in range(MAX_NOTICES)]
+    await asyncio.sleep(0)
+    await session.relay(said(-1))  # one too many is dropped at once
+    assert not any(task.done() for task in waiting)
+    await asyncio.gather(*waiting)  # and nothing waits for ever
+    talk_of(session).held = False
+    await session.relay(said(1))
+    assert [notice.params for notice in talk_of(session).relayed] == [b'{"n":1}']
+
+
+def test_replies_to_nothing_are_counted() -> None:
+    async def run() -> int:
+        session = opened(made())
+        session.hear(CallerReply(b"1", Result(b"{}")))
+        session.hear(CallerReply(b'"ask-1"', Result(b"{}")))
+        return session.stray
+
+    assert asyncio.run(run()) == 2

@@ -219,11 +219,14 @@ async def test_a_resource_that_is_hidden_is_not_honoured_like_one_that_nobody_ha
 
 async def test_so_many_streams_of_a_grant_and_no_more() -> None:
     bench = a_bench()
-    async with a_stream(bench, listen()), a_stream(bench, listen()):
-        async with a_stream(bench, listen()) as (_, third):
-            reply = await third
-            assert isinstance(reply, Fault)
-            assert "close some" in reply.message
+    async with (
+        a_stream(bench, listen()),
+        a_stream(bench, listen()),
+        a_stream(bench, listen()) as (_, third),
+    ):
+        reply = await third
+        assert isinstance(reply, Fault)
+        assert "close some" in reply.message
     async with a_stream(bench, listen()) as (heard, _):
         assert heard
 

@@ -18,23 +18,28 @@ async def test_it_runs_out() -> None:
 
 
 async def test_signs_of_life_renew_it() -> None:
-    rounds = 0
+    rounds: list[int] = []
     async with Patience(CallTimes(QUIET, 60.0)) as patience:
-        for rounds in range(1, 7):
+        while len(rounds) < 6:
             await asyncio.sleep(QUIET / 2)
             patience.renew()
-    assert rounds == 6
+            rounds.append(1)
+    assert len(rounds) == 6
 
 
 async def test_signs_of_life_do_not_go_on_for_ever() -> None:
-    rounds = 0
-    with pytest.raises(TimeoutError):
+    rounds: list[int] = []
+
+    async def restless() -> None:
         async with Patience(CallTimes(QUIET, 4 * QUIET)) as patience:
             while True:
                 await asyncio.sleep(QUIET / 5)
                 patience.renew()
-                rounds += 1
-    assert rounds > 1
+                rounds.append(1)
+
+    with pytest.raises(TimeoutError):
+        await restless()
+    assert len(rounds) > 1
 
 
 async def test_it_does_not_run_while_someone_is_asked_and_goes_on_after() -> None:
@@ -45,12 +50,16 @@ async def test_it_does_not_run_while_someone_is_asked_and_goes_on_after() -> Non
         patience.release()
         await asyncio.sleep(3 * QUIET)
         patience.release()
-    with pytest.raises(TimeoutError):
+
+    async def asked_and_then_silent() -> None:
         async with Patience(CallTimes(QUIET, 60.0)) as patience:
             patience.hold()
             await asyncio.sleep(2 * QUIET)
             patience.release()
             await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await asked_and_then_silent()
 
 
 async def test_what_comes_after_the_end_is_ignored() -> None:

@@ -101,7 +101,6 @@ async def test_waiting_for_news_connects() -> None:
         await talking.say(notice("notifications/tools/list_changed"))
         await until(lambda: client.told)
         assert upstream.status().sessions == 1
-    assert server.closed == server.connections or server.connections
 
 
 async def test_waiting_for_news_of_a_server_that_is_down_goes_on_until_it_is_back() -> None:
@@ -261,7 +260,7 @@ async def test_a_flood_is_read_at_a_pace_and_calls_go_on() -> None:
             assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
         finally:
             tracemalloc.stop()
-        assert 0 < len(client.told) < 8000, "one burst, and what one read brings beyond it"
+        assert 0 < len(client.told) < 2500, "one burst, and what one read brings beyond it"
 
 
 async def test_an_event_without_end_breaks_the_stream_and_not_the_calls() -> None:

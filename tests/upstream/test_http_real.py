@@ -12,29 +12,31 @@ from typing import Any
 
 import pytest
 
-from coatcheck.model.call import Notice, Reply, Result
-from coatcheck.model.era import Era
+from coatcheck.model.call import Notice, Question, Reply, Result
+from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.ports import Ask, State
 from coatcheck.upstream.http.egress import Egress
 from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
-from doubles.clients import gateway_itself
+from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, http_server, permit_for, unheard
 
 SCRIPT = Path(__file__).parent / "children" / "over_http.py"
+ASKING = Path(__file__).parent / "children" / "asking_over_http.py"
 KINDS = [("sdk",), ("sdk", "--legacy"), ("fastmcp",), ("fastmcp", "--legacy")]
 
 
 class Child:
     """The server's process; `restart` kills it and starts another on the same port."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, script: Path = SCRIPT) -> None:
         self.arguments = arguments
+        self.script = script
         self.port = 0
 
     async def start(self) -> None:
         self.child = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "ignore", str(SCRIPT), *self.arguments, "--port", str(self.port),
+            sys.executable, "-W", "ignore", str(self.script), *self.arguments, *(("--port", str(self.port)) if self.script == SCRIPT else ()),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         assert self.child.stdout is not None
@@ -150,3 +152,75 @@ async def _cancel(upstream: HttpUpstream) -> None:
     async with asyncio.timeout(10):
         while (await look(upstream))["cancelled"] != ["gone"]:
             await asyncio.sleep(0.02)
+
+
+# --- a server that asks -------------------------------------------------------------------------------------
+
+
+async def answer(question: Question) -> Reply:
+    return {
+        "elicitation/create": Result(b'{"action":"accept","content":{"name":"Ann"}}'),
+        "sampling/createMessage": Result(
+            b'{"role":"assistant","content":{"type":"text","text":"4"},"model":"m","stopReason":"endTurn"}'
+        ),
+        "roots/list": Result(b'{"roots":[{"uri":"file:///home"}]}'),
+    }[question.method]
+
+
+@asynccontextmanager
+async def asking(client: ScriptedClient) -> AsyncIterator[HttpUpstream]:
+    child = Child(script=ASKING)
+    await child.start()
+    server = http_server(f"http://127.0.0.1:{child.port}/mcp")
+    upstream = HttpUpstream(server, Egress(True), HttpLimits(), client)
+    try:
+        yield upstream
+    finally:
+        await upstream.close(1)
+        await child.stop()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", LEGACY_VERSIONS)
+async def test_a_real_server_asks_tells_and_polls(version: str) -> None:
+    client = ScriptedClient(b'{"elicitation":{},"sampling":{},"roots":{}}', Era.LEGACY, version)
+    client.reply = answer
+    async with asking(client) as upstream:
+        assert (await upstream.greet()).version == version
+        assert text_of(await call(upstream, "elicit")) == "accept Ann"
+        assert text_of(await call(upstream, "sample")) == "4"
+        assert text_of(await call(upstream, "roots")) == '["file:///home"]'
+        mine = b'"of the caller"'
+        assert [(question.method, within) for question, within in client.asked] == [
+            ("elicitation/create", mine), ("sampling/createMessage", mine), ("roots/list", None),
+        ]  # fmt: skip
+        assert text_of(await call(upstream, "change")) == "changed"
+        async with asyncio.timeout(5):
+            while not client.told:
+                await client.hears()
+        assert [notice.method for notice in client.told] == ["notifications/tools/list_changed"]
+        await _poll(upstream, client, resumed=version == LEGACY_VERSIONS[0])
+        assert upstream.status().sessions == 1
+
+
+async def _poll(upstream: HttpUpstream, client: ScriptedClient, *, resumed: bool) -> None:
+    heard: list[Notice] = []
+    permit = permit_for(upstream.server, "poll", meta={"progressToken": b"7"})
+    assert text_of(await upstream.forward(permit, CALLER, heard.append)) == "polled"
+    assert [json.loads(notice.params)["progressToken"] for notice in heard] == [7]
+    assert client.paused == ([(b'"of the caller"', 50)] if resumed else [])
+    seen = json.loads(text_of(await call(upstream, "look")))
+    assert sum(line.startswith("GET ") for line in seen) == int(resumed)
+
+
+@pytest.mark.real
+async def test_a_real_modern_server_tells_those_who_wait() -> None:
+    client = gateway_itself()
+    async with asking(client) as upstream:
+        assert (await upstream.greet()).era is Era.MODERN
+        upstream.attend(True)
+        async with asyncio.timeout(10):
+            while not client.told:
+                assert text_of(await call(upstream, "change")) == "changed"
+                await asyncio.sleep(0.05)
+        assert client.told[0] == Notice("notifications/tools/list_changed", b"{}")

@@ -9,10 +9,11 @@ import json
 import pytest
 
 from coatcheck.core.wire import reopening
-from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamUnreachable
+from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError
 from coatcheck.model.call import Notice, Question, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import State
+from coatcheck.upstream.http import line
 from coatcheck.upstream.http.connection import Connection
 from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
@@ -226,10 +227,10 @@ async def test_a_notification_to_a_server_that_forgot_us_ends_the_session_quietl
 async def test_a_notification_that_cannot_be_sent_is_an_error() -> None:
     async with RawServer(Talking(get=no_stream)) as server, upstream_of(server) as upstream:
         await upstream.greet()
-        await upstream.close(0)
-        with pytest.raises(UpstreamUnreachable):
+        await server.__aexit__()
+        with pytest.raises(UpstreamError, match="weather"):
             await upstream.relay(Notice("notifications/roots/list_changed", b"{}"))
-            await call(upstream)
+        assert upstream.state is State.FAILING
 
 
 # --- letting go ---------------------------------------------------------------------------------------------
@@ -308,8 +309,9 @@ async def test_what_stands_outlives_being_let_go() -> None:
 
 
 @pytest.mark.parametrize("answer", ["405 No", "404 No", "500 Oops", "never", "cut"])
-async def test_a_server_may_refuse_the_goodbye(answer: str) -> None:
+async def test_a_server_may_refuse_the_goodbye(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     talking = Talking(get=no_stream)
+    monkeypatch.setattr(line, "_GOODBYE", 0.05)
 
     async def refuse(request: Request, out: asyncio.StreamWriter) -> None:
         if request.method != "DELETE":

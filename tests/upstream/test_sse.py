@@ -27,6 +27,7 @@ from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import http_server
 from upstream.raw_servers import Request, message, plain
 from upstream.sse_servers import QUICK, Old, OldServer, opened
+from upstream.stdio_permits import open_fds
 
 
 def session() -> ScriptedClient:
@@ -224,6 +225,29 @@ async def test_a_forgotten_session_is_opened_anew_once_and_the_call_sent_again(r
         assert old.server.opened == 3
 
 
+async def test_calls_that_are_refused_together_share_the_new_session() -> None:
+    async with opened() as old:
+        await old.upstream.greet()
+        old.server.refusing += [FORGOTTEN[0]] * 10
+        replies = await asyncio.gather(*(old.call("echo", {"n": n}) for n in range(10)))
+        assert all(isinstance(reply, Result) for reply in replies)
+        assert old.server.opened == 2
+
+
+async def test_sessions_come_and_go_and_leave_nothing_behind() -> None:
+    async with opened() as old:
+        await old.call()
+        await asyncio.sleep(0.05)
+        before = open_fds(), len(asyncio.all_tasks())
+        for _ in range(50):
+            old.server.hang_up()
+            while old.upstream.status().sessions:
+                await asyncio.sleep(0)
+            assert isinstance(await old.call(), Result)
+        await asyncio.sleep(0.05)
+        assert (open_fds(), len(asyncio.all_tasks())) == before
+
+
 async def test_a_session_whose_stream_still_stands_is_hung_up_when_forgotten() -> None:
     async with opened() as old:
         await old.upstream.greet()
@@ -297,10 +321,7 @@ async def test_while_attended_there_is_a_session_at_all_times() -> None:
         assert [notice.method for notice in old.client.told] == ["notifications/tools/list_changed"] * 2
 
 
-async def test_one_that_hangs_up_again_and_again_is_not_asked_without_end() -> None:
-    async def hang_up(server: OldServer, request: Request) -> None:
-        server.hang_up()
-
+async def test_one_that_hangs_up_at_once_is_not_asked_without_end() -> None:
     async with opened(client=session()) as old:
         old.upstream.attend(True)
         while old.upstream.status().sessions == 0:
@@ -308,6 +329,19 @@ async def test_one_that_hangs_up_again_and_again_is_not_asked_without_end() -> N
         old.server.hang_up()
         await asyncio.sleep(0.5)
         assert old.server.opened == 1  # the pause after a quick end is a second at least
+
+
+async def test_one_that_cannot_be_reached_is_not_tried_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "coatcheck")
+    for headers in ({}, {"X-Key": "a\nb"}):
+        caplog.clear()
+        server = http_server("http://127.0.0.1:9/sse", headers)
+        upstream = SseUpstream(server, Egress(True), QUICK, session())
+        upstream.attend(True)
+        await asyncio.sleep(0.3)
+        assert len(caplog.records) == 1
+        assert upstream.state is State.FAILING
+        await upstream.close(0.0)
 
 
 async def test_a_stream_that_fell_silent_is_given_up_but_not_one_that_is_slow(

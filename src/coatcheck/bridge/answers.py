@@ -64,7 +64,7 @@ def read_body(status: int, body: bytes, id: bytes) -> Replied:
         BadAnswer: a success that is no reply to this request.
         Refused, Lost: an HTTP error that is no JSON-RPC error; `Lost` if the request may have got further.
     """
-    incoming = messages.read_incoming(body) if status != 401 else None
+    incoming = messages.read_incoming(body)
     if incoming is not None and is_for(incoming, id):
         return replied(incoming, body, id)
     if 200 <= status < 300:

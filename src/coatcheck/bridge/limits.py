@@ -13,7 +13,8 @@ MIB: Final = 1024**2
 class Limits:
     """Bytes: `body`, the longest message of the client, `reply`, the longest of the gateway. `requests` at
     once. The rest is seconds: `wait` for a gateway that does not answer, `connect` for one connection,
-    `silence` within an answer, `drain` for answers after the client's last line, `goodbye` for the end.
+    `silence` before and within an answer (a gateway breaks it every 15), `drain` for answers after the
+    client's last line, `goodbye` for the end.
     """
 
     body: int = 16 * MIB
@@ -21,7 +22,7 @@ class Limits:
     requests: int = 128
     wait: float = 30.0
     connect: float = 10.0
-    silence: float = 900.0
+    silence: float = 120.0
     drain: float = 10.0
     goodbye: float = 1.0
 

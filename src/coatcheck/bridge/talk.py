@@ -97,13 +97,17 @@ class Talk:
         if key in self._pending:
             await self._refuse(call.id, messages.INVALID_REQUEST, "A request of this id is under way.")
             return
-        if len(self._pending) >= self._limits.requests:
+        if len(self._pending) >= self._limits.requests or self._is_full():
             await self._refuse(call.id, messages.INTERNAL_ERROR, "Too many requests at once.")
             return
         era = self._era_of(call)
         task = self._run(self._answer(era, call, line))
         self._pending[key] = _Pending(call, era, task)
         task.add_done_callback(lambda task: self._forget(call, task))
+
+    def _is_full(self) -> bool:
+        """Tell whether too much is under way, counting answers that the client has yet to read."""
+        return len(self._tasks) >= 2 * self._limits.requests
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -153,7 +157,7 @@ class Talk:
 
     def _tell(self, method: str, line: bytes) -> None:
         """Post a notification of a modern client."""
-        if len(self._tasks) >= 2 * self._limits.requests:
+        if self._is_full():
             self._say(f"coatcheck: {method[:100]} is dropped: too many messages wait for the gateway")
         else:
             self._run(self._post(method, line))

@@ -15,11 +15,12 @@ MAX_TOOLS: Final = 10_000
 
 
 class Tools:
-    """The annotated tools by name. `say` gets a line for each tool that has to be left out."""
+    """The annotated tools by name. `say` gets one line for each tool that has to be left out."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._annotated: dict[str, Annotations] = {}
+        self._left_out: set[str] = set()
 
     def headers(self, call: Call) -> list[tuple[str, str]]:
         """Return the headers that a call owes, as far as its tool is known."""
@@ -52,11 +53,16 @@ class Tools:
         annotations = param_headers.annotations_of(schema)
         self._annotated.pop(name, None)
         if annotations is None:
-            why = param_headers.flaw_of(schema)
-            self._say(f"coatcheck: the tool {name[:100]!r} is left out of the list: {why}")
+            self._leave_out(name, schema)
             return False
         if annotations:
             self._annotated[name] = annotations
             if len(self._annotated) > MAX_TOOLS:
                 del self._annotated[next(iter(self._annotated))]
         return True
+
+    def _leave_out(self, name: str, schema: bytes) -> None:
+        if name not in self._left_out and len(self._left_out) < MAX_TOOLS:
+            self._left_out.add(name)
+            why = param_headers.flaw_of(schema)
+            self._say(f"coatcheck: the tool {name[:100]!r} is left out of the list: {why}")

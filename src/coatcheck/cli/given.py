@@ -87,7 +87,7 @@ class Values:
             return self._refer_to_variable(name, value.removeprefix("@env:"), scheme)
         if value.startswith("@") and not value.startswith("@@"):
             return _refer_to_file(name, value[1:], scheme)
-        return _literal(name, value[1:] if value.startswith("@@") else value)
+        return _literal(name, _after(scheme, value[1:] if value.startswith("@@") else value))
 
     def _refer_to_variable(self, name: str, variable: str, scheme: str) -> Given:
         if not _VARIABLE.fullmatch(variable):

@@ -33,9 +33,9 @@ class Streams(Enum):
 
 
 def check_media(headers: Headers) -> Streams:
-    """Refuse bodies that are not plain JSON and clients that take none; return what streams are to the client.
+    """Refuse bodies that are not plain JSON and clients that take none; return what streams are to them.
 
-    Accept must list both (MCP, streamable HTTP), and says of itself which is rather wanted: what stands first.
+    Accept lists both (MCP, streamable HTTP), and what stands first in it is what is rather wanted.
 
     Raises:
         Reject: 415 or 406.

@@ -1,4 +1,4 @@
-"""Telling those who watch lists that what they see changed: after a server's notice, an edit or another asking.
+"""Telling those who watch lists that what they see changed: after a notice, an edit or another asking.
 
 A watcher is told of its own view only: a change among what is hidden from it changes nothing for it.
 """

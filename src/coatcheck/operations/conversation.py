@@ -1,4 +1,4 @@
-"""What one legacy client's session keeps at servers: an upstream of its own where the server may ask it something.
+"""What one legacy session keeps at servers: an upstream of its own where the server may ask it something.
 
 A server can ask for sampling, elicitation and roots, sends log messages and says which resources changed:
 none of that could be told apart on a session that callers share. So whoever declares that it can be asked,
@@ -17,7 +17,7 @@ from uuid import UUID
 from coatcheck.core.decide import may_see
 from coatcheck.core.wire import levels, messages
 from coatcheck.core.wire.standing import Standing
-from coatcheck.errors import Busy, UpstreamError
+from coatcheck.errors import UpstreamError
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Caller, Fault, Kind, Notice, Question, Reply, Target
 from coatcheck.model.era import Era

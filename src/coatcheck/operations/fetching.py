@@ -62,7 +62,7 @@ async def fetch_catalogue(upstream: Upstream) -> Catalogue:
 
 
 def _mirrored(tools: Mapping[str, Entry], problems: list[str]) -> dict[str, Annotations]:
-    """Return the headers that each tool asks for; a tool that asks in an invalid way is left out (SEP-2243)."""
+    """Return the headers that each tool asks for; a tool that asks wrongly is left out (SEP-2243)."""
     found: dict[str, Annotations] = {}
     for name, tool in tools.items():
         schema = tool.members.get("inputSchema", b"{}")

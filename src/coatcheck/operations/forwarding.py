@@ -45,7 +45,7 @@ class NotForwarded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A permitted call with all that belongs to it. `judge` decides again on the same call, differently worded."""
+    """A permitted call with all that belongs to it. `judge` decides again on the same call in other words."""
 
     asked: Asked
     matter: Matter
@@ -140,7 +140,7 @@ def _wants(caller: Caller, notice: Notice) -> bool:
     return levels.passes(notice, caller.log_level)
 
 
-# --- headers of a tool's own (SEP-2243) ----------------------------------------------------------------------
+# --- headers of a tool's own (SEP-2243) ------------------------------------------------------------------
 
 
 def _annotations(call: Call, errand: Errand, served: Served) -> param_headers.Annotations:

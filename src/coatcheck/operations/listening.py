@@ -192,7 +192,7 @@ class Listening:
 
 
 def _marked(notice: Notice, id: bytes) -> Notice:
-    """Return a notification with the id of the listen request in its `_meta`, as every one on its stream has."""
+    """Return a notification with the id of the listen request in its `_meta`, as all on its stream have."""
     members = messages.members_of(notice.params) or {}
     meta = messages.members_of(members.get("_meta", b"{}")) or {}
     members["_meta"] = messages.object_of({**meta, eras.META_SUBSCRIPTION: id})

@@ -60,7 +60,7 @@ KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where a caller looks from: the snapshot, one server or all (None), and its conversation if it has one."""
+    """Where a caller looks from: the snapshot, one server or all (None), its conversation if it has one."""
 
     snapshot: Snapshot
     server: Server | None

@@ -1,4 +1,4 @@
-"""How many children clients may have for themselves: per grant and in all. Idle ones make room for new ones."""
+"""How many children clients may have for themselves: per grant and in all. Idle ones make room for others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Place = tuple[Tenant, UUID]
 
 
 class Places:
-    """The places that are taken, least recently used first. Servers over HTTP need none: a session is cheap."""
+    """The places taken, least recently used first. Servers over HTTP need none: sessions are cheap."""
 
     def __init__(self, limits: PlaceLimits) -> None:
         self._limits = limits

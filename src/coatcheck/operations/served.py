@@ -198,7 +198,7 @@ class Served:
             self._changed(self)
         return self.catalogue
 
-    # --- changes ---------------------------------------------------------------------------------------------
+    # --- changes -----------------------------------------------------------------------------------------
 
     def hear(self, notice: Notice) -> None:
         """Take a notification of the server's; lists that changed are asked for anew."""

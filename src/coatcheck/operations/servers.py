@@ -1,4 +1,4 @@
-"""The servers of the snapshot in force: one shared upstream each, and those that one client has for itself."""
+"""The servers of the snapshot in force: one shared upstream each, and those that single clients have."""
 
 from __future__ import annotations
 

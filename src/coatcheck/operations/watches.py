@@ -1,4 +1,4 @@
-"""Watching resources of modern servers: one stream for each resource and server, shared by all who watch it."""
+"""Watching resources of modern servers: one stream for each resource, shared by all who watch it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Watches:
         return len(self._streams)
 
     def watch(self, permit: Permit, caller: Caller, updated: Updated) -> Callable[[], None]:
-        """Call `updated` with every update of the permitted resource until the function returned is called."""
+        """Call `updated` with every update of the permitted resource; calling what is returned ends that."""
         key = (permit.server.id, permit.target.name)
         stream = self._streams.get(key)
         if stream is None:

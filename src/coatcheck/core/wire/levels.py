@@ -1,4 +1,4 @@
-"""The levels of log messages, and which messages a client asked for (MCP, logging; RFC 5424 section 6.2.1)."""
+"""The levels of log messages, and which of them a client asked for (MCP, logging; RFC 5424, 6.2.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a legacy session was told to keep: the log level and the subscriptions, to be set again in a new one."""
+"""What a legacy session was told to keep, to be set again in a new one: the log level and subscriptions."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ _FIXES: Final = {
 
 
 def _not_written(real: Path, error: OSError) -> NotWritten:
-    where = str(error.filename or real)
+    where = str(error.filename2 or error.filename or real)
     message = f"{real} cannot be written: {error.strerror}"
     if where != str(real):
         message += f" ({where})"

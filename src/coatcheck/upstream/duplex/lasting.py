@@ -19,14 +19,14 @@ _AGAIN: Final = 5.0
 
 
 async def restore(exchange: Exchange, standing: Standing) -> None:
-    """Tell a server that was just greeted what the one before was told to keep.
+    """Tell a legacy server that was just greeted what the one before was told to keep.
 
     What it refuses now is passed over: the client hears of no answer twice.
 
     Raises:
         UpstreamError: it is gone.
     """
-    for call in standing.calls():
+    for call in standing.calls() if exchange.greeting.era is Era.LEGACY else ():
         try:
             await exchange.call(call, eras.OURSELVES, own=True)
         except UpstreamBadReply:

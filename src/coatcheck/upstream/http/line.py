@@ -147,7 +147,7 @@ class Line:
         """Ask the server to forget the session; it may refuse or be gone."""
         try:
             async with asyncio.timeout(_GOODBYE):
-                await self._deliver(self.heads.bare(b"DELETE", head))
+                await self.exchange(self.heads.bare(b"DELETE", head), head_only, again=True)
         except (UpstreamError, TimeoutError):
             pass
 

@@ -67,7 +67,10 @@ class Linked:
         if token is not None:
             self._under_way[id] = awaited
         try:
-            received = await self._exchange(request, awaited, call, own=own)
+            try:
+                received = await line.exchange(request, awaited.take, again=own)
+            except StreamEnded as ended:
+                received = await self._resume(ended, awaited, call, own=own)
         except asyncio.CancelledError:
             if not link.modern and not own:
                 line.aside(link.head, messages.notification(CANCELLED, b'{"requestId":%b}' % id))
@@ -76,19 +79,16 @@ class Linked:
             self._under_way.pop(id, None)
         return line.redactor.redact_reply(awaited.read(received, session=link.session))
 
-    async def _exchange(self, request: bytes, awaited: Awaited, call: Call, *, own: bool) -> Received:
-        try:
-            return await self._line.exchange(request, awaited.take, again=own)
-        except StreamEnded as ended:
-            if self.link.modern or not ended.resume_from:
-                raise
+    async def _resume(self, ended: StreamEnded, awaited: Awaited, call: Call, *, own: bool) -> Received:
+        if self.link.modern or not ended.resume_from:
+            raise ended
 
-            def pause(retry: int | None) -> None:
-                if not own:
-                    self._client.pause(call.id, retry)
+        def pause(retry: int | None) -> None:
+            if not own:
+                self._client.pause(call.id, retry)
 
-            resuming = Resuming(self._line, self.link.head, awaited, ended)
-            return await resuming.run(self._limits.resumptions, pause)
+        resuming = Resuming(self._line, self.link.head, awaited, ended)
+        return await resuming.run(self._limits.resumptions, pause)
 
     async def _subscribe(self, call: Call, caller: Caller, notify: Notify) -> Reply:
         line, link = self._line, self.link

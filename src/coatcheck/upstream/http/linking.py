@@ -13,7 +13,7 @@ from coatcheck.model.server import HttpReach
 from coatcheck.ports import Client
 from coatcheck.upstream.http.awaited import unheard
 from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.handshake import Handshake
+from coatcheck.upstream.http.handshake import Handshake, OnlySse
 from coatcheck.upstream.http.hearing import Patience
 from coatcheck.upstream.http.limits import HttpLimits
 from coatcheck.upstream.http.line import Line, open_line
@@ -148,6 +148,9 @@ class Linking:
             try:
                 linked = await self.get()
                 await self._hear(linked)
+            except OnlySse as error:
+                self._failed(error)
+                return  # it will not change by waiting, and another kind of upstream is needed
             except UpstreamError as error:
                 self._patience.poor += 1
                 self._failed(error)

@@ -57,7 +57,7 @@ def read_body(server: str, id: bytes, received: Received, *, session: bool) -> R
         UpstreamBadReply: anything else that is no reply to this request.
     """
     incoming = messages.read_incoming(received.body) if received.media == JSON else None
-    if is_forgotten(received, incoming, id, session=session):
+    if received.status >= 300 and is_forgotten(received, incoming, id, session=session):
         raise Forgotten(server, received.status, _fault_of(incoming))
     _refuse_outright(server, received)
     reply = None if incoming is None or incoming.id != id else incoming.reply

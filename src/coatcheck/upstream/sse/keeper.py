@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from coatcheck.core.backoff import NO_DEATHS, BackoffRules, after_death
 from coatcheck.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -111,7 +111,7 @@ class Keeper:
         """Give up a session that the server does not know any more."""
         if self.session is session:
             self.session = None
-            self._end(session)
+            self._spawn(session.retire())
 
     def attend(self, wanted: bool) -> None:
         """Say whether anyone waits to hear of changes."""
@@ -121,10 +121,22 @@ class Keeper:
     # --- opening -------------------------------------------------------------------------------------------
 
     async def _open(self) -> Session:
-        if self._line is None:
-            self._line = await open_line(self._name, self._reach, self._egress, self._limits)
         self._settle(State.STARTING, self.last_error)
-        session = Session(self._reach, self._client, self._line, self._limits, self._on_gone)
+        try:
+            if self._line is None:
+                self._line = await open_line(self._name, self._reach, self._egress, self._limits)
+            session = await self._greet(self._line)
+        except BaseException:
+            self._note_death(0.0)
+            raise
+        self.session = session
+        self._settle(State.READY, "")
+        self._last_used = self._ready_at = self._loop.time()
+        self._watch_idleness()
+        return session
+
+    async def _greet(self, line: Line) -> Session:
+        session = Session(self._reach, self._client, line, self._limits, self._on_gone)
         exchange = session.exchange
         limit = self._limits.connect
         try:
@@ -134,23 +146,15 @@ class Keeper:
                 await restore(exchange, self._client.standing)
                 exchange.refuse_if_ended()
         except TimeoutError:
-            self._give_up(session)
+            self._end(session)
             raise NoEndpoint(
                 f"{self._name} did not complete the handshake within {limit:g} seconds",
                 fix="check that the server is an MCP server with HTTP+SSE and not overloaded",
             ) from None
         except BaseException:
-            self._give_up(session)
+            self._end(session)
             raise
-        self.session = session
-        self._settle(State.READY, "")
-        self._last_used = self._ready_at = self._loop.time()
-        self._watch_idleness()
         return session
-
-    def _give_up(self, session: Session) -> None:
-        self._note_death(0.0)
-        self._end(session)
 
     def _note_death(self, lived: float) -> None:
         self._deaths = after_death(self._deaths, self._loop.time(), lived, _RULES)
@@ -204,7 +208,10 @@ class Keeper:
         self._end(session)
 
     def _end(self, session: Session) -> None:
-        task = self._loop.create_task(session.close())
+        self._spawn(session.close())
+
+    def _spawn(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(ending)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

@@ -217,6 +217,12 @@ class Session:
 
     # --- the end -----------------------------------------------------------------------------------------
 
+    async def retire(self) -> None:
+        """Hang up once the server has said to every request under way that it does not know us either."""
+        if self._posts:
+            await asyncio.wait(list(self._posts.values()), timeout=_PATIENCE)
+        await self.close()
+
     async def close(self) -> None:
         """Hang up, after the messages that nobody waits for had their moment."""
         await self._asides.end(1.0)
