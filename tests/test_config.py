@@ -46,6 +46,7 @@ def test_defaults() -> None:
     assert (config.body_limit, config.reply_limit) == (4 * 1024**2, 16 * 1024**2)
     assert (config.calls_per_grant, config.calls_total) == (64, 512)
     assert (config.sessions_per_grant, config.sessions_total, config.session_idle) == (64, 10_000, 1800)
+    assert (config.session_events, config.session_event_bytes) == (256, 1 << 20)
     assert (config.call_longest, config.upstream_idle, config.listens_per_grant) == (1800, 300, 32)
     assert (config.children_per_grant, config.children_total) == (8, 64)
     assert (config.drain_timeout, config.list_wait, config.list_ttl) == (20, 10, 5)
@@ -117,6 +118,8 @@ EVERY: dict[str, Any] = {
     "sessions_per_grant": 5,
     "sessions_total": 6,
     "session_idle": "1h",
+    "session_events": 8,
+    "session_event_bytes": "64KiB",
     "listens_per_grant": 7,
     "children_per_grant": 8,
     "children_total": 9,

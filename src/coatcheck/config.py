@@ -59,6 +59,8 @@ class Config:
     sessions_per_grant: int
     sessions_total: int
     session_idle: float
+    session_events: int
+    session_event_bytes: int
     listens_per_grant: int
     children_per_grant: int
     children_total: int

@@ -24,7 +24,10 @@ def asks(exchange: Exchange) -> None:
     exchange.event({"id": "q", "method": "elicitation/create", "params": ELICIT})
     peer.until(lambda: peer.count("(reply)") > before)
     reply = next(one.message for one in reversed(peer.asked) if one.method == "(reply)")
-    told = {"id": reply["id"], **{key: reply[key] for key in ("result", "error") if key in reply}}
+    told: dict[str, Any] = {
+        "id": reply["id"],
+        **{key: reply[key] for key in ("result", "error") if key in reply},
+    }
     exchange.event({"id": exchange.message["id"], "result": text(json.dumps(told))})
 
 

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.types import CreateMessageResult, TextContent
 
 from conftest import MakeGateway
 from gateway import Gateway, new_grant
 from journeys.peer import Peer, peer_serving
 
 SDK_SERVER = str(Path(__file__).parent / "children" / "sdk_peer.py")
+SDK_ASKER = str(Path(__file__).parents[1] / "upstream" / "children" / "sdk_asker.py")
 PATIENCE = 25.0
 MODERN = "2026-07-28"
 
@@ -40,7 +42,7 @@ def declared(peer: Peer, *keys: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def bridged(
-    url: str, mode: str, words: Path, *arguments: str, grant: str = ""
+    url: str, mode: str, words: Path, *arguments: str, grant: str = "", **callbacks: Any
 ) -> AsyncIterator[Client]:
     """Start the bridge as a client does, and connect the client to it."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("COATCHECK_")}
@@ -51,7 +53,7 @@ async def bridged(
     )
     with words.open("w") as errlog:
         async with asyncio.timeout(PATIENCE * 2):
-            async with Client(stdio_client(parameters, errlog=errlog), mode=mode) as client:
+            async with Client(stdio_client(parameters, errlog=errlog), mode=mode, **callbacks) as client:
                 yield client
     assert grant == "" or grant not in words.read_text()
 
@@ -97,6 +99,22 @@ async def test_the_official_client_does_everything_through_it(
     assert (tmp_path / "words").read_text() == ""
     clients = {entry["client_name"] for entry in gateway.logs()}
     assert len(clients) == 1  # the bridge is nobody: the record names the client
+
+
+async def test_a_server_asks_the_client_through_it(
+    make_gateway: MakeGateway, peer: Peer, tmp_path: Path
+) -> None:
+    grant, key = new_grant()
+    asker = {"command": sys.executable, "args": [SDK_ASKER, "stdio"]}
+    gateway = make_gateway({**declared(peer, key), "mcpServers": {"asker": asker}})
+
+    async def sample(context: Any, params: Any) -> CreateMessageResult:
+        said = TextContent(type="text", text=f"heard {params.messages[0].content.text}")
+        return CreateMessageResult(role="assistant", content=said, model="none")
+
+    words = tmp_path / "words"
+    async with bridged(gateway.url, "legacy", words, grant=grant, sampling_callback=sample) as client:
+        assert await call(client, "asker__ask_model", text="this") == "heard this"
 
 
 @pytest.mark.parametrize("mode", ["legacy", MODERN])

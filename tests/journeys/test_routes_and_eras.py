@@ -290,7 +290,12 @@ def test_openings_announce_what_is_relayed(house: House) -> None:
     hall = house.hall("modern-peer")
     for server in PEERS:
         capabilities = hall.session(f"/mcp/{server}").opened.result["capabilities"]
-        assert capabilities == {"tools": {}, "prompts": {}, "resources": {}, "completions": {}}
+        assert capabilities == {
+            "tools": {"listChanged": True},
+            "prompts": {},
+            "resources": {"subscribe": True},
+            "completions": {},
+        }
     found = hall.ask("server/discover").result
     assert found["supportedVersions"] == [
         "2026-07-28",

@@ -54,9 +54,9 @@ class Got:
         return str(self.result["content"][0]["text"])
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the messages of an event stream."""
+        """Return the messages of an event stream; what only primes a client has none."""
         lines = self.body.decode().split("\n")
-        return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+        return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
 class Wire:
@@ -108,11 +108,11 @@ class Wire:
         return int(self._until(b"\r\n\r\n").split(b" ")[1])
 
     def event(self) -> dict[str, Any]:
-        """Read one event of a stream whose head was read; comments are passed over."""
+        """Read one message of a stream whose head was read; comments and priming are passed over."""
         while True:
             block = self._until(b"\n\n")
             for line in block.split(b"\n"):
-                if line.startswith(b"data: "):
+                if line.startswith(b"data: {"):
                     found: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
                     return found
 

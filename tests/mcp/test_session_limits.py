@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,9 @@ def opened(sessions: Sessions, grant: str = "g", route: str = "/mcp") -> Session
 
 
 def talk_of(session: Session) -> ScriptedConversation:
-    assert isinstance(session.conversation, ScriptedConversation)
-    return session.conversation
+    found: Any = session.conversation
+    assert isinstance(found, ScriptedConversation)
+    return found
 
 
 async def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
@@ -158,6 +160,8 @@ async def test_a_session_whose_client_listens_is_not_idle() -> None:
         clock.advance(61)
         sessions.sweep()
         assert (len(sessions), session.ended, other.ended) == (1, False, True)
+    clock.advance(59)
+    sessions.sweep()
     session.let_go(stream, outlet)
     clock.advance(60)
     sessions.sweep()
@@ -187,14 +191,13 @@ async def test_the_conversation_is_told_whether_the_client_listens() -> None:
     first, outlet = listening(session)
     second, newer = listening(session)
     session.let_go(first, outlet)
-    assert talk.attended[-1] is True  # the newer stream stands
+    assert talk.attended == [True, True, True]  # the newer stream stands
     session.let_go(second, newer)
-    assert talk.attended[-1] is False
     assert session.resume(second, 0, Outlet(Client().send))
-    assert talk.attended[-1] is True
+    assert talk.attended == [True, True, True, False, True]
     sessions.end(session.id, "g", "/mcp")
     session.let_go(second, newer)
-    assert talk.attended[-1] is True  # after the end it hears nothing more
+    assert len(talk.attended) == 5  # after the end it hears nothing more
 
 
 async def test_a_transport_with_one_stream_listens_from_the_start() -> None:

@@ -46,6 +46,10 @@ def resumed(stream: Stream, after: int) -> Client:
     return client
 
 
+def carried(stream: Stream) -> tuple[bool, bool]:
+    return stream.attached, stream.reachable
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not true():
@@ -146,12 +150,11 @@ async def test_a_response_that_ends_late_does_not_take_the_stream_from_a_newer_o
     older = attached(stream)
     newer = resumed(stream, 0)
     stream.leave(older.outlet)  # type: ignore[attr-defined]
-    assert stream.attached
+    assert carried(stream) == (True, True)
     stream.put(item(1))
     await until(lambda: numbers(newer) == [1])
     stream.leave(newer.outlet)  # type: ignore[attr-defined]
-    assert not stream.attached
-    assert not stream.reachable
+    assert carried(stream) == (False, False)
     stream.cut()
     newer.outlet.abandon()  # type: ignore[attr-defined]
 
@@ -194,6 +197,17 @@ async def test_of_many_events_the_newest_are_kept_and_light_ones_go_first() -> N
     assert [kept.number for kept in streams.after(stream, 0)] == [10, 11, 12, 13]
     assert streams.find("1-0") is None
     assert streams.find("1-1") is not None
+
+
+async def test_all_that_is_kept_comes_again_however_much_it_is() -> None:
+    streams, _ = made(count=2000)
+    stream = streams.open()
+    for number in range(1500):
+        stream.put(item(number))
+    stream.end()
+    back = resumed(stream, 0)
+    await until(lambda: back.ended)
+    assert numbers(back) == list(range(1500))
 
 
 async def test_streams_that_are_over_go_first_longest_ago_first() -> None:

@@ -291,9 +291,9 @@ async def test_news_wait_for_a_stream_each_kind_once() -> None:
     stage = Stage()
     for notice in (changed("tools"), updated("a:1"), changed("tools"), updated("a:2"), updated("a:1")):
         stage.voice.tell(notice)
-    assert not stage.voice.listening
+    before = stage.voice.listening
     client = stage.listener()
-    assert stage.voice.listening
+    assert (before, stage.voice.listening) == (False, True)
     stage.voice.tell(changed("prompts"))
     await until(lambda: len(client.events()) == 4)
     assert said(client) == [

@@ -94,11 +94,16 @@ async def test_a_server_without_sessions_is_shared() -> None:
     upstream.greeting = Greeting(Era.MODERN, "2026-07-28", ALL, versions=("2026-07-28",))
     await shared.known()
     conversation, _ = bench.converse(ASKABLE)
+    own = conversation.of(SENTRY)
+    assert own is not shared, "whether it has sessions is found out by asking for one"
+    own_of(bench, conversation).greeting = upstream.greeting
+    await own.ask()
     assert conversation.of(SENTRY) is shared
-    upstream.greeting = replace(upstream.greeting, versions=("2026-07-28", "2025-11-25"))
-    await shared.ask()
-    assert conversation.of(SENTRY) is not shared
+    other, _ = bench.converse(ASKABLE)
+    assert other.of(SENTRY) is shared
+    assert len(bench.places) == 0
     await conversation.close()
+    await other.close()
 
 
 async def test_among_all_servers_a_list_starts_no_child_but_a_call_does() -> None:

@@ -38,6 +38,12 @@ def older_sdk() -> Path:
 
 
 @cache
+def last_sdk_1() -> Path:
+    """Return the folder of commands of an environment with the last release of the `mcp` SDK 1.x."""
+    return environment(PINS / "clients" / "mcp1-last.txt", BUILD / "clients" / "mcp1-last", say)
+
+
+@cache
 def node() -> Path:
     """Return the folder that holds `node` and `npm`: those installed if new enough, else our own."""
     found, npm = shutil.which("node"), shutil.which("npm")
@@ -49,21 +55,16 @@ def node() -> Path:
 @cache
 def npm_clients() -> Path:
     """Return the folder in which the clients written for Node are installed."""
-    directory = BUILD / "clients" / "npm"
-    pins = [PINS / "clients" / name for name in ("package.json", "package-lock.json")]
-    seal = hashlib.sha256(b"\n".join(path.read_bytes() for path in pins) + platform.machine().encode())
-    ready = directory / f".ready-{seal.hexdigest()[:16]}"
-    if not ready.exists():
-        say("installing the clients written for Node")
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        for path in pins:
-            shutil.copy(path, directory)
-        _run([str(node() / "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], directory)
-        # The one install script that is needed: it puts the agent's own program in its place.
-        _run([str(node() / "node"), "node_modules/@anthropic-ai/claude-code/install.cjs"], directory)
-        ready.touch()
-    return directory
+    # The one install script that is needed: it puts the agent's own program in its place.
+    agent = [str(node() / "node"), "node_modules/@anthropic-ai/claude-code/install.cjs"]
+    return _packages("clients", BUILD / "clients" / "npm", agent)
+
+
+@cache
+def node_server(name: str) -> list[str]:
+    """Return the command of one of the reference servers written for Node: everything or filesystem."""
+    packages = _packages("servers", BUILD / "servers" / "npm") / "node_modules" / "@modelcontextprotocol"
+    return [str(node() / "node"), str(packages / f"server-{name}" / "dist" / "index.js")]
 
 
 def npm_command(name: str) -> str:
@@ -76,6 +77,24 @@ def surroundings(home: Path, **more: str) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(node()), os.environ.get("PATH", os.defpath)])
     return {"HOME": str(home), "PATH": path, "LANG": "C.UTF-8", **more}
+
+
+def _packages(kind: str, directory: Path, *then: list[str]) -> Path:
+    """Return the folder in which the pinned packages of `clients` or `servers` are; install them at first."""
+    pins = [PINS / kind / name for name in ("package.json", "package-lock.json")]
+    seal = hashlib.sha256(b"\n".join(path.read_bytes() for path in pins) + platform.machine().encode())
+    ready = directory / f".ready-{seal.hexdigest()[:16]}"
+    if not ready.exists():
+        say(f"installing the {kind} written for Node")
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        for path in pins:
+            shutil.copy(path, directory)
+        _run([str(node() / "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], directory)
+        for command in then:
+            _run(command, directory)
+        ready.touch()
+    return directory
 
 
 def _node_version(command: str) -> int:

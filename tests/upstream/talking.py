@@ -224,12 +224,10 @@ def ignore(notice: Notice) -> None:
     return
 
 
-def permit(
-    server: Server, method: str, *, mirrored: tuple[tuple[str, str], ...] = (), **params: object
-) -> Permit:
+def permit(server: Server, method: str, **params: object) -> Permit:
     """Return a permit for a call of any method, made by `decide`."""
     raw = {name: message(value) for name, value in params.items()}
-    call = Call(b'"of the caller"', method, raw, mirrored=mirrored)
+    call = Call(b'"of the caller"', method, raw)
     decision = decide(call, Target(Kind.TOOL, "echo"), ANONYMOUS, server, OPEN, Nature.AMBIGUOUS)
     assert isinstance(decision, Permit)
     return decision

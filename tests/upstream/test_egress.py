@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck.errors import UpstreamError, UpstreamForbidden, UpstreamTimeout, UpstreamUnreachable
-from coatcheck.upstream.http.egress import Egress, Names, make_tls
+from coatcheck.upstream.http.egress import Egress, Names, Trust, make_tls
 from coatcheck.upstream.http.urls import Origin
 from upstream.certificates import Authority
 from upstream.raw_servers import RawServer, Request, plain
@@ -182,3 +182,20 @@ async def test_tls_towards_a_server_that_has_none() -> None:
         async with other:
             error = await refused(egress, "127.0.0.1", other.sockets[0].getsockname()[1], make_tls())
             assert "TLS" in error.message
+
+
+async def test_what_is_trusted_is_read_once_and_again_only_if_that_failed() -> None:
+    tries = [0]
+
+    def make() -> ssl.SSLContext:
+        tries[0] += 1
+        if tries[0] == 1:
+            raise OSError(13, "Permission denied")
+        return make_tls()
+
+    trust = Trust(make)
+    with pytest.raises(OSError, match="Permission denied"):
+        await trust.context()
+    found = await asyncio.gather(*[trust.context() for _ in range(8)])
+    assert all(context is found[0] for context in found)
+    assert tries == [2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -269,9 +270,9 @@ async def test_a_modern_server_gets_mirrored_headers_and_a_legacy_one_does_not()
 
     for era in ("modern", "legacy"):
         async with RawServer(Peer(answer, era)) as server, upstream_of(server) as upstream:
-            wanted = permit(
-                upstream.server, "tools/call", mirrored=(("Mcp-Param-Region", "eu"),), name="echo"
-            )
+            wanted = permit(upstream.server, "tools/call", name="echo")
+            headers = (("Mcp-Param-Region", "eu"),)
+            wanted = replace(wanted, call=replace(wanted.call, mirrored=headers))
             await upstream.forward(wanted, CALLER, unheard)
             assert server.requests[-1].headers.get("mcp-param-region") == ("eu" if era == "modern" else None)
 

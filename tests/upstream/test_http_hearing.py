@@ -159,6 +159,38 @@ async def test_a_stream_that_ends_is_resumed_after_its_last_event() -> None:
         assert [json.loads(one.params) for one in client.told] == [{"number": 1}, {"number": 3}]
 
 
+async def test_a_server_that_did_not_notice_that_we_hung_up_is_asked_again() -> None:
+    async def get(request: Request, out: asyncio.StreamWriter) -> None:
+        if len(server.sent("GET")) in (2, 3):
+            out.write(plain(b"Conflict: Only one SSE stream is allowed", "text/plain", "409 Conflict"))
+        else:
+            await talking.listen(request, out)
+
+    talking = Talking(get=get)
+    async with RawServer(talking) as server, upstream_of(server) as upstream:
+        upstream.attend(True)
+        await until(lambda: talking.listening)
+        upstream.attend(False)
+        await until(lambda: not talking.listening)
+        upstream.attend(True)
+        await until(lambda: talking.listening)
+        assert len(server.sent("GET")) == 4
+
+
+async def test_that_a_server_has_no_stream_is_remembered() -> None:
+    async def none(request: Request, out: asyncio.StreamWriter) -> None:
+        out.write(NO_STREAM)
+
+    async with RawServer(Talking(get=none)) as server, upstream_of(server) as upstream:
+        upstream.attend(True)
+        await until(lambda: server.sent("GET"))
+        for _ in range(5):
+            assert text_of(await call(upstream)) == "hi"
+            upstream.attend(False)
+            upstream.attend(True)
+        assert len(server.sent("GET")) == 1
+
+
 async def test_a_stream_that_cannot_be_resumed_is_heard_anew() -> None:
     async def get(request: Request, out: asyncio.StreamWriter) -> None:
         if "last-event-id" in request.headers:

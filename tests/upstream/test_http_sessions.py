@@ -45,7 +45,7 @@ def session_client() -> ScriptedClient:
     return ScriptedClient(b'{"elicitation":{}}', Era.LEGACY)
 
 
-async def send(upstream: HttpUpstream, method: str, **params: object) -> Reply:
+async def send(upstream: HttpUpstream, method: str, **params: str) -> Reply:
     return await upstream.forward(permit(upstream.server, method, **params), CALLER, unheard)
 
 

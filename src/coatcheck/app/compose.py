@@ -29,6 +29,7 @@ from coatcheck.mcp.endpoint import Endpoint
 from coatcheck.mcp.exchange import Exchanges
 from coatcheck.mcp.methods import Methods
 from coatcheck.mcp.sessions import SessionLimits, Sessions
+from coatcheck.mcp.streams import EventLimits
 from coatcheck.model.declaration import Declaration, IdentityRules
 from coatcheck.model.grant import Grant
 from coatcheck.operations.call import Calls
@@ -98,7 +99,8 @@ class Gateway:
             self.servers, self.records, self.changes, watches, config.listens_per_grant
         )
         self.methods = Methods(self.servers, self.calls, lists, self.records, self.listening, watches)
-        limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle)
+        events = EventLimits(config.session_events, config.session_event_bytes)
+        limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle, events)
         self.sessions = Sessions(clock, entropy, limits, self.conversations.open)
         self.admission = Admission(
             self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend

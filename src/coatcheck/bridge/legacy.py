@@ -138,6 +138,8 @@ class Legacy:
                 await self._post(session, method, line)
             except Trouble as trouble:
                 self._say(f"coatcheck: {method[:100]} did not reach the gateway: {trouble.message}")
+            except Exception as error:  # noqa: BLE001  # one message's defect must not hold up the next
+                self._say(f"coatcheck: unforeseen {type(error).__name__} while bridging {method[:100]!r}")
             finally:
                 if method == INITIALIZED:
                     self._told.set()

@@ -166,6 +166,8 @@ SETTINGS: Final = (
     Setting("sessions_per_grant", _count(1, 100_000), 64, "Sessions of one grant."),
     Setting("sessions_total", _count(1, 1_000_000), 10_000, "Sessions in all."),
     Setting("session_idle", _seconds(1, 30 * _DAY), "30m", "When an unused session ends.", "seconds"),
+    Setting("session_events", _count(1, 10_000), 256, "Events kept of a session whose client comes back."),
+    Setting("session_event_bytes", _bytes(_KIB, _GIB), "1MiB", "The same in bytes.", "bytes"),
     Setting("listens_per_grant", _count(0, 100_000), 32, "Streams of one grant that listen for changes."),
     Setting(
         "children_per_grant", _count(0, 10_000), 8, "Children that run for single sessions of one grant."

@@ -41,17 +41,21 @@ class Item:
     """One message for a client.
 
     `light`: it may be dropped. `key`: while one of the same key waits, no second one is needed. `answers` is
-    the id of the request that it answers, empty for anything else.
+    the id of the request that it answers, empty for anything else. `bounded`: what waits of it is bounded
+    elsewhere.
     """
 
     message: bytes
     light: bool = False
     key: bytes = b""
     answers: bytes = b""
+    bounded: bool = False
 
 
 CONTROL: Final = Item(b"")
 """Stands for what is no message: lines that steer the client."""
+REPLAYED: Final = Item(b"", bounded=True)
+"""Stands for an event that was sent before, and is kept in a bounded place."""
 
 
 class Way(Protocol):
@@ -126,12 +130,12 @@ class Outlet:
         self.write(frame(item.message), item)
 
     def write(self, event: bytes, item: Item) -> None:
-        """Send an event that is framed already. Answers are never counted: each ends a request."""
+        """Send an event that is framed already. Answers are not counted: each ends a request."""
         if self.ended:
             return
         self._waiting.append((event, item))
         self._flushed.clear()
-        if not item.answers:
+        if _is_counted(item):
             self._count += 1
             self._bytes += len(event)
             self._make_room()
@@ -165,7 +169,7 @@ class Outlet:
         return False
 
     def _forget(self, event: bytes, item: Item) -> None:
-        if not item.answers:
+        if _is_counted(item):
             self._count -= 1
             self._bytes -= len(event)
 
@@ -235,3 +239,7 @@ class Outlet:
 
     async def _write(self, event: bytes) -> None:
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+def _is_counted(item: Item) -> bool:
+    return not item.answers and not item.bounded

@@ -219,9 +219,11 @@ class Sessions:
 
     def sweep(self) -> None:
         """End what is idle and forget events that nobody comes back for. To be called now and then."""
-        self._end_idle()
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
+            if session.busy:
+                self._touch(session)
             session.voice.streams.sweep()
+        self._end_idle()
 
     async def drain(self) -> None:
         """End every session and wait, for a bounded time, until all have let go of their servers."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.core.wire import messages
-from coatcheck.mcp.outlets import CONTROL, Item, Outlet, frame
+from coatcheck.mcp.outlets import CONTROL, REPLAYED, Item, Outlet, frame
 from coatcheck.model.call import Fault
 
 RETRY_MS: Final = 1000
@@ -83,7 +83,7 @@ class Stream:
         if older is not None:
             older.cut()
         for kept in self._streams.after(self, after):
-            outlet.write(kept.event, Item(b"", kept.light))
+            outlet.write(kept.event, REPLAYED)
         if self.over:
             outlet.end()
 

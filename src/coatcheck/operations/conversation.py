@@ -84,7 +84,7 @@ class Conversation:
             Busy: there is no place for another child of this client's own.
         """
         own = self._own.get(server.id)
-        if own is not None and own.server == server:
+        if own is not None and own.server == server and not self._proved_useless(own):
             self._places.touch(self, server)
             return own
         shared = self._servers.of(server)
@@ -111,7 +111,18 @@ class Conversation:
     def _needs_own(self, server: Server, shared: Served) -> bool:
         if self._closed or not (self._declared or server.id in self._claimed):
             return False
-        return shared.catalogue is None or shared.catalogue.greeting.speaks_legacy
+        return shared.serial not in self._among.without_sessions
+
+    def _proved_useless(self, own: Served) -> bool:
+        """Tell whether a server turned out to have no sessions: it was asked for one, and none was to be had.
+
+        What it names in `server/discover` proves nothing: the official Python SDK serves both eras and names
+        one.
+        """
+        if own.heard is None or own.heard.era is Era.LEGACY:
+            return False
+        self._among.without_sessions.add(self._servers.of(own.server).serial)
+        return True
 
     def own(self) -> list[Served]:
         """Return the sessions that are this client's own."""
@@ -306,13 +317,15 @@ class Side:
 
 
 class Conversations:
-    """All conversations that are open. `watch` begins to tell one of list changes; it returns what ends it."""
+    """All conversations that are open. `watch` begins to tell one of list changes, and returns its end."""
 
     def __init__(self, servers: Servers, places: Places, snapshot: Callable[[], Snapshot]) -> None:
         self.servers = servers
         self.places = places
         self.snapshot = snapshot
         self.watch: Callable[[Conversation], Callable[[], None]] = _unwatched
+        self.without_sessions: set[int] = set()
+        """Servers that turned out to have no sessions, by the serial of the shared one."""
         self._open: set[Conversation] = set()
 
     def __len__(self) -> int:

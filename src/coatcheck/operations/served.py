@@ -15,9 +15,9 @@ from coatcheck.core.wire import messages
 from coatcheck.core.wire.standing import Standing
 from coatcheck.errors import CoatcheckError, UpstreamError
 from coatcheck.model.call import Fault, Kind, Notice, Question, Reply, Target
-from coatcheck.model.catalogue import Catalogue
+from coatcheck.model.catalogue import Catalogue, Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
-from coatcheck.model.server import Server
+from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.fetching import fetch_catalogue
 from coatcheck.ports import Client, Clock, State, Upstreams
 
@@ -96,6 +96,8 @@ class Served:
         self.catalogue: Catalogue | None = None
         self.exposed: Mapping[str, str] = MappingProxyType({})
         self.last_error = ""
+        self.heard: Greeting | None = None
+        """What this very upstream said of itself; the lists may be taken over from another."""
         self._clock = clock
         self._times = times
         self._changed = changed
@@ -136,12 +138,14 @@ class Served:
     def is_fresh(self) -> bool:
         """Tell whether the lists at hand are no older than their time to keep.
 
-        Those of a server that was stopped for want of calls stay good: a list must not start it again. Lists
+        Those of a child that was stopped for want of calls stay good: a list must not start it again. Lists
         taken over from before an edit are never fresh.
         """
         if self.catalogue is None or self._outdated or self._asked_at == float("-inf"):
             return False
-        return self._age() < self._keep() or self.upstream.state is State.IDLE
+        if self._age() < self._keep():
+            return True
+        return isinstance(self.server.reach, StdioReach) and self.upstream.state is State.IDLE
 
     def own_name(self, shown: str) -> str:
         """Return the server's own name for one shown on the aggregated route."""
@@ -186,6 +190,7 @@ class Served:
             self._asked_at = self._clock.monotonic()
             raise
         self._asked_at = self._clock.monotonic()
+        self.heard = catalogue.greeting
         self.last_error = ""
         if self.catalogue is None or catalogue != replace(self.catalogue, version=0):
             version = self.catalogue.version + 1 if self.catalogue else 1

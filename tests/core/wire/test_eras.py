@@ -105,7 +105,13 @@ def test_initialize_is_read() -> None:
 def test_discover_is_read() -> None:
     greeting = eras.read_discover(raw_of(DISCOVERED))
     assert greeting == Greeting(
-        Era.MODERN, "2026-07-28", {"tools": b"{}"}, b'{"name":"b"}', "Ask.", {"extra": b"{}"}
+        Era.MODERN,
+        "2026-07-28",
+        {"tools": b"{}"},
+        b'{"name":"b"}',
+        "Ask.",
+        {"extra": b"{}"},
+        ("2027-01-01", "2026-07-28", "2025-11-25"),
     )
 
 

@@ -154,7 +154,7 @@ def test_a_stream_refused_at_first_is_none_to_be_had(status: int) -> None:
         assert signs.after_stream_refused(status, lost=lost, opened=False) is Refused.NONE
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
 def test_trouble_passes(status: int) -> None:
     for opened in (False, True):
         assert signs.after_stream_refused(status, lost=False, opened=opened) is Refused.LATER

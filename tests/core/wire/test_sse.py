@@ -124,3 +124,12 @@ def test_more_than_the_limit_is_refused(chunks: list[bytes]) -> None:
 def test_the_limit_is_for_one_event_and_not_for_the_stream() -> None:
     many = (b"data: " + b"x" * 500 + b"\n\n") * 50 + b": comment\n" * 1000 + b"data: end\n\n"
     assert len(read(many)) == 51
+
+
+def test_a_stream_is_resumed_after_the_last_event_that_ended() -> None:
+    reader = Reader(LIMIT)
+    seen = []
+    for chunk in (b"id: 1\n", b"data: a\n\n", b"id: 2\ndata: b", b"\n\nid: 3\n", b"\n", b"id\n\n"):
+        reader.feed(chunk)
+        seen.append(reader.last_id)
+    assert seen == [b"", b"1", b"1", b"2", b"3", b""]

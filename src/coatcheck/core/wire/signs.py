@@ -135,7 +135,8 @@ class Refused(StrEnum):
     LOST = "lost"
 
 
-_LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+MAY_PASS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""Statuses that a stream may get now and not later. 409: the server has not noticed yet that we hung up."""
 
 
 def after_stream_refused(status: int, *, lost: bool, opened: bool) -> Refused:
@@ -146,6 +147,6 @@ def after_stream_refused(status: int, *, lost: bool, opened: bool) -> Refused:
     """
     if opened and lost:
         return Refused.LOST
-    if status in _LATER or (opened and status in (401, 403)):
+    if status in MAY_PASS or (opened and status in (401, 403)):
         return Refused.LATER
     return Refused.NONE

@@ -32,7 +32,7 @@ class Asides:
         """How many were dropped since too many were at hand."""
 
     def send(self, sending: Sending, *, minor: bool = False) -> None:
-        """Send a message soon; `minor` ones leave half of the room to others. Never blocks and never raises."""
+        """Send a message soon; `minor` ones leave half of the room free. Never blocks and never raises."""
         if len(self._tasks) >= (self._limits.most // 2 if minor else self._limits.most):
             self.dropped += 1
             return

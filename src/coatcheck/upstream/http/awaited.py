@@ -154,7 +154,8 @@ class Subscribed:
         """Return how it ended, or the refusal in the body. Raises as `Awaited.read`."""
         if self.reply is not None:
             return self.reply
-        return replies.read_body(self._server, self.id, received, session=False)
+        reply = replies.read_body(self._server, self.id, received, session=False)
+        return end_of_listening(reply) if isinstance(reply, Result) else reply
 
 
 class _Nobody:

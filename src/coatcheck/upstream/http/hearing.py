@@ -85,6 +85,11 @@ class Hearing:
         except TimeoutError:
             pass  # some servers send no head before the first event
 
+    @property
+    def over(self) -> bool:
+        """Whether the server has nothing to be heard by."""
+        return self._task.done()
+
     def stop(self) -> None:
         """Hang up."""
         self._task.cancel()
@@ -155,10 +160,11 @@ class GetStream:
         """Judge a status. What cannot be resumed is heard anew."""
         incoming = messages.read_incoming(received.body) if received.media == JSON else None
         lost = replies.is_forgotten(received, incoming, b"", session=self._link.session)
-        if self._resume_from and not lost and received.status < 500:
+        found = signs.after_stream_refused(received.status, lost=lost, opened=opened)
+        if found is Refused.NONE and self._resume_from:
             self._resume_from = b""
             return Refused.LATER
-        return signs.after_stream_refused(received.status, lost=lost, opened=opened)
+        return found
 
     def ended(self, ended: StreamEnded) -> None:
         """Go on after the last event."""

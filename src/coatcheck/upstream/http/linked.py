@@ -165,8 +165,8 @@ class Linked:
         await self._hearing.settled(self._limits.hearing)
 
     def hush(self) -> None:
-        """Stop listening."""
-        if self._hearing is not None:
+        """Stop listening. Of a server that has no stream, that is remembered."""
+        if self._hearing is not None and not self._hearing.over:
             self._hearing.stop()
             self._hearing = None
 

@@ -7,16 +7,15 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from coatcheck.core.wire import reopening
+from coatcheck.core.wire import reopening, signs
 from coatcheck.errors import UpstreamLost, UpstreamUnreachable
 from coatcheck.upstream.http.awaited import Awaited
 from coatcheck.upstream.http.connection import StreamEnded
 from coatcheck.upstream.http.line import Line
 from coatcheck.upstream.http.reading import Received
 
-_FAILED_MOST: Final = 5
+_FAILED_MOST: Final = 3
 """Resumptions in a row that may come to nothing: the server is down, or says 503."""
-_MAY_PASS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SENDABLE: Final = re.compile(rb"[!-~\x80-\xff](?:[ -~\x80-\xff]{0,1022}[!-~\x80-\xff])?\Z")
 
 Pause = Callable[[int | None], None]
@@ -57,13 +56,13 @@ class Resuming:
             received = await self._ask(self._line.heads.bare(b"GET", self._head + after))
             if received is not None and self._awaited.reply is not None:
                 return received
-            if received is not None and received.status not in _MAY_PASS:
+            if received is not None and received.status not in signs.MAY_PASS:
                 break
         raise UpstreamLost(self._sentence, reached=True)
 
     def _pause(self) -> float:
         if self._failed:
-            return reopening.before_resuming(self._failed, None)
+            return reopening.before_resuming(self._failed - 1, None)
         return reopening.before_resuming(self._empty, self._retry)
 
     async def _ask(self, request: bytes) -> Received | None:
