@@ -83,7 +83,8 @@ def constant(seen: Any) -> Any:
     text = re.sub(r"\d{1,2}:\d\d:\d\d [AP]M", "<time>", text)
     # A picture of the time, in base64.
     text = re.sub(r"(\"blob\": \"UmVz)[^\"]+", r"\1<text>", text)
-    return json.loads(text)
+    plain: dict[str, Any] = json.loads(text)
+    return plain
 
 
 def told(party: Party, kind: str, words: str = "") -> dict[str, Any]:
@@ -189,7 +190,8 @@ def _zipped(party: Party) -> Any:
     notice = told(party, "changed", "resources")
     content = party.ask("read", uri=f"demo://resource/session/{name}")
     listed = [one for one in party.list("resources") if one["name"] == name]
-    whole = party.call("gzip-file-as-resource", **{**arguments, "outputType": "resource"})
+    arguments["outputType"] = "resource"
+    whole = party.ask("call", tool="gzip-file-as-resource", arguments=arguments, progress=False)
     seen = {"link": link, "read": content, "listed": listed, "whole": whole, "told": notice}
     return json.loads(json.dumps(seen).replace(name, "<name>"))
 

@@ -20,6 +20,9 @@ ANSWER_SECONDS: Final = 60.0
 EVERYTHING: Final = ("sampling", "elicitation", "roots")
 MODERN: Final = "2026-07-28"
 
+Listed = list[dict[str, Any]]
+Names = list[str]
+
 
 class Failed(Exception):
     """What the SDK said of a request that failed; `code` is None where it was no JSON-RPC error."""
@@ -142,12 +145,12 @@ class Party:
         """Make a request and wait for its answer. Raises `Failed`."""
         return self.begin(do, **asked).result()
 
-    def list(self, of: str) -> list[dict[str, Any]]:
+    def list(self, of: str) -> Listed:
         """Return one list, whole."""
-        found: list[dict[str, Any]] = self.ask("list", of=of)
+        found: Listed = self.ask("list", of=of)
         return found
 
-    def names(self) -> list[str]:
+    def names(self) -> Names:
         """Return the names of the tools."""
         return [tool["name"] for tool in self.list("tools")]
 
@@ -162,9 +165,9 @@ class Party:
         assert not found.get("isError"), found
         return "".join(part.get("text", "") for part in found["content"])
 
-    def heard(self, kind: str | None = None, count: int = 1) -> list[dict[str, Any]]:
+    def heard(self, kind: str | None = None, count: int = 1) -> Listed:
         """Return what was said unasked since the last time, once there is so much of a kind."""
-        found: list[dict[str, Any]] = self.ask("heard", **({"kind": kind, "count": count} if kind else {}))
+        found: Listed = self.ask("heard", **({"kind": kind, "count": count} if kind else {}))
         return found
 
     def close(self) -> None:
@@ -230,11 +233,11 @@ class Drivers:
         self._stack.close()
 
 
-def _python(commands: Path | None, script: str) -> list[str]:
+def _python(commands: Path | None, script: str) -> Names:
     return [str(commands / "python") if commands else sys.executable, str(SCRIPTS / script)]
 
 
-def _node(script: str) -> list[str]:
+def _node(script: str) -> Names:
     return [str(node() / "node"), str(SCRIPTS / script)]
 
 

@@ -330,6 +330,26 @@ async def test_a_server_may_refuse_the_goodbye(answer: str, monkeypatch: pytest.
         assert text_of(await call(upstream)) == "hi"
 
 
+@pytest.mark.parametrize("at", ["notifications/initialized", "GET", "logging/setLevel"])
+async def test_a_session_given_up_while_it_is_opened_is_ended_too(at: str) -> None:
+    talking = Talking()
+
+    async def stuck(request: Request, out: asyncio.StreamWriter) -> None:
+        if request.method == at and request.headers["mcp-session-id"] == "s-2":
+            await hold(out)
+        await talking(request, out)
+
+    async with RawServer(stuck) as server:
+        async with upstream_of(server, session_client()) as upstream:
+            await send(upstream, "logging/setLevel", level="debug")
+            talking.forgotten.add("s-1")
+            under_way = asyncio.create_task(call(upstream))
+            await until(lambda: any(r.headers.get("mcp-session-id") == "s-2" for r in server.sent(at)))
+        with pytest.raises(UpstreamError):
+            await under_way
+        assert [request.headers["mcp-session-id"] for request in server.sent("DELETE")] == ["s-2"]
+
+
 async def test_many_sessions_that_live_one_call_leave_nothing_behind() -> None:
     talking = Talking()
     async with RawServer(talking) as server:

@@ -119,7 +119,7 @@ def failed(failure: BaseException) -> dict[str, Any]:
     return {"code": None, "message": f"{type(error).__name__}: {error}", "data": None}
 
 
-async def serve(connect: Callable[[dict[str, Any]], Connection]) -> None:
+async def serve(connect: Callable[[dict[str, Any]], Connection]) -> None:  # noqa: C901
     """Do what the lines on standard input say until they end."""
     connections: dict[str, Connection] = {}
     running: dict[int, asyncio.Task[None]] = {}

@@ -33,7 +33,7 @@ async def transport(asked: dict[str, Any]) -> AsyncIterator[Any]:
         async with sse_client(asked["url"], headers=asked["headers"]) as streams:
             yield streams
     else:
-        async with httpx2.AsyncClient(headers=asked["headers"], timeout=30) as http:
+        async with httpx2.AsyncClient(headers=asked["headers"], timeout=30) as http:  # noqa: SIM117
             async with streamable_http_client(asked["url"], http_client=http) as streams:
                 yield streams
 
@@ -160,7 +160,7 @@ class Newer(Connection):
                 async for event in subscription:
                     more = {"uri": str(event.uri)} if isinstance(event, ResourceUpdated) else {}
                     await self.heard.note("listened", event=type(event).__name__, **more)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001
             if not agreed.done():
                 agreed.set_exception(failure)
             await self.heard.note("lost")

@@ -105,10 +105,15 @@ class _Refusal:
 
 
 class Handshake:
-    """One try at greeting a server, in the era of `client` first. `silent`: it never answered discovery."""
+    """One try at greeting a server.
+
+    `silent`: it never answered discovery. `session`: the header lines of the session that it opened, if any,
+    for whoever gives up before the link is there.
+    """
 
     def __init__(self, server: str, transport: Transport, wire: Wire, timeout: float, client: Client) -> None:
         self.silent = False
+        self.session = b""
         self._server = server
         self._transport = transport
         self._wire = wire
@@ -232,6 +237,7 @@ class Handshake:
         head = fields([("MCP-Protocol-Version", greeting.version)])
         if session:
             head += b"Mcp-Session-Id: %b\r\n" % session
+            self.session = head
         try:
             await self._wire.tell("notifications/initialized", head)
         except StatusReply as error:

@@ -104,19 +104,24 @@ class Linking:
             self._line = line = await open_line(self._server, self._reach, self._egress, self._limits)
         handshake = Handshake(self._server, self._reach.transport, line, self._limits.connect, self._client)
         try:
-            link = await handshake.open(self._first)
+            linked = Linked(line, await handshake.open(self._first), self._client, self._limits)
+            await self._prepare(linked)
+        except BaseException:
+            self._say_goodbye(line, handshake.session)
+            raise
         finally:
             if handshake.silent:
                 self._first = Era.LEGACY  # the next handshake need not wait for what is never answered
-        linked = Linked(line, link, self._client, self._limits)
+        self.linked = linked
+        return linked
+
+    async def _prepare(self, linked: Linked) -> None:
         try:
             await self._hear(linked)
             await self._replay(linked)
         except BaseException:
             linked.end()
             raise
-        self.linked = linked
-        return linked
 
     async def _replay(self, linked: Linked) -> None:
         """Set again what the session before was told to keep; what the server refuses now is left out."""
@@ -164,18 +169,20 @@ class Linking:
     def rest(self) -> None:
         """Let go of the session and of every connection; the next use makes them anew."""
         linked, self.linked = self.linked, None
-        if linked is not None:
+        if linked is not None and self._line is not None:
             linked.end()
-            goodbye = asyncio.get_running_loop().create_task(self._say_goodbye(linked))
-            self._goodbyes.add(goodbye)
-            goodbye.add_done_callback(self._goodbyes.discard)
+            self._say_goodbye(self._line, linked.link.head if linked.link.session else b"")
 
-    async def _say_goodbye(self, linked: Linked) -> None:
-        if self._line is not None:
-            if linked.link.session:
-                await self._line.end_session(linked.link.head)
-            if self.linked is None:
-                self._line.rest()
+    def _say_goodbye(self, line: Line, session: bytes) -> None:
+        goodbye = asyncio.get_running_loop().create_task(self._end_session(line, session))
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
+
+    async def _end_session(self, line: Line, session: bytes) -> None:
+        if session:
+            await line.end_session(session)
+        if self.linked is None:
+            line.rest()
 
     def end_subscriptions(self) -> None:
         """End the streams of callers' subscriptions."""
@@ -185,9 +192,11 @@ class Linking:
     async def close(self) -> None:
         """Let go for good. Who waits for a link is cancelled."""
         self._closed = True
-        for task in (self._linking, self._keeping):
-            if task is not None:
-                task.cancel()
+        tasks = [task for task in (self._linking, self._keeping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         self.rest()
         if self._goodbyes:
             await asyncio.wait(set(self._goodbyes))
