@@ -12,7 +12,7 @@ import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
-from real.whole import LEGACY, Drivers, Kind, Way
+from real.whole import LEGACY, TYPESCRIPT_1, Drivers, Kind, Way
 
 pytestmark = pytest.mark.real
 
@@ -62,18 +62,42 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 WAYS = (("stdio", "http"), ("http", "http"), ("old", "sse"), ("old", "http"))
+each_way = pytest.mark.parametrize(("server", "way"), WAYS, ids=[f"{server}-by-{way}" for server, way in WAYS])
+ASKING = {"get-roots-list", "trigger-elicitation-request", "trigger-sampling-request", "trigger-url-elicitation"}
 
 
-@pytest.mark.parametrize(("server", "way"), WAYS, ids=[f"{server}-by-{way}" for server, way in WAYS])
-@pytest.mark.parametrize("kind", LEGACY, ids=lambda kind: kind.name)
-def test_the_whole_tour(house: House, kind: Kind, server: str, way: str) -> None:
+def both(house: House, kind: Kind, can: tuple[str, ...], *ways: Way) -> list[dict[str, Any]]:
+    """Take the tour each way, at the same time."""
+
     def toured(reached: Way) -> dict[str, Any]:
-        with house.drivers.connect(kind, reached) as party:
-            return everything.tour(party, kind.asks)
+        with house.drivers.connect(kind, reached, can) as party:
+            return everything.tour(party, can)
 
-    with ThreadPoolExecutor(2) as both:
-        directly = both.submit(toured, house.direct(server))
-        through = both.submit(toured, house.through(server, way))
-        expected, seen = directly.result(), through.result()
-    for stop, what in expected.items():
-        assert seen[stop] == what, stop
+    with ThreadPoolExecutor(len(ways)) as all_at_once:
+        return list(all_at_once.map(toured, ways))
+
+
+def same(seen: dict[str, Any], expected: dict[str, Any], but: tuple[str, ...] = ()) -> None:
+    assert seen.keys() == expected.keys()
+    for stop in expected.keys() - set(but):
+        assert seen[stop] == expected[stop], stop
+
+
+@each_way
+@pytest.mark.parametrize("kind", LEGACY, ids=lambda kind: kind.name)
+def test_a_client_that_can_be_asked(house: House, kind: Kind, server: str, way: str) -> None:
+    direct, through = house.direct(server), house.through(server, way)
+    expected, seen = both(house, kind, kind.asks, direct, through)
+    same(seen, expected)
+    assert "Ada to: Resource trigger-sampling-request" in seen["sampling"]["result"]["content"][0]["text"]
+    offered = {tool["name"] for tool in seen["tools"]} & ASKING
+    assert offered == (ASKING if "elicitation" in kind.asks else {"get-roots-list", "trigger-sampling-request"})
+
+
+@each_way
+def test_a_client_that_cannot(house: House, server: str, way: str) -> None:
+    """It shares its session at the server with others, and is offered what needs no question."""
+    direct, through = house.direct(server), house.through(server, way)
+    expected, seen = both(house, TYPESCRIPT_1, (), direct, through)
+    same(seen, expected)
+    assert not {tool["name"] for tool in seen["tools"]} & ASKING

@@ -117,7 +117,7 @@ class Kind:
 
 
 def _python(script: str, url: str, *mode: str) -> list[str]:
-    python = str(older_sdk() / "python") if mode[0].startswith("1.x") else sys.executable
+    python = str(older_sdk() / "python") if mode and mode[0].startswith("1.x") else sys.executable
     return [python, str(SCRIPTS / script), url, *mode]
 
 

@@ -200,7 +200,10 @@ class Kind:
         able = self.asks if can is None else can
         party.greeting = party.ask("open", can=list(able), era=self.era, **way.asked, **more)
         yield party
-        party.close()
+        if way.asked["way"] == "stdio":
+            party.begin("close")  # the SDK may give the command two seconds to end; that is no wait of ours
+        else:
+            party.close()
 
 
 class Drivers:

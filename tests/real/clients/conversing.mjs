@@ -139,7 +139,12 @@ export class Connection {
     close: () => this.close(),
   };
 
-  async close() {
+  close() {
+    this.closing ??= this.leave();
+    return this.closing;
+  }
+
+  async leave() {
     // A polite client says that it leaves; the SDK leaves that to who uses it.
     if (this.transport.sessionId) await this.transport.terminateSession?.();
     await this.client.close();
