@@ -12,7 +12,7 @@ from coatcheck.core.templates import matches_template
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.eras import reply_for
 from coatcheck.core.wire.levels import LEVELS, is_level
-from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
+from coatcheck.core.wire.standing import SET_LEVEL, STANDING, SUBSCRIBE, UNSUBSCRIBE
 from coatcheck.errors import UpstreamError
 from coatcheck.mcp import openings
 from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
@@ -104,8 +104,8 @@ class Methods:
         A list of what no server has is empty, which asks for no error.
         """
         owed = _OWED.get(request.call.method)
-        if owed is None:
-            return True
+        if owed is None or (request.server is None and request.call.method in STANDING):
+            return True  # on the route of all servers these are announced whatever the servers have
         in_reach = [request.server] if request.server else request.snapshot.reachable(request.asked.principal)
         catalogues = [self._servers.of(server).catalogue for server in in_reach]
         return any(one is None or _has(one.greeting, *owed) for one in catalogues)
