@@ -12,7 +12,7 @@ import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
-from real.whole import LEGACY, TYPESCRIPT_1, Drivers, Kind, Way
+from real.whole import LEGACY, MODERN, STATELESS, TYPESCRIPT_1, Drivers, Kind, Way
 
 pytestmark = pytest.mark.real
 
@@ -101,3 +101,25 @@ def test_a_client_that_cannot(house: House, server: str, way: str) -> None:
     expected, seen = both(house, TYPESCRIPT_1, (), direct, through)
     same(seen, expected)
     assert not {tool["name"] for tool in seen["tools"]} & ASKING
+
+
+@pytest.mark.parametrize("server", ["stdio", "http", "old"])
+@pytest.mark.parametrize("kind", STATELESS, ids=lambda kind: kind.name)
+def test_a_client_without_sessions(house: House, kind: Kind, server: str) -> None:
+    """Directly it falls back to a session; through the gateway it needs none, and sees the same."""
+    with house.drivers.connect(kind, house.direct(server), ()) as party:
+        expected = everything.stateless_tour(party)
+    with house.drivers.connect(kind, house.through(server, "http"), ()) as party:
+        assert party.greeting["protocolVersion"] == MODERN
+        seen = everything.stateless_tour(party)
+    same(of_any_era(seen), of_any_era(expected))
+
+
+OF_ONE_ERA = {"execution", "ttlMs", "cacheScope", "resultType"}
+"""What the SDKs show in one of the eras only: support of tasks in the older, hints for caches in the newer."""
+
+
+def of_any_era(seen: Any) -> Any:
+    if isinstance(seen, dict):
+        return {name: of_any_era(value) for name, value in seen.items() if name not in OF_ONE_ERA}
+    return [of_any_era(value) for value in seen] if isinstance(seen, list) else seen

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from coatcheck.core.wire import levels
 from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
 from coatcheck.model.call import Call, Fault, Notice, Question, Reply, Result
 from coatcheck.model.catalogue import Greeting
@@ -374,6 +375,19 @@ async def test_subscriptions_take_a_session_of_their_own_and_are_judged() -> Non
     over = replace(call, method=UNSUBSCRIBE)
     await bench.standing.subscribe(ALICE, bench.snapshot, conversation, SENTRY, over, "a:1")
     assert conversation.watched == 0
+    await conversation.close()
+
+
+async def test_what_a_server_says_of_a_standing_request_reaches_the_client() -> None:
+    """On a pipe a message belongs to the one request under way, which may be this one."""
+    bench = a_bench()
+    conversation, voice = bench.converse()
+    call = Call(b"7", SUBSCRIBE, {"uri": b'"a:1"'})
+    await bench.standing.subscribe(ALICE, bench.snapshot, conversation, SENTRY, call, "a:1")
+    upstream = own_of(bench, conversation)
+    said = Notice(levels.MESSAGE, b'{"level":"info","data":"subscribed"}')
+    upstream.notify(said)
+    assert voice.told == [said]
     await conversation.close()
 
 

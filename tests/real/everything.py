@@ -65,14 +65,23 @@ def tour(party: Party, asks: tuple[str, ...]) -> dict[str, Any]:
 
     What differs from one run to the next (times, ids) is replaced by a word.
     """
+    stops = list(STOPS.items())
+    stops += [one for what, more in ASKING.items() if what in asks for one in more.items()]
+    # At the end: for a while afterwards, nobody can say what a log message on a pipe belongs to.
+    stops.append(("cancelled", _cancelled))
+    return seen_at(party, stops)
+
+
+def stateless_tour(party: Party) -> dict[str, Any]:
+    """Use what a client without sessions has as well."""
+    return seen_at(party, [(name, stop) for name, stop in STOPS.items() if name not in OF_SESSIONS])
+
+
+def seen_at(party: Party, stops: list[tuple[str, Stop]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
-    for name, stop in STOPS.items():
+    for name, stop in stops:
         party.heard()
         seen[name] = constant(stop(party))
-    for what, stops in ASKING.items():
-        for name, stop in stops.items() if what in asks else ():
-            party.heard()
-            seen[name] = constant(stop(party))
     return seen
 
 
@@ -292,7 +301,6 @@ STOPS: Final[Mapping[str, Stop]] = {
     "mistakes": _mistakes,
     "environment": _environment,
     "progress": _progress,
-    "cancelled": _cancelled,
     "resources": _resources,
     "zipped": _zipped,
     "prompts": _prompts,
@@ -301,6 +309,7 @@ STOPS: Final[Mapping[str, Stop]] = {
     "random levels": _random_levels,
     "subscriptions": _subscriptions,
 }
+OF_SESSIONS: Final = ("greeting", "capabilities", "ping", "zipped", "levels", "random levels", "subscriptions")
 ASKING: Final[Mapping[str, Mapping[str, Stop]]] = {
     "sampling": {"sampling": _sampling},
     "elicitation": {"elicitation": _elicitation, "link": _link},

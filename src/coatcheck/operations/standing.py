@@ -129,15 +129,15 @@ class StandingRequests:
         target: Target,
         call: Call,
     ) -> Reply:
+        def told(notice: Notice) -> None:
+            # What is said meanwhile is as if said unasked: there is nothing in it that asked for more.
+            conversation.told(server, notice)
+
         performed = await self._calls.perform(
-            asked, snapshot.access, server, target, call, _unheard, target.name, conversation
+            asked, snapshot.access, server, target, call, told, target.name, conversation
         )
         return performed.reply
 
 
 def _nothing() -> None:
     """End a watch that the server's session ends."""
-
-
-def _unheard(notice: Notice) -> None:
-    """Take a notice that belongs to a request without progress."""
