@@ -62,8 +62,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 WAYS = (("stdio", "http"), ("http", "http"), ("old", "sse"), ("old", "http"))
-each_way = pytest.mark.parametrize(("server", "way"), WAYS, ids=[f"{server}-by-{way}" for server, way in WAYS])
-ASKING = {"get-roots-list", "trigger-elicitation-request", "trigger-sampling-request", "trigger-url-elicitation"}
+each_way = pytest.mark.parametrize(
+    ("server", "way"), WAYS, ids=[f"{server}-by-{way}" for server, way in WAYS]
+)
+ASKING = {
+    "get-roots-list",
+    "trigger-elicitation-request",
+    "trigger-sampling-request",
+    "trigger-url-elicitation",
+}
 
 
 def both(house: House, kind: Kind, can: tuple[str, ...], *ways: Way) -> list[dict[str, Any]]:
@@ -91,7 +98,9 @@ def test_a_client_that_can_be_asked(house: House, kind: Kind, server: str, way: 
     same(seen, expected)
     assert "Ada to: Resource trigger-sampling-request" in seen["sampling"]["result"]["content"][0]["text"]
     offered = {tool["name"] for tool in seen["tools"]} & ASKING
-    assert offered == (ASKING if "elicitation" in kind.asks else {"get-roots-list", "trigger-sampling-request"})
+    assert offered == (
+        ASKING if "elicitation" in kind.asks else {"get-roots-list", "trigger-sampling-request"}
+    )
 
 
 @each_way

@@ -309,7 +309,15 @@ STOPS: Final[Mapping[str, Stop]] = {
     "random levels": _random_levels,
     "subscriptions": _subscriptions,
 }
-OF_SESSIONS: Final = ("greeting", "capabilities", "ping", "zipped", "levels", "random levels", "subscriptions")
+OF_SESSIONS: Final = (
+    "greeting",
+    "capabilities",
+    "ping",
+    "zipped",
+    "levels",
+    "random levels",
+    "subscriptions",
+)
 ASKING: Final[Mapping[str, Mapping[str, Stop]]] = {
     "sampling": {"sampling": _sampling},
     "elicitation": {"elicitation": _elicitation, "link": _link},
