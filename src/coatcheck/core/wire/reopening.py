@@ -10,7 +10,7 @@ from typing import Final
 LEAST: Final = 1.0
 """Seconds before a stream is opened again where the server named none, at first."""
 MOST: Final = 60.0
-FLOOR: Final = 0.05
+FLOOR: Final = 0.2
 """Seconds between two streams at the very least, whatever a server asks for."""
 HEALTHY: Final = 10.0
 """A stream that lasted so many seconds, or brought anything, was a good one."""
