@@ -12,7 +12,19 @@ import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
-from real.whole import LEGACY, MODERN, STATELESS, TYPESCRIPT_1, Drivers, Kind, Way
+from real.servers import time_server
+from real.whole import (
+    LEGACY,
+    MODERN,
+    PYTHON_2,
+    PYTHON_FIRST,
+    STATELESS,
+    TYPESCRIPT_1,
+    Drivers,
+    Kind,
+    Prefixed,
+    Way,
+)
 
 pytestmark = pytest.mark.real
 
@@ -27,6 +39,8 @@ class House:
     place: Path
     http: str
     sse: str
+    among: Gateway
+    """Another gateway, before this server and others."""
 
     def direct(self, server: str) -> Way:
         """The way that has no gateway."""
@@ -53,11 +67,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         }
         auth = {"provider": "bearer", "bearer": {"tokens": {key: {"subject": "ada"}}}}
         gateway = Gateway(place / "gateway", {"mcpServers": servers, "serverAuth": auth})
+        others = {"all": servers["http"], "time": time_server()}
+        among = Gateway(place / "among", {"mcpServers": others, "serverAuth": auth})
         gateway.start()
         try:
-            yield House(gateway, grant, drivers, place, http, sse)
+            among.start()
+            yield House(gateway, grant, drivers, place, http, sse, among)
         finally:
             drivers.close()
+            among.stop()
             gateway.stop()
 
 
@@ -110,6 +128,33 @@ def test_a_client_that_cannot(house: House, server: str, way: str) -> None:
     expected, seen = both(house, TYPESCRIPT_1, (), direct, through)
     same(seen, expected)
     assert not {tool["name"] for tool in seen["tools"]} & ASKING
+
+
+@pytest.mark.parametrize("way", ["http", "sse"])
+@pytest.mark.parametrize("kind", [PYTHON_FIRST, PYTHON_2, TYPESCRIPT_1], ids=lambda kind: kind.name)
+def test_among_other_servers(house: House, kind: Kind, way: str) -> None:
+    """On the route of all servers its names have a prefix, and what it asks a person says who asks.
+
+    What it offers only to clients like this one is listed once the client has a session of its own there:
+    among many servers, none is opened for a list alone.
+    """
+    url = house.among.url + ("/sse" if way == "sse" else "")
+    with house.drivers.connect(kind, house.direct("http")) as party:
+        expected = everything.tour(party, kind.asks)
+    with house.drivers.connect(kind, Way.to(url, house.grant, way=way)) as party:
+        assert "time__get_current_time" in party.names()
+        alone = Prefixed(party, "all")
+        seen = everything.tour(alone, kind.asks)
+        assert in_order(alone.list("tools")) == in_order(expected["tools"])
+    for stop in {"elicitation", "link"} & seen.keys():
+        asked = expected[stop]["asked"]["params"]
+        asked["message"] = f"[all] {asked['message']}"
+    same(seen, expected, but=("greeting", "capabilities", "tools"))
+
+
+def in_order(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort tools by name: this server adds some later than others."""
+    return sorted(tools, key=lambda tool: str(tool["name"]))
 
 
 @pytest.mark.parametrize("server", ["stdio", "http", "old"])

@@ -266,3 +266,27 @@ PYTHON_MODERN: Final = Kind("python-2-modern", _python_2, era="auto")
 TYPESCRIPT_MODERN: Final = Kind("typescript-2-modern", _typescript_2, era="auto", is_node=True)
 STATELESS: Final = (PYTHON_MODERN, TYPESCRIPT_MODERN)
 """Every official SDK of the era without sessions; each finds out by itself what the other side speaks."""
+
+
+class Prefixed(Party):
+    """A connection to all servers at once, seen as one to a single server: its prefix comes and goes here."""
+
+    def __init__(self, party: Party, server: str) -> None:
+        self.name, self.greeting, self._driver = party.name, party.greeting, party._driver
+        self._prefix = f"{server}__"
+
+    def begin(self, do: str, **asked: Any) -> Begun:
+        """Start a request with the prefix before the names that have one."""
+        for member in asked.keys() & {"tool", "prompt"}:
+            asked[member] = self._prefix + asked[member]
+        if "name" in asked.get("ref", {}):
+            asked["ref"] = {**asked["ref"], "name": self._prefix + asked["ref"]["name"]}
+        return super().begin(do, **asked)
+
+    def list(self, of: str) -> Listed:
+        """Return what that server has, by its own names."""
+        found = super().list(of)
+        if of in ("tools", "prompts"):
+            found = [one for one in found if one["name"].startswith(self._prefix)]
+            return [{**one, "name": one["name"].removeprefix(self._prefix)} for one in found]
+        return found

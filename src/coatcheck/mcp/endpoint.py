@@ -14,11 +14,12 @@ from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_accepts_streams, check_media, read_one
 from coatcheck.mcp.exchange import Exchanges, Wire, opener_of
 from coatcheck.mcp.holding import serve_stream
-from coatcheck.mcp.methods import Methods, Request
+from coatcheck.mcp.methods import Methods
 from coatcheck.mcp.oldsse import WRONG_VERSION, OldSse
 from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.refusing import RawHeaders, Reject
 from coatcheck.mcp.relay import send_json
+from coatcheck.mcp.request import Request
 from coatcheck.mcp.routes import Entrance
 from coatcheck.mcp.sessions import Session, Sessions
 from coatcheck.model.call import Call, Caller, Fault

@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from coatcheck.core import names
-from coatcheck.core.decide import may_see
-from coatcheck.core.templates import matches_template
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.eras import reply_for
 from coatcheck.core.wire.levels import LEVELS, is_level
 from coatcheck.core.wire.standing import SET_LEVEL, STANDING, SUBSCRIBE, UNSUBSCRIBE
 from coatcheck.errors import UpstreamError
 from coatcheck.mcp import openings
-from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
-from coatcheck.model.catalogue import Catalogue, Greeting
+from coatcheck.mcp.finding import Finding, Found
+from coatcheck.mcp.request import Request
+from coatcheck.model.call import Fault, Kind, Reply, Result, Target
+from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import Era
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.call import Calls, not_found, our_fault, with_param
-from coatcheck.operations.conversation import Conversation
-from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.listening import Listening
 from coatcheck.operations.lists import KINDS, Lists
-from coatcheck.operations.natures import NOT_ASKED
-from coatcheck.operations.records import Asked, Matter, Records
+from coatcheck.operations.records import Matter, Records
 from coatcheck.operations.servers import Servers
 from coatcheck.operations.standing import StandingRequests
 from coatcheck.operations.watches import LISTEN, Watches
-from coatcheck.ports import Notify
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request on its way to an answer. `server` None means the aggregated route."""
-
-    asked: Asked
-    snapshot: Snapshot
-    server: Server | None
-    call: Call
-    notify: Notify
-    conversation: Conversation | None = None
-
-    def with_notify(self, notify: Notify) -> Request:
-        """Return the request with a place for what comes before its answer."""
-        return replace(self, notify=notify)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a call is about: server, target by the server's own name, and the call as that server gets it."""
-
-    server: Server
-    target: Target
-    call: Call
 
 
 class Methods:
@@ -75,6 +44,7 @@ class Methods:
         self._lists = lists
         self._records = records
         self._listening = listening
+        self._finding = Finding(lists)
         self._standing = StandingRequests(servers, calls, records, watches)
         shared: dict[str, Callable[[Request], Awaitable[Reply]]] = dict.fromkeys(KINDS, self._list)
         shared |= {
@@ -132,7 +102,7 @@ class Methods:
 
     async def _listen(self, request: Request) -> Reply:
         async def owner(uri: str) -> Server | None:
-            return request.server or await self._find_owner(request, uri)
+            return await self._finding.owner(request, uri)
 
         return await self._listening.listen(
             request.asked, request.snapshot, request.server, request.call, owner, request.notify
@@ -177,14 +147,14 @@ class Methods:
 
     async def _perform_named(self, request: Request, kind: Kind) -> Reply:
         shown = messages.text_of(request.call.params.get("name")) or ""
-        found = await self._find_named(request, kind, shown)
+        found = await self._finding.named(request, kind, shown)
         if found is None:
             return await self._nowhere(request, kind, shown)
         return await self._perform(request, found, shown)
 
     async def _read_resource(self, request: Request) -> Reply:
         uri = messages.text_of(request.call.params.get("uri")) or ""
-        server = request.server or await self._find_owner(request, uri)
+        server = await self._finding.owner(request, uri)
         if server is None:
             return await self._nowhere(request, Kind.RESOURCE, uri)
         return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
@@ -201,7 +171,7 @@ class Methods:
 
     async def _subscribe(self, request: Request) -> Reply:
         uri = messages.text_of(request.call.params["uri"]) or ""
-        server = request.server or await self._find_owner(request, uri)
+        server = await self._finding.owner(request, uri)
         if server is None:
             return await self._nowhere(request, Kind.RESOURCE, uri)
         if request.conversation is None:
@@ -215,14 +185,14 @@ class Methods:
         kind = messages.text_of(reference.get("type"))
         name, uri = (messages.text_of(reference.get(key)) for key in ("name", "uri"))
         if kind == "ref/prompt" and name is not None:
-            found = await self._find_named(request, Kind.PROMPT, name)
+            found = await self._finding.named(request, Kind.PROMPT, name)
             if found is None:
                 return await self._nowhere(request, Kind.PROMPT, name)
             own = messages.object_of({**reference, "name": messages.raw_of(found.target.name)})
             call = with_param(request.call, "ref", own)
             return await self._perform(request, Found(found.server, found.target, call), name)
         if kind == "ref/resource" and uri is not None:
-            server = request.server or await self._find_owner(request, uri)
+            server = await self._finding.owner(request, uri)
             if server is None:
                 return await self._nowhere(request, Kind.RESOURCE, uri)
             return await self._perform(request, Found(server, Target(Kind.RESOURCE, uri), request.call), uri)
@@ -252,56 +222,6 @@ class Methods:
         because = "no server in reach has this name"
         await self._records.close(request.asked, matter, Verdict.HIDDEN, "(unknown)", because, Outcome.DENIED)
         return not_found(kind, shown)
-
-    # --- finding the server of a name ---
-
-    async def _find_named(self, request: Request, kind: Kind, shown: str) -> Found | None:
-        if request.server is not None:
-            return Found(request.server, Target(kind, shown), request.call)
-        server = request.snapshot.servers.get(names.server_of(shown) or "")
-        if server is None or not request.asked.principal.may_reach(server.id):
-            return None
-        served = self._servers.of(server)
-        if served.catalogue is None and len(shown) == names.MAX_EXPOSED:
-            await self._lists.bring_up([server])  # perhaps a short form, which only the list explains
-        own = served.own_name(shown)
-        return Found(server, Target(kind, own), with_param(request.call, "name", messages.raw_of(own)))
-
-    async def _find_owner(self, request: Request, uri: str) -> Server | None:
-        owner = self._owner(request, uri)
-        if owner is None:
-            await self._lists.bring_up(request.snapshot.reachable(request.asked.principal))
-            owner = self._owner(request, uri)
-        return owner
-
-    def _owner(self, request: Request, uri: str) -> Server | None:
-        """Return the first server in reach that has the URI, of those first where the caller may use it.
-
-        Otherwise a server whose resource is hidden would stand before another's that is listed.
-        """
-        candidates = [
-            (server, catalogue)
-            for server in request.snapshot.reachable(request.asked.principal)
-            if (catalogue := self._servers.of(server).catalogue) is not None
-        ]
-        target, principal, access = (
-            Target(Kind.RESOURCE, uri),
-            request.asked.principal,
-            request.snapshot.access,
-        )
-        seen = [one for one in candidates if may_see(target, principal, one[0], access, NOT_ASKED)]
-        return _first_with(uri, seen) or _first_with(uri, candidates)
-
-
-def _first_with(uri: str, candidates: Sequence[tuple[Server, Catalogue]]) -> Server | None:
-    """Return the first server that lists the URI, or else the first with a template it fits."""
-    for server, catalogue in candidates:
-        if uri in catalogue.resources or uri in catalogue.templates:
-            return server
-    for server, catalogue in candidates:
-        if any(matches_template(template, uri) for template in catalogue.templates):
-            return server
-    return None
 
 
 _OWED: Final[Mapping[str, tuple[str, str]]] = {

@@ -18,10 +18,11 @@ from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_accepts_streams, check_body_media, read_one
 from coatcheck.mcp.exchange import Exchanges, opener_of
 from coatcheck.mcp.holding import hold
-from coatcheck.mcp.methods import Methods, Request
+from coatcheck.mcp.methods import Methods
 from coatcheck.mcp.outlets import CONTROL, Item, Outlet, Receive, Send, item_of
 from coatcheck.mcp.refusing import Reject
 from coatcheck.mcp.relay import send_json
+from coatcheck.mcp.request import Request
 from coatcheck.mcp.routes import Entrance
 from coatcheck.mcp.sessions import Session, Sessions
 from coatcheck.mcp.voices import Outward

@@ -91,7 +91,8 @@ class Changes:
         """Tell whether we say that a notification is sent; on the route of all servers we always do."""
         if server is None:
             return True
-        known = self._lists.find(server)
+        served = self._lists.find(server, None)
+        known = served.catalogue if served else None
         capability = method.split("/")[1]
         raw = known.greeting.capabilities.get(capability, b"") if known else b""
         return (messages.members_of(raw) or {}).get("listChanged") == b"true"

@@ -135,7 +135,7 @@ class Lists:
         """
         stale = []
         for server in servers:
-            served = self._find(server, conversation)
+            served = self.find(server, conversation)
             if served is not None and not served.is_fresh():
                 stale.append(asyncio.ensure_future(served.fresh()))
         if stale:
@@ -146,27 +146,23 @@ class Lists:
         return [
             (found.last_error if found else "") or f"{server.name} has not answered yet"
             for server in servers
-            if (found := self._find(server, conversation)) is None or found.catalogue is None
+            if (found := self.find(server, conversation)) is None or found.catalogue is None
         ]
 
     def _of(self, server: Server, conversation: Conversation | None) -> Served:
         return conversation.listed(server) if conversation else self._servers.of(server)
 
-    def _find(self, server: Server, conversation: Conversation | None) -> Served | None:
+    def find(self, server: Server, conversation: Conversation | None) -> Served | None:
+        """Return the server as a client is shown it; None where it went away, or no child of its own fits."""
         try:
             return self._of(server, conversation)
         except (UpstreamError, Busy):
             return None  # an edit took it away meanwhile, or there is no place for a child of its own
 
-    def find(self, server: Server) -> Catalogue | None:
-        """Return what is known of a server's lists, if anything."""
-        served = self._find(server, None)
-        return served.catalogue if served else None
-
     def served(self, principal: Principal, view: View) -> Sequence[Served]:
         """Return the servers that a view shows, as they are in use for it."""
         servers = view.snapshot.reachable(principal) if view.server is None else [view.server]
-        return [found for one in servers if (found := self._find(one, view.conversation)) is not None]
+        return [found for one in servers if (found := self.find(one, view.conversation)) is not None]
 
     def shown(self, principal: Principal, view: View, wanted: ListKind) -> bytes:
         """Return the result of a list request by what is known now, without asking any server."""
