@@ -112,7 +112,7 @@ def test_what_is_no_clock_is_left_alone(source: str) -> None:
 
 def test_only_decide_makes_a_permit() -> None:
     makers = {place(path): called(tree, "Permit") for path, tree in TREES.items()}
-    assert len(makers.pop("core/decide.py")) == 1
+    assert len(makers.pop("core/access/decide.py")) == 1
     assert {path: lines for path, lines in makers.items() if lines} == {}
     copiers = {
         place(path)

@@ -17,23 +17,23 @@ from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.record import Outcome, RecordEntry
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.operations.call import Calls, Performed
-from coatcheck.operations.changes import Changes
-from coatcheck.operations.conversation import Conversation, Conversations
+from coatcheck.operations.calling.call import Calls, Performed
+from coatcheck.operations.calling.gate import Gate, GateLimits
+from coatcheck.operations.calling.patience import CallTimes
+from coatcheck.operations.calling.states import States
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.gate import Gate, GateLimits
-from coatcheck.operations.listening import Listening
+from coatcheck.operations.hearing.changes import Changes
+from coatcheck.operations.hearing.listening import Listening
+from coatcheck.operations.hearing.standing import StandingRequests
+from coatcheck.operations.hearing.watches import Watches
 from coatcheck.operations.lists import KINDS, Lists
-from coatcheck.operations.patience import CallTimes
-from coatcheck.operations.places import PlaceLimits, Places
+from coatcheck.operations.reaching.conversation import Conversation, Conversations
+from coatcheck.operations.reaching.places import PlaceLimits, Places
+from coatcheck.operations.reaching.served import ListTimes
+from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Asked, Records
 from coatcheck.operations.refusals import Refusals
-from coatcheck.operations.served import ListTimes
-from coatcheck.operations.servers import Servers
-from coatcheck.operations.standing import StandingRequests
-from coatcheck.operations.states import States
 from coatcheck.operations.tally import Tally
-from coatcheck.operations.watches import Watches
 from coatcheck.ports import Presented, Refused
 from doubles.clock import HandClock
 from doubles.entropy import CountingEntropy

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core import names
-from coatcheck.core.decide import decide
+from coatcheck.core.access.decide import decide
 from coatcheck.errors import LedgerUnavailable, UpstreamLost
 from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
 from coatcheck.model.call import Fault, Reply, Result, Target
@@ -22,10 +22,10 @@ from coatcheck.model.grant import Principal
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations import lists as module
-from coatcheck.operations.call import UNSETTLED
+from coatcheck.operations.calling.call import UNSETTLED
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.lists import KINDS, Lists
-from coatcheck.operations.served import ListTimes
+from coatcheck.operations.reaching.served import ListTimes
 from coatcheck.ports import Ask
 from doubles.bench import (
     ALICE,

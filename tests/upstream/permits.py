@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from coatcheck.core.decide import decide
+from coatcheck.core.access.decide import decide
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Target

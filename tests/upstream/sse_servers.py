@@ -12,8 +12,8 @@ from typing import Any
 from coatcheck.model.call import Call, Caller, Notice, Reply
 from coatcheck.model.era import Era
 from coatcheck.model.server import Transport
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.sse.upstream import SseUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import http_server, permit_for

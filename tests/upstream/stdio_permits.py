@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from coatcheck.core.decide import decide
+from coatcheck.core.access.decide import decide
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Result, Target
 from coatcheck.model.decision import Permit

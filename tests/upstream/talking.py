@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from coatcheck.core.decide import decide
+from coatcheck.core.access.decide import decide
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Kind, Notice, Reply, Result, Target
 from coatcheck.model.decision import Permit
 from coatcheck.model.grant import ANONYMOUS
 from coatcheck.model.server import Server, Transport
 from coatcheck.ports import Client, Notify
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, http_server, unheard

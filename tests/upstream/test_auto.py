@@ -13,7 +13,7 @@ from coatcheck.model.era import Era
 from coatcheck.model.server import Server, Transport
 from coatcheck.ports import Ask, State, Upstream
 from coatcheck.upstream.auto import AutoUpstream, Found, open_by_url
-from coatcheck.upstream.http.egress import Egress
+from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.upstream import HttpUpstream
 from coatcheck.upstream.sse.upstream import SseUpstream
 from doubles.clients import ScriptedClient

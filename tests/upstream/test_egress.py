@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from coatcheck.errors import UpstreamError, UpstreamForbidden, UpstreamTimeout, UpstreamUnreachable
-from coatcheck.upstream.http.egress import Egress, Names, Trust, make_tls
-from coatcheck.upstream.http.urls import Origin
+from coatcheck.upstream.http.hop.egress import Egress, Names, Trust, make_tls
+from coatcheck.upstream.http.hop.urls import Origin
 from upstream.certificates import Authority
 from upstream.raw_servers import RawServer, Request, plain
 

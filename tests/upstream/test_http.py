@@ -20,9 +20,9 @@ from coatcheck.model.call import Notice, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.model.server import Transport
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.pool import PoolLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.pool import PoolLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import gateway_itself
 from upstream.permits import CALLER, http_server, permit_for, unheard

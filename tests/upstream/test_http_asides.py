@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from coatcheck.errors import UpstreamLost
-from coatcheck.upstream.http.asides import AsideLimits, Asides
+from coatcheck.upstream.http.hop.asides import AsideLimits, Asides
 
 
 async def test_a_few_go_at_once_and_too_many_are_dropped() -> None:

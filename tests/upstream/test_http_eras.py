@@ -13,7 +13,7 @@ from coatcheck.model.era import Era
 from coatcheck.model.server import Transport
 from coatcheck.ports import Ask
 from coatcheck.upstream.http.handshake import OnlySse
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from doubles.clients import ScriptedClient
 from upstream.permits import CALLER, unheard
 from upstream.raw_servers import (  # fmt: skip

@@ -14,9 +14,9 @@ from coatcheck.core.wire import reopening
 from coatcheck.errors import UpstreamError, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import Fault, Notice, Reply, Result
 from coatcheck.model.era import Era
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.pool import PoolLimits
-from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.pool import PoolLimits
+from coatcheck.upstream.http.hop.reading import ReplyLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, unheard

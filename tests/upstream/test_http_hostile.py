@@ -15,9 +15,9 @@ from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, Upstre
 from coatcheck.model.call import Fault, Notice, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.http.egress import Egress, Trust
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.hop.egress import Egress, Trust
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.reading import ReplyLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.bad_replies import BAD, CANARY, good

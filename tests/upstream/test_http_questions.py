@@ -9,9 +9,9 @@ import pytest
 
 from coatcheck.model.call import Fault, Question, Reply, Result
 from coatcheck.model.era import Era
-from coatcheck.upstream.http.asides import AsideLimits
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.pool import PoolLimits
+from coatcheck.upstream.http.hop.asides import AsideLimits
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.pool import PoolLimits
 from coatcheck.upstream.questions import MAX_OPEN
 from doubles.clients import ScriptedClient
 from upstream.raw_servers import STREAM, RawServer, Request, chunk, event

@@ -15,8 +15,8 @@ import pytest
 from coatcheck.model.call import Notice, Question, Reply, Result
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.ports import Ask, State
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, http_server, permit_for, unheard

@@ -8,7 +8,7 @@ import pytest
 
 from coatcheck.errors import UpstreamLost
 from coatcheck.model.era import Era
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from doubles.clients import ScriptedClient
 from upstream.raw_servers import STREAM, RawServer, Request, chunk, plain
 from upstream.talking import (  # fmt: skip

@@ -14,8 +14,8 @@ from coatcheck.model.call import Notice, Question, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import State
 from coatcheck.upstream.http import line
-from coatcheck.upstream.http.connection import Connection
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.connection import Connection
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, unheard

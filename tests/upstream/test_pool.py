@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from coatcheck.errors import UpstreamBadReply, UpstreamLost, UpstreamUnreachable
-from coatcheck.upstream.http.connection import Connection, StaleConnection
-from coatcheck.upstream.http.pool import Pool, PoolLimits
-from coatcheck.upstream.http.reading import Received, ReplyLimits
+from coatcheck.upstream.http.hop.connection import Connection, StaleConnection
+from coatcheck.upstream.http.hop.pool import Pool, PoolLimits
+from coatcheck.upstream.http.hop.reading import Received, ReplyLimits
 from upstream.raw_servers import RawServer, Request, chunk, plain
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

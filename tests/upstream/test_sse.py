@@ -18,8 +18,8 @@ from coatcheck.errors import (
 from coatcheck.model.call import Fault, Notice, Question, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask, State, Upstream
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.reading import ReplyLimits
 from coatcheck.upstream.sse import session as session_module
 from coatcheck.upstream.sse.session import NoSuchStream
 from coatcheck.upstream.sse.upstream import SseUpstream

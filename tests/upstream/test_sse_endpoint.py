@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from coatcheck.errors import UpstreamBadReply
 from coatcheck.model.secret import Secret
-from coatcheck.upstream.http.urls import Origin, take_apart
+from coatcheck.upstream.http.hop.urls import Origin, take_apart
 from coatcheck.upstream.sse.endpoint import MAX_BYTES, read_endpoint
 
 ORIGIN = Origin("example.com", 443, tls=True)

@@ -18,8 +18,8 @@ from coatcheck.model.call import Caller, Fault, Notice, Question, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Ask, State, Upstream
 from coatcheck.upstream.auto import AutoUpstream, Found
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
 from doubles.clients import ScriptedClient
 from real.installed import older_sdk

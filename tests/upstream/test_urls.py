@@ -6,7 +6,7 @@ import pytest
 
 from coatcheck.errors import UpstreamForbidden
 from coatcheck.model.secret import Secret
-from coatcheck.upstream.http.urls import Origin, take_apart
+from coatcheck.upstream.http.hop.urls import Origin, take_apart
 
 
 @pytest.mark.parametrize(

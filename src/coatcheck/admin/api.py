@@ -19,7 +19,7 @@ from coatcheck.core.wire import messages, strict
 from coatcheck.errors import AmbiguousJson, BadJson, CoatcheckError, Unavailable
 from coatcheck.model.call import Call, Fault, Kind, Target
 from coatcheck.model.record import Outcome, RecordFilter, Verdict
-from coatcheck.operations.call import Calls
+from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.records import Asked
 from coatcheck.operations.views import OPERATOR, OPERATORS_TOOL, Views

@@ -32,24 +32,24 @@ from coatcheck.mcp.sessions import SessionLimits, Sessions
 from coatcheck.mcp.streams import EventLimits
 from coatcheck.model.declaration import Declaration, IdentityRules
 from coatcheck.model.grant import Grant
-from coatcheck.operations.call import Calls
-from coatcheck.operations.changes import Changes
-from coatcheck.operations.conversation import Conversations
+from coatcheck.operations.calling.call import Calls
+from coatcheck.operations.calling.gate import Gate, GateLimits
+from coatcheck.operations.calling.patience import CallTimes
+from coatcheck.operations.calling.states import States
 from coatcheck.operations.directory import Directory, Identify, Snapshot
-from coatcheck.operations.gate import Gate, GateLimits
+from coatcheck.operations.hearing.changes import Changes
+from coatcheck.operations.hearing.listening import Listening
+from coatcheck.operations.hearing.watches import Watches
 from coatcheck.operations.inflight import Inflight
-from coatcheck.operations.listening import Listening
 from coatcheck.operations.lists import Lists
-from coatcheck.operations.patience import CallTimes
-from coatcheck.operations.places import PlaceLimits, Places
+from coatcheck.operations.reaching.conversation import Conversations
+from coatcheck.operations.reaching.places import PlaceLimits, Places
+from coatcheck.operations.reaching.served import ListTimes
+from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Records
 from coatcheck.operations.refusals import Refusals
-from coatcheck.operations.served import ListTimes
-from coatcheck.operations.servers import Servers
-from coatcheck.operations.states import States
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
-from coatcheck.operations.watches import Watches
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 from coatcheck.store.engine import Database

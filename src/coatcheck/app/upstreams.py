@@ -8,9 +8,9 @@ from coatcheck.config import Config
 from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Client, Clock, Upstream
 from coatcheck.upstream.auto import Found, open_by_url
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.reading import ReplyLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.reading import ReplyLimits
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from coatcheck.core import globs
+from coatcheck.core.access import globs
 
 _EXPRESSION: Final = re.compile(r"\{[^{}]*\}")
 

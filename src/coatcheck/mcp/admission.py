@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core.decide import SCOPE_RULE
+from coatcheck.core.access.decide import SCOPE_RULE
 from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.core.wire.framing import Arrival
 from coatcheck.errors import LedgerUnavailable

@@ -19,8 +19,8 @@ from coatcheck.mcp.sessions import Session
 from coatcheck.mcp.voices import Outward
 from coatcheck.model.call import Call, Caller, Fault, Reply
 from coatcheck.model.era import Era
+from coatcheck.operations.hearing.watches import LISTEN
 from coatcheck.operations.inflight import Cut, Entry, Inflight
-from coatcheck.operations.watches import LISTEN
 from coatcheck.ports import Refused
 
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."

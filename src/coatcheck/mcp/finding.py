@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coatcheck.core import names
-from coatcheck.core.decide import may_see
+from coatcheck.core.access.decide import may_see
 from coatcheck.core.templates import matches_template
 from coatcheck.core.wire import messages
 from coatcheck.mcp.request import Request
 from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.catalogue import Catalogue
 from coatcheck.model.server import Server
-from coatcheck.operations.call import with_param
+from coatcheck.operations.calling.call import with_param
+from coatcheck.operations.calling.natures import NOT_ASKED
 from coatcheck.operations.lists import Lists
-from coatcheck.operations.natures import NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import Era
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
-from coatcheck.operations.call import Calls, not_found, our_fault, with_param
-from coatcheck.operations.listening import Listening
+from coatcheck.operations.calling.call import Calls, not_found, our_fault, with_param
+from coatcheck.operations.hearing.listening import Listening
+from coatcheck.operations.hearing.standing import StandingRequests
+from coatcheck.operations.hearing.watches import LISTEN, Watches
 from coatcheck.operations.lists import KINDS, Lists
+from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Matter, Records
-from coatcheck.operations.servers import Servers
-from coatcheck.operations.standing import StandingRequests
-from coatcheck.operations.watches import LISTEN, Watches
 
 
 class Methods:

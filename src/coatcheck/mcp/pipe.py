@@ -19,9 +19,9 @@ from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.hearing.watches import LISTEN
 from coatcheck.operations.inflight import Cut, Entry, Inflight
 from coatcheck.operations.records import Asked
-from coatcheck.operations.watches import LISTEN
 from coatcheck.ports import Presented, Refused
 
 ROUTE: Final = "stdio"

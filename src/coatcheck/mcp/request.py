@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from coatcheck.model.call import Call
 from coatcheck.model.server import Server
-from coatcheck.operations.conversation import Conversation
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.operations.records import Asked
 from coatcheck.ports import Notify
 

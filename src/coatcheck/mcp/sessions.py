@@ -17,8 +17,8 @@ from coatcheck.model.call import Caller, Notice
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.grant import Principal
 from coatcheck.model.server import Server
-from coatcheck.operations.conversation import Conversation
 from coatcheck.operations.inflight import Cut, Entry
+from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.ports import Clock, Entropy, Voice
 
 _ID_BYTES: Final = 24

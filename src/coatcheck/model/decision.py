@@ -15,7 +15,7 @@ from coatcheck.model.server import Server
 class Permit:
     """Proof that `core.decide` allowed this call; the only thing that can be forwarded.
 
-    Made in `core/decide.py` and nowhere else: `tests/test_house.py` holds that.
+    Made in `core/access/decide.py` and nowhere else: `tests/test_house.py` holds that.
     """
 
     call: Call

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.core import names
-from coatcheck.core.decide import may_see
+from coatcheck.core.access.decide import may_see
 from coatcheck.core.wire import messages
 from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError
 from coatcheck.model.call import Fault, Kind, Reply, Result, Target
@@ -17,13 +17,13 @@ from coatcheck.model.catalogue import Catalogue, Entry
 from coatcheck.model.grant import Principal
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
-from coatcheck.operations.call import UNSETTLED, our_fault
-from coatcheck.operations.conversation import Conversation
+from coatcheck.operations.calling.call import UNSETTLED, our_fault
+from coatcheck.operations.calling.natures import nature_of
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.natures import nature_of
+from coatcheck.operations.reaching.conversation import Conversation
+from coatcheck.operations.reaching.served import Served
+from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Asked, Matter, Records
-from coatcheck.operations.served import Served
-from coatcheck.operations.servers import Servers
 
 MAX_CACHED: Final = 1_000
 _LISTED: Final = "the caller's own view"

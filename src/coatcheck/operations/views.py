@@ -15,9 +15,9 @@ from coatcheck.model.catalogue import Catalogue, Entry, Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.operations.natures import explained
-from coatcheck.operations.served import Served
-from coatcheck.operations.servers import Servers
+from coatcheck.operations.calling.natures import explained
+from coatcheck.operations.reaching.served import Served
+from coatcheck.operations.reaching.servers import Servers
 from coatcheck.ports import UpstreamStatus
 
 OPERATOR: Final = Principal("operator", frozenset(), "operator", "operator", Voucher.LOCAL)

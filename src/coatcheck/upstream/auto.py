@@ -13,9 +13,9 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server, Transport
 from coatcheck.ports import Ask, Client, Notify, State, Upstream, UpstreamStatus
-from coatcheck.upstream.http.egress import Egress
 from coatcheck.upstream.http.handshake import OnlySse
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
 from coatcheck.upstream.sse.keeper import NoEndpoint
 from coatcheck.upstream.sse.session import NoSuchStream

@@ -15,8 +15,8 @@ from coatcheck.upstream.duplex.notices import (
     spelled,
     take_subscription,
 )
-from coatcheck.upstream.http import replies
-from coatcheck.upstream.http.reading import Received, bad_reply
+from coatcheck.upstream.http.hop import replies
+from coatcheck.upstream.http.hop.reading import Received, bad_reply
 
 OF_NO_REQUEST: Final = frozenset(
     {

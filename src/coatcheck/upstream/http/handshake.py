@@ -26,9 +26,9 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import MODERN_VERSIONS, Era
 from coatcheck.model.server import Transport
 from coatcheck.ports import Client
-from coatcheck.upstream.http.heads import fields
-from coatcheck.upstream.http.reading import Listen, bad_reply
-from coatcheck.upstream.http.replies import StatusReply
+from coatcheck.upstream.http.hop.heads import fields
+from coatcheck.upstream.http.hop.reading import Listen, bad_reply
+from coatcheck.upstream.http.hop.replies import StatusReply
 
 _SESSION: Final = re.compile(rb"[!-~]{1,1024}\Z")
 _SSE_PROBE: Final = 5.0

@@ -16,12 +16,12 @@ from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, Upstre
 from coatcheck.model.call import Fault, Notice
 from coatcheck.ports import Notify
 from coatcheck.upstream.duplex.notices import ACKNOWLEDGED, LISTEN, announced_changes
-from coatcheck.upstream.http import replies
 from coatcheck.upstream.http.awaited import Subscribed
-from coatcheck.upstream.http.connection import StreamEnded
 from coatcheck.upstream.http.handshake import Link
+from coatcheck.upstream.http.hop import replies
+from coatcheck.upstream.http.hop.connection import StreamEnded
+from coatcheck.upstream.http.hop.reading import JSON, Received
 from coatcheck.upstream.http.line import Line
-from coatcheck.upstream.http.reading import JSON, Received
 from coatcheck.upstream.http.resuming import resume_line
 
 _NEVER: Final = frozenset({messages.METHOD_NOT_FOUND, messages.INVALID_PARAMS, messages.INVALID_REQUEST})

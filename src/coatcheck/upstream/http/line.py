@@ -12,18 +12,18 @@ from coatcheck.core.wire import messages
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import Call
 from coatcheck.model.server import HttpReach
-from coatcheck.upstream.http.asides import Asides
 from coatcheck.upstream.http.awaited import Awaited, nobody, unheard
-from coatcheck.upstream.http.connection import Connection, Owner, StaleConnection
-from coatcheck.upstream.http.egress import Egress
 from coatcheck.upstream.http.handshake import Posted
-from coatcheck.upstream.http.heads import HeadWriter
-from coatcheck.upstream.http.limits import HttpLimits
-from coatcheck.upstream.http.pool import Pool, PoolLimits
-from coatcheck.upstream.http.reading import Listen, Received, head_only
-from coatcheck.upstream.http.replies import refuse_status
-from coatcheck.upstream.http.streams import Streams
-from coatcheck.upstream.http.urls import Origin, take_apart
+from coatcheck.upstream.http.hop.asides import Asides
+from coatcheck.upstream.http.hop.connection import Connection, Owner, StaleConnection
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.heads import HeadWriter
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.pool import Pool, PoolLimits
+from coatcheck.upstream.http.hop.reading import Listen, Received, head_only
+from coatcheck.upstream.http.hop.replies import refuse_status
+from coatcheck.upstream.http.hop.streams import Streams
+from coatcheck.upstream.http.hop.urls import Origin, take_apart
 
 _GOODBYE = 2.0
 """Seconds for the server to take note of the end of its session."""

@@ -13,12 +13,12 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.ports import Client, Notify
 from coatcheck.upstream.duplex.notices import ACKNOWLEDGED, CANCELLED, LISTEN, ONLY_OF_CLIENTS, PROGRESS
 from coatcheck.upstream.http.awaited import Awaited, Subscribed, is_notice
-from coatcheck.upstream.http.connection import StreamEnded
 from coatcheck.upstream.http.handshake import Link
 from coatcheck.upstream.http.hearing import Hearing, Patience, source_of
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.connection import StreamEnded
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.reading import Received
 from coatcheck.upstream.http.line import Line
-from coatcheck.upstream.http.reading import Received
 from coatcheck.upstream.http.resuming import Resuming
 from coatcheck.upstream.questions import Questions
 

@@ -12,10 +12,10 @@ from coatcheck.model.era import Era
 from coatcheck.model.server import HttpReach
 from coatcheck.ports import Client
 from coatcheck.upstream.http.awaited import unheard
-from coatcheck.upstream.http.egress import Egress
 from coatcheck.upstream.http.handshake import Handshake, OnlySse
 from coatcheck.upstream.http.hearing import Patience
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.line import Line, open_line
 from coatcheck.upstream.http.linked import Linked
 

@@ -10,9 +10,9 @@ from typing import Final
 from coatcheck.core.wire import reopening, signs
 from coatcheck.errors import UpstreamLost, UpstreamUnreachable
 from coatcheck.upstream.http.awaited import Awaited
-from coatcheck.upstream.http.connection import StreamEnded
+from coatcheck.upstream.http.hop.connection import StreamEnded
+from coatcheck.upstream.http.hop.reading import Received
 from coatcheck.upstream.http.line import Line
-from coatcheck.upstream.http.reading import Received
 
 _FAILED_MOST: Final = 3
 """Resumptions in a row that may come to nothing: the server is down, or says 503."""

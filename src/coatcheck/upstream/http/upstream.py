@@ -14,11 +14,11 @@ from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
 from coatcheck.upstream.duplex.notices import LISTEN
 from coatcheck.upstream.http.awaited import unheard
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.replies import Forgotten
 from coatcheck.upstream.http.linked import Linked
 from coatcheck.upstream.http.linking import Linking
-from coatcheck.upstream.http.replies import Forgotten
 
 
 class HttpUpstream:

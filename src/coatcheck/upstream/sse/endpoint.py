@@ -12,7 +12,7 @@ from typing import Final
 
 from coatcheck.errors import UpstreamBadReply, UpstreamForbidden
 from coatcheck.model.secret import Secret
-from coatcheck.upstream.http.urls import Origin, take_apart
+from coatcheck.upstream.http.hop.urls import Origin, take_apart
 
 MAX_BYTES: Final = 8192
 _VISIBLE: Final = re.compile(r"[!-~]+\Z")

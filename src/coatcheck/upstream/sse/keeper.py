@@ -15,8 +15,8 @@ from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Client, State
 from coatcheck.upstream.duplex.greet import initialize
 from coatcheck.upstream.duplex.lasting import restore
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.line import Line, open_line
 from coatcheck.upstream.sse.session import Session
 

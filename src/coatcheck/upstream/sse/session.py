@@ -14,13 +14,13 @@ from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach
 from coatcheck.ports import Client
 from coatcheck.upstream.duplex.exchange import Exchange
-from coatcheck.upstream.http.asides import Asides
-from coatcheck.upstream.http.heads import HeadWriter, fields
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.asides import Asides
+from coatcheck.upstream.http.hop.heads import HeadWriter, fields
+from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.http.hop.reading import JSON, Received
+from coatcheck.upstream.http.hop.replies import StatusReply, refuse_status
+from coatcheck.upstream.http.hop.urls import take_apart
 from coatcheck.upstream.http.line import Line
-from coatcheck.upstream.http.reading import JSON, Received
-from coatcheck.upstream.http.replies import StatusReply, refuse_status
-from coatcheck.upstream.http.urls import take_apart
 from coatcheck.upstream.sse.endpoint import read_endpoint
 
 _ENDPOINT: Final = b"endpoint"

@@ -10,8 +10,8 @@ from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server
 from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
 from coatcheck.upstream.duplex.lasting import note
-from coatcheck.upstream.http.egress import Egress
-from coatcheck.upstream.http.limits import HttpLimits
+from coatcheck.upstream.http.hop.egress import Egress
+from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.sse.keeper import Keeper
 from coatcheck.upstream.sse.session import SessionForgotten
 

@@ -1,0 +1,1 @@
+"""Who may do what: the decision and what it is made of."""

@@ -1,0 +1,78 @@
+"""The one place where policy is applied, to calls and to lists alike; the only maker of a `Permit`."""
+
+from __future__ import annotations
+
+from coatcheck.core import names
+from coatcheck.core.access import globs, roles
+from coatcheck.core.access.roles import DEFAULT_RULE, Ruling
+from coatcheck.model.access import Access, AccessList, AccessRule, Nature, RoleAccess
+from coatcheck.model.call import Call, Kind, Target
+from coatcheck.model.decision import Decision, Denial, Permit
+from coatcheck.model.grant import Principal, Voucher
+from coatcheck.model.server import Server
+
+OPERATOR_RULE = "(operator)"
+SCOPE_RULE = "(scope)"
+
+
+def decide(
+    call: Call, target: Target, principal: Principal, server: Server, access: Access, nature: Nature
+) -> Decision:
+    """Judge one call: a `Permit` that can be forwarded, or a `Denial` that says why not.
+
+    `nature` is the tool's, and looked at by access by role only; prompts and resources have none.
+    """
+    ruling = _judge(target, principal, server, access, nature)
+    if ruling.allow:
+        return Permit(call, target, principal, server, ruling.rule, ruling.because)
+    return Denial(ruling.rule, ruling.because, visible=False)
+
+
+def may_see(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> bool:
+    """Tell whether the caller may learn that `target` exists: exactly when a call is not a hidden denial."""
+    return _judge(target, principal, server, access, nature).allow
+
+
+def _judge(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> Ruling:
+    if principal.voucher is Voucher.LOCAL:
+        return Ruling(True, OPERATOR_RULE, "the operator of this machine")
+    if not principal.may_reach(server.id):
+        return Ruling(False, SCOPE_RULE, f"the grant does not reach {server.name}")
+    if isinstance(access, RoleAccess):
+        return roles.judge(target, principal, server, access, nature)
+    return _judge_flat(target, principal, server, access)
+
+
+def _judge_flat(target: Target, principal: Principal, server: Server, access: AccessList) -> Ruling:
+    name = names.full(server.name, target.name)
+    for number, rule in enumerate(access.rules):
+        if _applies(rule, principal, name) or (
+            target.kind is Kind.SERVER and _lets_in(rule, principal, name)
+        ):
+            because = f"rule {number} of the access list {'allows' if rule.allow else 'denies'} {name}"
+            return Ruling(rule.allow, f"/acl/rules/{number}", because)
+    word = "allows" if access.default_allow else "denies"
+    return Ruling(access.default_allow, DEFAULT_RULE, f"no rule matches and the default {word}")
+
+
+def _lets_in(rule: AccessRule, principal: Principal, prefix: str) -> bool:
+    """Tell whether a rule may allow anything of a server, whose names all begin with `prefix`.
+
+    Whoever may use anything of a server may say how much it tells; a denial has to be of everything.
+    """
+    return rule.allow and _is_for(rule, principal) and any(_overlaps(one, prefix) for one in rule.tools)
+
+
+def _overlaps(pattern: str, prefix: str) -> bool:
+    literal, star, _ = pattern.partition("*")
+    return literal.startswith(prefix) or (bool(star) and prefix.startswith(literal))
+
+
+def _applies(rule: AccessRule, principal: Principal, name: str) -> bool:
+    return _is_for(rule, principal) and globs.any_matches(rule.tools, name)
+
+
+def _is_for(rule: AccessRule, principal: Principal) -> bool:
+    if rule.subjects and principal.subject not in rule.subjects:
+        return False
+    return not rule.roles or bool(rule.roles & principal.roles)

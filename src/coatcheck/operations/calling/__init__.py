@@ -1,0 +1,1 @@
+"""One call from the decision to the answer."""

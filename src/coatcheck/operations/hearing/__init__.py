@@ -1,0 +1,1 @@
+"""What servers say unasked, and who is told."""

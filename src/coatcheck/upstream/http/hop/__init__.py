@@ -1,0 +1,1 @@
+"""One HTTP exchange with a server: connections, heads, bodies, streams."""

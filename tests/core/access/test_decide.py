@@ -1,0 +1,270 @@
+"""The decision: one answer for calls and lists, nothing outside the scope, the first matching rule wins."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import coatcheck
+from coatcheck.core.access import decide as module
+from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE, decide, may_see
+from coatcheck.core.access.globs import matches
+from coatcheck.core.access.roles import DEFAULT_RULE
+from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
+from coatcheck.model.call import Call, Kind, Target
+from coatcheck.model.decision import Denial, Permit
+from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
+from coatcheck.model.server import Server, StdioReach
+
+BRIEF = settings(max_examples=300, deadline=None)
+CALL = Call(b"1", "tools/call", {"name": b'"find"'})
+SENTRY = Server(UUID(int=1), "sentry", StdioReach("sentry"))
+GIT = Server(UUID(int=2), "git", StdioReach("git"))
+FIND = Target(Kind.TOOL, "find")
+ANY = Nature.AMBIGUOUS
+"""A flat list does not look at natures."""
+
+
+def a_principal(
+    subject: str = "alice",
+    roles: tuple[str, ...] = (),
+    servers: tuple[Server, ...] | None = None,
+    voucher: Voucher = Voucher.GRANT,
+) -> Principal:
+    scope = None if servers is None else frozenset(server.id for server in servers)
+    return Principal(subject, frozenset(roles), "file-1", "laptop", voucher, scope)
+
+
+def rule(
+    tools: str, *, allow: bool, subjects: tuple[str, ...] = (), roles: tuple[str, ...] = ()
+) -> AccessRule:
+    return AccessRule(tuple(tools.split()), allow, frozenset(subjects), frozenset(roles))
+
+
+SUBJECTS = st.sampled_from(("alice", "bob", "Alice", "*"))
+ROLES = st.frozensets(st.sampled_from(("dev", "ops")))
+NAMES = st.text("abAB*_", max_size=4)
+PATTERNS = st.sampled_from(
+    ("*", "sentry__*", "git__*", "*a*", "*b", "*A", "sentry__a*", "nothing", "", "*__*")
+)
+RULES = st.builds(
+    AccessRule,
+    st.lists(PATTERNS, max_size=3).map(tuple),
+    st.booleans(),
+    st.frozensets(SUBJECTS, max_size=2),
+    ROLES,
+)
+ACCESS = st.builds(AccessList, st.lists(RULES, max_size=4).map(tuple), st.booleans())
+SERVERS = st.sampled_from((SENTRY, GIT))
+SCOPES = st.none() | st.frozensets(st.sampled_from((SENTRY.id, GIT.id, UUID(int=9))))
+VOUCHERS = st.sampled_from((Voucher.GRANT, Voucher.FORWARDED, Voucher.NONE))
+PRINCIPALS = st.builds(Principal, SUBJECTS, ROLES, st.just("id"), st.just("label"), VOUCHERS, SCOPES)
+TARGETS = st.builds(Target, st.sampled_from((Kind.TOOL, Kind.PROMPT, Kind.RESOURCE)), NAMES)
+
+
+def first_of(access: AccessList, principal: Principal, name: str) -> tuple[bool, str]:
+    """Return what holds and where it says so: the specification, written the long way."""
+    for number in range(len(access.rules)):
+        candidate = access.rules[number]
+        by_subject = not candidate.subjects or principal.subject in candidate.subjects
+        by_role = not candidate.roles or any(role in candidate.roles for role in principal.roles)
+        if by_subject and by_role and any(matches(glob, name) for glob in candidate.tools):
+            return candidate.allow, f"/acl/rules/{number}"
+    return access.default_allow, "/acl/default"
+
+
+# --- properties -------------------------------------------------------------------------------------------
+
+
+@BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS, ACCESS)
+def test_a_call_is_permitted_exactly_where_its_target_is_visible(
+    target: Target, principal: Principal, server: Server, access: AccessList
+) -> None:
+    decision = decide(CALL, target, principal, server, access, ANY)
+    assert isinstance(decision, Permit) is may_see(target, principal, server, access, ANY)
+    if isinstance(decision, Permit):
+        assert (decision.call, decision.target, decision.principal, decision.server) == (
+            CALL,
+            target,
+            principal,
+            server,
+        )
+    else:
+        assert not decision.visible
+    assert decision.because
+
+
+@BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS, ACCESS)
+def test_the_scope_comes_first_then_the_first_rule_that_matches_then_the_default(
+    target: Target, principal: Principal, server: Server, access: AccessList
+) -> None:
+    decision = decide(CALL, target, principal, server, access, ANY)
+    if principal.servers is not None and server.id not in principal.servers:
+        assert isinstance(decision, Denial)
+        assert decision.rule == SCOPE_RULE
+    else:
+        assert (isinstance(decision, Permit), decision.rule) == first_of(
+            access, principal, f"{server.name}__{target.name}"
+        )
+
+
+@BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS, ACCESS, RULES, st.booleans())
+def test_a_rule_before_all_others_decides_what_it_matches_and_a_last_one_only_the_default(
+    target: Target, principal: Principal, server: Server, access: AccessList, added: AccessRule, last: bool
+) -> None:
+    rules = (*access.rules, added) if last else (added, *access.rules)
+    before = first_of(access, principal, f"{server.name}__{target.name}")
+    after = decide(CALL, target, principal, server, AccessList(rules, access.default_allow), ANY)
+    alone = decide(CALL, target, principal, server, AccessList((added,), default_allow=not added.allow), ANY)
+    if principal.may_reach(server.id):
+        applies = alone.rule == "/acl/rules/0"
+        if applies and (not last or before[1] == DEFAULT_RULE):
+            assert isinstance(after, Permit) is added.allow
+        else:
+            assert isinstance(after, Permit) is before[0]
+
+
+@BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS, ACCESS)
+def test_a_flat_list_does_not_look_at_natures(
+    target: Target, principal: Principal, server: Server, access: AccessList
+) -> None:
+    assert len({repr(decide(CALL, target, principal, server, access, nature)) for nature in Nature}) == 1
+
+
+@BRIEF
+@given(TARGETS, PRINCIPALS, SERVERS)
+def test_who_reaches_nothing_may_do_nothing(target: Target, principal: Principal, server: Server) -> None:
+    nowhere = dataclasses.replace(principal, servers=frozenset())
+    assert isinstance(decide(CALL, target, nowhere, server, OPEN, ANY), Denial)
+    assert not may_see(target, nowhere, server, AccessList((rule("*", allow=True),)), ANY)
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("access", "principal", "allowed", "pointer"),
+    [
+        (OPEN, a_principal(), True, "/acl/default"),
+        (OPEN, ANONYMOUS, True, "/acl/default"),
+        (AccessList((), default_allow=False), a_principal(), False, "/acl/default"),
+        (AccessList((rule("sentry__*", allow=False),)), a_principal(), False, "/acl/rules/0"),
+        (AccessList((rule("git__*", allow=False),)), a_principal(), True, "/acl/default"),
+        (AccessList((rule("git__* sentry__find", allow=False),)), a_principal(), False, "/acl/rules/0"),
+        (AccessList((rule("find", allow=False),)), a_principal(), True, "/acl/default"),
+        (AccessList((rule("SENTRY__*", allow=False),)), a_principal(), True, "/acl/default"),
+        (AccessList((rule("*", allow=False, subjects=("bob",)), rule("*", allow=True))), a_principal("bob"), False, "/acl/rules/0"),
+        (AccessList((rule("*", allow=False, subjects=("bob",)), rule("*", allow=True))), a_principal(), True, "/acl/rules/1"),
+        (AccessList((rule("*", allow=False, subjects=("bob",)),)), a_principal("Bob"), True, "/acl/default"),
+        (AccessList((rule("*", allow=False, subjects=("*",)),)), a_principal(), True, "/acl/default"),
+        (AccessList((rule("*", allow=True, roles=("dev", "ops")),), default_allow=False), a_principal(roles=("ops",)), True, "/acl/rules/0"),
+        (AccessList((rule("*", allow=True, roles=("dev",)),), default_allow=False), a_principal(), False, "/acl/default"),
+        (AccessList((rule("*", allow=True, subjects=("bob",), roles=("dev",)),), default_allow=False), a_principal(roles=("dev",)), False, "/acl/default"),
+        (AccessList((rule("*", allow=True, subjects=("alice",), roles=("dev",)),), default_allow=False), a_principal(roles=("dev",)), True, "/acl/rules/0"),
+        (AccessList((AccessRule((), allow=False),)), a_principal(), True, "/acl/default"),
+        (OPEN, a_principal(servers=(SENTRY,)), True, "/acl/default"),
+        (OPEN, a_principal(servers=(GIT,)), False, "(scope)"),
+        (AccessList((rule("*", allow=True),)), a_principal(servers=()), False, "(scope)"),
+    ],
+)  # fmt: skip
+def test_rules(access: AccessList, principal: Principal, allowed: bool, pointer: str) -> None:
+    decision = decide(CALL, FIND, principal, SENTRY, access, ANY)
+    assert (isinstance(decision, Permit), decision.rule) == (allowed, pointer)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_rule_governs_prompts_and_resources_of_the_same_server(kind: Kind) -> None:
+    access = AccessList((rule("sentry__*", allow=False),))
+    for name in ("find", "file:///etc/passwd", "sentry://issue/1"):
+        assert not may_see(Target(kind, name), a_principal(), SENTRY, access, ANY)
+        assert may_see(Target(kind, name), a_principal(), GIT, access, ANY)
+
+
+@pytest.mark.parametrize(
+    ("rules", "default", "allowed"),
+    [
+        ((), True, True),
+        ((), False, False),
+        ((("sentry__*", True),), False, True),
+        ((("*", True),), False, True),
+        ((("sentry__find", True),), False, True),
+        ((("sen*", True),), False, True),
+        ((("*_issues", True),), False, True),
+        ((("git__*", True),), False, False),
+        ((("sentry", True),), False, False),
+        ((("sentry__*", False),), True, False),
+        ((("*", False),), True, False),
+        ((("sentry__find", False),), True, True),
+        ((("*admin*", False),), True, True),
+        ((("sentry__find", True), ("sentry__*", False)), True, True),
+        ((("git__find", True), ("sentry__*", False)), True, False),
+        ((("sentry__*", False), ("sentry__find", True)), True, False),
+    ],
+)
+def test_who_may_use_anything_of_a_server_may_say_how_much_it_tells(
+    rules: tuple[tuple[str, bool], ...], default: bool, allowed: bool
+) -> None:
+    access = AccessList(tuple(rule(pattern, allow=allow) for pattern, allow in rules), default)
+    assert may_see(Target(Kind.SERVER, ""), a_principal(), SENTRY, access, ANY) is allowed
+
+
+LOOK_ALIKES = (
+    "DENIED", "Denied", " denied", "denied ", "denied\t", "denied\0", "de\u200bnied", "denied\u200d", "\u202edenied", "den\u0131ed", "d\u0435nied", "\uff44enied", "denied\u0301", "denied\n",
+    "%64enied", "denied%00", "denied/", "./denied", "sentry__denied", "__denied", "denied__", "", "*", "denie*", "{{7*7}}", "__proto__", "%s%n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_no_look_alike_passes_for_a_name(name: str) -> None:
+    """Neither is another name let in by a rule for `denied`, nor does one escape a rule that denies it."""
+    only = AccessList((rule("sentry__denied", allow=True),), default_allow=False)
+    never = AccessList((rule("sentry__denied", allow=False),))
+    assert may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, only, ANY)
+    assert not may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, only, ANY)
+    assert not may_see(Target(Kind.TOOL, "denied"), a_principal(), SENTRY, never, ANY)
+    assert may_see(Target(Kind.TOOL, name), a_principal(), SENTRY, never, ANY)
+
+
+def test_the_operator_of_the_machine_passes_and_no_name_makes_one() -> None:
+    closed = AccessList((rule("*", allow=False),), default_allow=False)
+    operator = a_principal("operator", servers=(), voucher=Voucher.LOCAL)
+    decision = decide(CALL, FIND, operator, SENTRY, closed, ANY)
+    assert (isinstance(decision, Permit), decision.rule) == (True, OPERATOR_RULE)
+    for voucher in set(Voucher) - {Voucher.LOCAL}:
+        assert isinstance(
+            decide(CALL, FIND, a_principal("operator", ("admin",), voucher=voucher), SENTRY, closed, ANY),
+            Denial,
+        )
+
+
+def test_a_denial_names_no_other_subject() -> None:
+    access = AccessList((rule("*", allow=False, subjects=("alice", "bob-the-secret")),))
+    decision = decide(CALL, FIND, a_principal(), SENTRY, access, ANY)
+    assert "bob" not in decision.because
+
+
+def test_lists_and_calls_share_one_judgement() -> None:
+    """Both public functions are a single look at `_judge`: they cannot come to differ."""
+    path = Path(coatcheck.__file__).parent / "core" / "decide.py"
+    functions = {
+        node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
+    }
+    for name in ("decide", "may_see"):
+        calls = [
+            node.func.id
+            for node in ast.walk(functions[name])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "_judge" in calls
+    assert {name for name in functions if not name.startswith("_")} == {"decide", "may_see"}
+    assert module.decide is decide
