@@ -27,9 +27,9 @@ from coatcheck.identity.throttle import Throttle
 from coatcheck.mcp.admission import Admission
 from coatcheck.mcp.endpoint import Endpoint
 from coatcheck.mcp.exchange import Exchanges
+from coatcheck.mcp.legacy.sessions import SessionLimits, Sessions
+from coatcheck.mcp.legacy.streams import EventLimits
 from coatcheck.mcp.methods import Methods
-from coatcheck.mcp.sessions import SessionLimits, Sessions
-from coatcheck.mcp.streams import EventLimits
 from coatcheck.model.declaration import Declaration, IdentityRules
 from coatcheck.model.grant import Grant
 from coatcheck.operations.calling.call import Calls

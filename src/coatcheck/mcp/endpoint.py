@@ -13,15 +13,15 @@ from coatcheck.mcp import refusing
 from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_accepts_streams, check_media, read_one
 from coatcheck.mcp.exchange import Exchanges, Wire, opener_of
-from coatcheck.mcp.holding import serve_stream
+from coatcheck.mcp.legacy.holding import serve_stream
+from coatcheck.mcp.legacy.oldsse import WRONG_VERSION, OldSse
+from coatcheck.mcp.legacy.outlets import Receive, Send
+from coatcheck.mcp.legacy.sessions import Session, Sessions
 from coatcheck.mcp.methods import Methods
-from coatcheck.mcp.oldsse import WRONG_VERSION, OldSse
-from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.refusing import RawHeaders, Reject
 from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.request import Request
 from coatcheck.mcp.routes import Entrance
-from coatcheck.mcp.sessions import Session, Sessions
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import MODERN_VERSIONS, Era
 from coatcheck.operations.records import Asked

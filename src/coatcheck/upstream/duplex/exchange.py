@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from coatcheck.core.redact import Redactor
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras, messages, notices
 from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamBadReply, UpstreamError
 from coatcheck.model.call import NO_PARAMS, Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.ports import Client, Notify
-from coatcheck.upstream.duplex import notices
 from coatcheck.upstream.duplex.underway import Request, Underway
 from coatcheck.upstream.questions import Questions
 

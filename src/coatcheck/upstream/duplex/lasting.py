@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from coatcheck.core.wire import eras
+from coatcheck.core.wire import eras, notices
 from coatcheck.core.wire.standing import Standing
 from coatcheck.errors import UpstreamBadReply, UpstreamError
 from coatcheck.model.call import Call, Fault, Notice, Reply, Result
 from coatcheck.model.era import Era
 from coatcheck.ports import Client
-from coatcheck.upstream.duplex import notices
 from coatcheck.upstream.duplex.exchange import Exchange
 
 _AGAIN: Final = 5.0

@@ -6,15 +6,15 @@ from typing import Final, Protocol
 
 from coatcheck.core.wire import eras, messages, sse
 from coatcheck.core.wire.messages import Incoming
-from coatcheck.model.call import Call, Notice, Reply, Result
-from coatcheck.ports import Notify
-from coatcheck.upstream.duplex.notices import (
+from coatcheck.core.wire.notices import (
     CANCELLED,
     PROGRESS,
     end_of_listening,
     spelled,
     take_subscription,
 )
+from coatcheck.model.call import Call, Notice, Reply, Result
+from coatcheck.ports import Notify
 from coatcheck.upstream.http.hop import replies
 from coatcheck.upstream.http.hop.reading import Received, bad_reply
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from coatcheck.core.wire import eras, messages, reopening, signs, sse
+from coatcheck.core.wire.notices import ACKNOWLEDGED, LISTEN, announced_changes
 from coatcheck.core.wire.signs import Refused
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError
 from coatcheck.model.call import Fault, Notice
 from coatcheck.ports import Notify
-from coatcheck.upstream.duplex.notices import ACKNOWLEDGED, LISTEN, announced_changes
 from coatcheck.upstream.http.awaited import Subscribed
 from coatcheck.upstream.http.handshake import Link
 from coatcheck.upstream.http.hop import replies

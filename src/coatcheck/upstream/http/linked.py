@@ -8,10 +8,10 @@ from typing import Final
 
 from coatcheck.core.wire import eras, messages
 from coatcheck.core.wire.messages import Incoming
+from coatcheck.core.wire.notices import ACKNOWLEDGED, CANCELLED, LISTEN, ONLY_OF_CLIENTS, PROGRESS
 from coatcheck.model.call import Call, Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.ports import Client, Notify
-from coatcheck.upstream.duplex.notices import ACKNOWLEDGED, CANCELLED, LISTEN, ONLY_OF_CLIENTS, PROGRESS
 from coatcheck.upstream.http.awaited import Awaited, Subscribed, is_notice
 from coatcheck.upstream.http.handshake import Link
 from coatcheck.upstream.http.hearing import Hearing, Patience, source_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire.notices import LISTEN
 from coatcheck.core.wire.standing import STANDING
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
@@ -12,7 +13,6 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server
 from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
-from coatcheck.upstream.duplex.notices import LISTEN
 from coatcheck.upstream.http.awaited import unheard
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from coatcheck.core.wire.messages import CallerReply
-from coatcheck.mcp import voices
-from coatcheck.mcp.outlets import Item, Outlet
+from coatcheck.mcp.legacy import voices
+from coatcheck.mcp.legacy.outlets import Item, Outlet
+from coatcheck.mcp.legacy.streams import EventLimits, Streams
+from coatcheck.mcp.legacy.voices import MAX_HELD, MAX_QUESTIONS, SessionVoice
 from coatcheck.mcp.relay import Relay
-from coatcheck.mcp.streams import EventLimits, Streams
-from coatcheck.mcp.voices import MAX_HELD, MAX_QUESTIONS, SessionVoice
 from coatcheck.model.call import Fault, Notice, Question, Result
 from doubles.clock import HandClock
 from doubles.responses import Client

@@ -1,0 +1,1 @@
+"""What clients of the era with sessions need: sessions, streams, and the transport before them."""
