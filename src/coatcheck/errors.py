@@ -35,6 +35,30 @@ class AmbiguousJson(CallerError):
     code = "ambiguous_json"
 
 
+class Stale(CallerError):
+    """The object was changed since it was read. REST: 412."""
+
+    code = "stale"
+
+
+class Taken(CallerError):
+    """The name or label belongs to another object that is in use. REST: 409."""
+
+    code = "taken"
+
+
+class Missing(CallerError):
+    """There is no such object. REST: 404."""
+
+    code = "not_found"
+
+
+class Unfit(CallerError):
+    """A value that cannot be accepted. REST: 422."""
+
+    code = "unfit"
+
+
 # --- blame: the server ---------------------------------------------------------------------------
 
 

@@ -12,11 +12,13 @@ from uuid import UUID
 from coatcheck.core.wire.standing import Standing
 from coatcheck.model.call import Caller, Notice, Question, Reply
 from coatcheck.model.catalogue import Greeting
+from coatcheck.model.change import ChangeEntry, ChangeFilter
 from coatcheck.model.decision import Permit
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.era import Era
-from coatcheck.model.grant import Principal
+from coatcheck.model.grant import Principal, Seen
 from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
+from coatcheck.model.registry import Edit, Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server
 
@@ -295,6 +297,43 @@ class ServerIds(Protocol):
 
     async def assign(self, names: Sequence[str]) -> Mapping[str, UUID]:
         """Return the UUID of each name, making and storing those never seen before."""
+        ...
+
+
+# --- the registry ------------------------------------------------------------------------------------
+
+
+class RegistryStore(Protocol):
+    """What operators made: grants, subjects, servers, operators, and their word on objects of the file."""
+
+    async def load(self) -> Registry:
+        """Return everything, each row checked against its MAC; rows that fail are named, and not used.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        ...
+
+    async def commit(self, edit: Edit) -> None:
+        """Make an edit durable together with its admin records, or nothing of it.
+
+        Raises:
+            Stale: an object is not at the version before the one given (another operator was faster).
+            Taken: a live grant has the label, a server or subject the name.
+            StoreUnavailable: nothing was written.
+        """
+        ...
+
+    async def list_changes(self, wanted: ChangeFilter) -> Sequence[ChangeEntry]:
+        """Return entries of the admin log, newest first."""
+        ...
+
+    async def note_seen(self, seen: Sequence[Seen]) -> None:
+        """Keep when and by what grants were last used, and which clients each has had; not urgent."""
+        ...
+
+    async def list_seen(self, grant_ids: Sequence[str]) -> Sequence[Seen]:
+        """Return the last use of each (grant, client), newest first."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -26,6 +27,67 @@ class Grant:
     source: Source = Source.FILE
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is kept of one token: its public id, an HMAC of the whole, and until when it is good.
+
+    `until` None: as long as the grant. The former token of a rotated grant has an end of its own.
+    """
+
+    token_id: str
+    hmac: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A link by which an owner fetches the token: it is made when the link is used, once."""
+
+    code_hmac: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedGrant:
+    """A grant that an operator issued, as the store keeps it.
+
+    `servers` None means every server, `tools` None every tool; `tools` are globs over `server__tool`.
+    `proofs` are at most two, the newest first; none until a claim was used. Times are UTC.
+    `version` counts the changes, from 1.
+    """
+
+    id: str
+    label: str
+    subject: str
+    servers: frozenset[UUID] | None
+    tools: tuple[str, ...] | None
+    proofs: tuple[Proof, ...]
+    issued_at: datetime
+    issued_by: str
+    expires_at: datetime | None
+    claim: Claim | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str = ""
+    because: str = ""
+    note: str = ""
+    version: int = 1
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether it was revoked or has expired."""
+        return self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When and by what a grant was last used; kept beside the grant, and not under its MAC."""
+
+    grant_id: str
+    at: datetime
+    address: str
+    client: str
+    """Name and version that the client gave, such as `claude-code 2.4`."""
+
+
 class Voucher(StrEnum):
     """Who vouches for a principal: a grant, a trusted proxy's header, the machine itself, or no one."""
 
@@ -45,6 +107,8 @@ class Principal:
     grant_label: str
     voucher: Voucher
     servers: frozenset[UUID] | None = None
+    tools: tuple[str, ...] | None = None
+    """Globs over `server__tool` that the grant is narrowed to; None: to nothing."""
 
     def may_reach(self, server: UUID) -> bool:
         """Tell whether the grant's scope holds this server."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -93,3 +94,25 @@ class Server:
     idle: IdlePolicy = IdlePolicy()
     marks: AccessMarks = AccessMarks()
     source: Source = Source.FILE
+
+
+@dataclass(frozen=True, slots=True)
+class StoredServer:
+    """A server that an operator registered, as the store keeps it; its secrets are sealed there.
+
+    `plain` names the headers or variables whose values may be shown. `version` counts the changes, from 1.
+    """
+
+    id: UUID
+    name: str
+    reach: HttpReach | StdioReach
+    created_at: datetime
+    created_by: str
+    idle: IdlePolicy = IdlePolicy()
+    marks: AccessMarks = AccessMarks()
+    plain: frozenset[str] = frozenset()
+    disabled: bool = False
+    because: str = ""
+    ended_at: datetime | None = None
+    note: str = ""
+    version: int = 1
