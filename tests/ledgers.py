@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter, Settlement, Verdict
-from coatcheck.store.matching import matches
+from coatcheck.store.records.matching import matches
 
 START = datetime(2026, 11, 3, 9, 8, 7, 60504, tzinfo=UTC)
 

@@ -103,6 +103,9 @@ def test_a_shared_variable_is_not_read_where_our_own_is_set() -> None:
 EVERY: dict[str, Any] = {
     "http": "[::1]:9090",
     "insecure": True,
+    "admin": "127.0.0.1:9091",
+    "allow_commands": True,
+    "database": "postgresql://coatcheck@db.example.com/coatcheck",
     "config": "servers.json",
     "public_url": "https://gate.example.com/",
     "allow_private": ["10.0.0.0/8", "fd00::/8"],

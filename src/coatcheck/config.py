@@ -18,9 +18,12 @@ from coatcheck.declared.reading.problems import Unfit, nearest
 from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider
+from coatcheck.model.secret import Secret
 
-_NOT_SETTINGS: Final = frozenset({"COATCHECK_GRANT", "COATCHECK_DEBUG"})
-"""Known variables that are no settings: the grant that clients use, and tracebacks for those who ask."""
+_NOT_SETTINGS: Final = frozenset(
+    {"COATCHECK_GRANT", "COATCHECK_OPERATOR_TOKEN", "COATCHECK_DEBUG", "COATCHECK_KEY", "COATCHECK_KEY_FILE"}
+)
+"""Known variables that are no settings: what clients and operators present, tracebacks, the key."""
 
 _CLUSTER = re.compile(r"COATCHECK_(SERVICE_HOST|SERVICE_PORT\w*|PORT_[0-9]+_(TCP|UDP|SCTP)\w*)")
 """What Kubernetes and Docker links set in every container beside a service called `coatcheck`."""
@@ -43,6 +46,9 @@ class Config:
 
     http: Address
     insecure: bool
+    admin: Address | None
+    allow_commands: bool
+    database: Secret | None
     config: Path | None
     data: Path
     public_url: str | None
@@ -94,6 +100,8 @@ def load_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Con
     reading.refuse_unknown()
     values = {setting.name: reading.value_of(setting) for setting in SETTINGS}
     _raise_all(reading.complaints)
+    if values["allow_commands"] is None:  # whoever reaches the API from this machine could run them anyway
+        values["allow_commands"] = all(at.is_loopback for at in (values["http"], values["admin"]) if at)
     return Config(**values, sources=reading.sources)
 
 
@@ -210,23 +218,37 @@ def _raise_all(complaints: list[str]) -> None:
 # --- what may be opened to the network -----------------------------------------------------------------
 
 
-def check_exposure(config: Config, identity: IdentityRules, *, has_grants: bool = False) -> None:
+def check_exposure(
+    config: Config, identity: IdentityRules, *, has_grants: bool = False, anonymous: bool = True
+) -> None:
     """Refuse to listen beyond this machine in a way that lets strangers in. For the start and every edit.
 
-    `has_grants` tells that there are grants besides the file's, which are always asked for first.
+    `has_grants` tells that there are grants besides the file's: where there are, callers need one.
+    `anonymous` False: nobody is served without one in any case.
 
     Raises:
         ConfigError: the message has one line for each reason.
     """
-    if config.http.is_loopback:
-        return
     complaints = []
+    if Provider.NONE in identity.providers and not anonymous:
+        complaints.append(
+            "the provider none lets anyone in, and `coatcheck up` serves nobody without a grant"
+            " (remove none from serverAuth.providers, or run coatcheck serve)"
+        )
+    if config.admin is not None and not config.admin.is_loopback and not config.insecure:
+        complaints.append(
+            f"{config.admin} can be reached from other machines, and the API speaks no TLS itself"
+            " (put a TLS proxy in front and add --insecure, or give a loopback address)"
+        )
+    if config.http.is_loopback:
+        _raise_all(complaints)
+        return
     if not config.insecure:
         complaints.append(
             f"{config.http} can be reached from other machines, and the gateway speaks no TLS itself"
             " (put a TLS proxy in front and add --insecure, or listen on 127.0.0.1)"
         )
-    if not identity.providers and not has_grants:
+    if not identity.providers and not has_grants and anonymous:
         complaints.append(
             f"{config.http} can be reached from other machines, and nobody has to say who they are"
             ' (add serverAuth with "providers": ["bearer"] and tokens)'

@@ -59,6 +59,12 @@ class Unfit(CallerError):
     code = "unfit"
 
 
+class Forbidden(CallerError):
+    """The operator's role, or a setting, does not allow it. REST: 403."""
+
+    code = "forbidden"
+
+
 # --- blame: the server ---------------------------------------------------------------------------
 
 

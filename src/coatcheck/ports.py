@@ -195,6 +195,10 @@ class Upstream(Protocol):
         """
         ...
 
+    def kill(self) -> None:
+        """End a child of ours at once; `close` follows. To a server that is not our child this is nothing."""
+        ...
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
         ...

@@ -39,6 +39,10 @@ class Asked:
     path: str
     query: dict[str, str]
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 Answer = Canned | Callable[[Asked], Canned]
@@ -82,7 +86,8 @@ class FakeApi:
 
 
 def refusal(status: int, code: str, message: str, fix: str = "") -> Canned:
-    return Canned({"error": {"code": code, "message": message, "fix": fix}}, status)
+    problem = {"type": f"urn:coatcheck:error:{code}", "title": "No", "status": status, "code": code}
+    return Canned({**problem, "detail": message, "fix": fix, "field": None}, status)
 
 
 def items(*values: Any, **more: Any) -> Canned:
@@ -105,11 +110,22 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._reply(self.rfile.read(int(self.headers["Content-Length"])))
 
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def do_DELETE(self) -> None:
+        assert "Content-Length" not in self.headers
+        self._reply(b"")
+
     def _reply(self, body: bytes) -> None:
         parts = urlsplit(self.path)
         assert parts.path.startswith("/api/v1/")
         asked = Asked(
-            self.command, unquote(parts.path).removeprefix("/api/v1"), dict(parse_qsl(parts.query)), body
+            self.command,
+            unquote(parts.path).removeprefix("/api/v1"),
+            dict(parse_qsl(parts.query)),
+            body,
+            {name.lower(): text for name, text in self.headers.items()},
         )
         canned = self.api.answer(asked)
         if canned.stall:
@@ -146,6 +162,26 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         """Say nothing of a client that hung up early: tests read the same standard error as the command's."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
+
+
+class _TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+@contextmanager
+def serving_at_port(api: FakeApi) -> Iterator[str]:
+    """Serve `api` at a free port of the loopback; yields the URL."""
+    server = _TcpServer(("127.0.0.1", 0), type("Exchange", (_Exchange,), {"api": api}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        api.closing.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager

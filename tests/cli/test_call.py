@@ -137,9 +137,8 @@ def test_refusals_of_the_gateway(time_server: FakeApi, run: Run, status: int, co
     assert ran.err == "coatcheck: what is wrong\nfix: what to do\n"
 
 
-def test_an_upstream_error_in_the_shape_of_a_reply(time_server: FakeApi, run: Run) -> None:
-    error = {"code": -32603, "message": "server 'time' did not start"}
-    time_server.answers["POST /calls"] = Canned({"server": "time", "tool": "now", "error": error}, 502)
+def test_a_server_that_failed(time_server: FakeApi, run: Run) -> None:
+    time_server.answers["POST /calls"] = refusal(502, "call_failed", "server 'time' did not start")
     ran = run("call", "time", "now", "{}")
     assert ran.code == 69
     assert ran.err.startswith("coatcheck: server 'time' did not start\nfix: ")

@@ -14,10 +14,16 @@ import pytest
 from cli.fake_api import Canned, FakeApi, items, refusal
 from cli.ran import Ran, Run
 from cli.test_servers import server, tool
-from coatcheck.cli.doctor.finding import Finding, Status, fail, next_step, ok, warn
-from coatcheck.cli.doctor.machine import LEAST_FREE, LOW_FREE, check_directory, check_python, check_space
-from coatcheck.cli.doctor.running import check_name_lengths, check_server
-from coatcheck.cli.doctor.settings import check_command
+from coatcheck.cli.looking.doctor.finding import Finding, Status, fail, next_step, ok, warn
+from coatcheck.cli.looking.doctor.machine import (
+    LEAST_FREE,
+    LOW_FREE,
+    check_directory,
+    check_python,
+    check_space,
+)
+from coatcheck.cli.looking.doctor.running import check_name_lengths, check_server
+from coatcheck.cli.looking.doctor.settings import check_command
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import StdioReach
 
@@ -116,6 +122,17 @@ def test_a_bad_edit_is_told_with_its_problems(well: FakeApi, run: Run) -> None:
     assert only["check"] == "last edit"
     assert only["detail"] == ["/d/servers.json:4: /mcpServers/x: unknown key 'y'"]
     assert json.loads(ran.out)["next_step"] == "remove it"
+
+
+def test_stored_rows_that_were_changed_outside(well: FakeApi, run: Run) -> None:
+    well.answers["GET /status"] = well.status(damaged=[])
+    assert run("doctor").code == 0
+    well.answers["GET /status"] = well.status(damaged=["grant alice-laptop"])
+    ran = run("doctor")
+    assert ran.code == 1
+    (only,) = [each for each in json.loads(ran.out)["items"] if each["status"] == "fail"]
+    assert only["check"] == "store"
+    assert "grant alice-laptop" in only["message"]
 
 
 def test_a_record_that_cannot_be_written(well: FakeApi, run: Run) -> None:

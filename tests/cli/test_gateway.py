@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from cli.ran import Ran
-from coatcheck.cli import gateway as gateway_of_commands
 from coatcheck.cli import main
-from coatcheck.store.directory import DirectoryLock
+from coatcheck.cli.reaching import gateway as gateway_of_commands
+from coatcheck.store.engines.directory import DirectoryLock
 
 CLERK = Path(__file__).parent / "children" / "clerk.py"
 COMMAND = [sys.executable, "-m", "coatcheck"]

@@ -114,4 +114,4 @@ def test_following_needs_a_gateway(data: Path, run: Run) -> None:
     ran = run("logs", "--follow")
     assert (ran.code, ran.out) == (69, "")
     assert "no gateway is running" in ran.err
-    assert "coatcheck serve" in ran.err
+    assert "start one with `coatcheck up`" in ran.err

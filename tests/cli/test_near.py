@@ -2,7 +2,7 @@
 
 import pytest
 
-from coatcheck.cli.near import suggestion
+from coatcheck.cli.reaching.near import suggestion
 
 
 @pytest.mark.parametrize(

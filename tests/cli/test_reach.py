@@ -12,7 +12,9 @@ import pytest
 
 from cli.fake_api import Canned, FakeApi, refusal, serving
 from coatcheck.cli.exits import Exit, Stop, exit_of
-from coatcheck.cli.reach import MAX_LINE, ApiRefusal, NoGateway, Reach
+from coatcheck.cli.reaching.answers import ApiRefusal
+from coatcheck.cli.reaching.dialling import NoGateway
+from coatcheck.cli.reaching.reach import MAX_LINE, Reach
 
 
 @pytest.fixture
@@ -81,7 +83,8 @@ def as_another_account(path: Path) -> Iterator[None]:
 def test_a_socket_of_another_account(fake: FakeApi, reach: Reach) -> None:
     fake.answers["GET /status"] = Canned(1)
     assert reach.get("/status") == 1
-    with as_another_account(reach.path), pytest.raises(Stop) as caught:
+    assert isinstance(reach.place, Path)
+    with as_another_account(reach.place), pytest.raises(Stop) as caught:
         reach.get("/status")
     assert exit_of(caught.value) == Exit.NOT_PERMITTED
 

@@ -1,4 +1,4 @@
-"""docs/reference/commands.md tells of every command, option and exit code there is, and of no other."""
+"""docs/reference/commands.md and administering.md tell of every command, option and exit code there is, and of no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.root import root
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+PAGES = [
+    (Path(__file__).parents[2] / "docs" / "reference" / name).read_text(encoding="utf-8")
+    for name in ("commands.md", "administering.md")
+]
+PAGE = "\n".join(PAGES)
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?![\w])")
 
 
@@ -32,20 +36,23 @@ LEAVES = dict(leaves(root))
 
 def section(words: str) -> str:
     """Return what the page says of one command."""
-    parts = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    parts = [part for page in PAGES for part in re.split(r"^## ", page, flags=re.MULTILINE)]
     found = [part for part in parts if part.startswith(f"coatcheck {words}\n")]
     assert len(found) == 1, words
     return found[0]
 
 
 def own_options(command: click.Command) -> set[str]:
-    names = {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+    params = [param for param in command.params if isinstance(param, click.Option)]
+    names = {name for param in params for name in (*param.opts, *param.secondary_opts)}
     return names - {"--help", "-h"}
 
 
 def test_the_commands_are_those_of_the_page() -> None:
-    assert len(LEAVES) == 11
-    assert re.findall(r"^## coatcheck (.+)$", PAGE, re.MULTILINE) == list(LEAVES)
+    assert len(LEAVES) == 44
+    found = [re.findall(r"^## coatcheck (.+)$", page, re.MULTILINE) for page in PAGES]
+    assert sorted(name for names in found for name in names) == sorted(LEAVES)
+    assert found[1] == [name for name in LEAVES if name in found[1]]
 
 
 @pytest.mark.parametrize("words", LEAVES)

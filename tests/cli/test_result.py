@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.cli import exact
-from coatcheck.cli.result import lines_of
+from coatcheck.cli.running import exact
+from coatcheck.cli.running.result import lines_of
 
 
 def shown(result: Any) -> list[str]:

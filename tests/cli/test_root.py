@@ -19,9 +19,11 @@ from cli.test_logs import ENTRY
 from cli.test_servers import server
 from coatcheck import __version__
 from coatcheck.cli.exits import LOCKED, Exit, Stop, exit_of
+from coatcheck.cli.lazy import LazyGroup
 from coatcheck.cli.root import root
 from coatcheck.errors import BadJson, Busy, CoatcheckError, ConfigError, UpstreamTimeout
 from coatcheck.store.faults import DirectoryLocked
+from docs import check
 
 COMMAND = [sys.executable, "-m", "coatcheck"]
 
@@ -52,7 +54,7 @@ def test_start_up_imports_nothing_heavy() -> None:
     loaded = set(ran.stdout.split())
     assert "click" in loaded
     assert loaded.isdisjoint(
-        {"rich", "sqlalchemy", "uvicorn", "starlette", "asyncio", "msgspec", "http", "tomllib"}
+        {"rich", "sqlalchemy", "ssl", "uvicorn", "starlette", "asyncio", "msgspec", "http", "tomllib"}
     )
 
 
@@ -64,6 +66,47 @@ def test_help_everywhere(run: Run) -> None:
             ran = run(*words, flag)
             assert (ran.code, ran.err) == (0, "")
             assert ran.out.startswith(f"Usage: {' '.join(('coatcheck', *words))} ")
+
+
+def test_every_help_ends_in_an_example_that_can_be_typed(run: Run) -> None:
+    for words in [(), *commands()]:
+        out = run(*words, "--help").out
+        head, _, examples = out.partition("  Example")
+        assert head, words
+        lines = [line for line in examples.splitlines() if "coatcheck " in line]
+        assert lines, f"{words} has no example"
+        for line in lines:
+            assert list(check.wrong_commands(line.strip())) == []
+        assert any(f"coatcheck {' '.join(words)}".rstrip() in line for line in lines), words
+
+
+def test_groups_tell_of_their_commands_what_these_tell_of_themselves() -> None:
+    found = []
+    for group in lazy_groups(root):
+        for name, (_, told) in group.places.items():
+            command = group.get_command(click.Context(group), name)
+            assert command is not None
+            assert isinstance(command, click.Group) or command.short_help in {told, None}, name
+            found.append(name)
+    assert len(found) > 30
+
+
+def lazy_groups(group: LazyGroup) -> Iterator[LazyGroup]:
+    yield group
+    for name in group.places:
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, LazyGroup):
+            yield from lazy_groups(command)
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [("grnat", "grant"), ("grant isue", "issue"), ("subject offbord", "offboard"), ("conifg", "config")],
+)
+def test_a_command_that_there_is_none_of_comes_with_near_ones(run: Run, words: str, near: str) -> None:
+    ran = run(*words.split())
+    assert ran.code == 2
+    assert f"Did you mean {near}" in ran.err
 
 
 @pytest.mark.parametrize(

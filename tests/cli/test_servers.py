@@ -9,7 +9,7 @@ import pytest
 
 from cli.fake_api import Canned, FakeApi, items, refusal
 from cli.ran import Run
-from coatcheck.cli.tools import arguments_of
+from coatcheck.cli.looking.tools import arguments_of
 
 
 def server(name: str, **changes: Any) -> dict[str, Any]:

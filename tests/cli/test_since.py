@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coatcheck.cli.since import instant
+from coatcheck.cli.since import expiry, instant, local
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -38,3 +38,28 @@ def test_reads(text: str, expected: datetime) -> None:
 def test_refuses(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         instant(text, lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("never", None),
+        ("90d", NOW + timedelta(days=90)),
+        ("12h", NOW + timedelta(hours=12)),
+        ("2027-01-31", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("2027-01-31T08:00:00+02:00", datetime(2027, 1, 31, 6, tzinfo=UTC)),
+    ],
+)
+def test_when_something_ends(text: str, ends: datetime | None) -> None:
+    assert expiry(text, lambda: NOW) == ends
+
+
+@pytest.mark.parametrize("text", ["soon", "-1d", "90", "999999w", "2027-13-01"])
+def test_what_is_no_end(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$|^month"):
+        expiry(text, lambda: NOW)
+
+
+@pytest.mark.parametrize("time", [None, 5, "", "odd\nthing\x1b"])
+def test_what_is_no_time_is_shown_on_one_line(time: object) -> None:
+    assert "\n" not in local(time)

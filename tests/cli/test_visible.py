@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.cli.visible import is_credential, url_has_credential, words_have_credential
+from coatcheck.cli.declaring.visible import is_credential, url_has_credential, words_have_credential
 
 
 @pytest.mark.parametrize(

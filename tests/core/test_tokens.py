@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zlib
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coatcheck.core import tokens
 from coatcheck.core.tokens import (
     ALPHABET,
     checksum,
@@ -137,3 +139,29 @@ def test_tokens_of_other_services_are_named(text: str, kind: str | None) -> None
 def test_a_digest_is_sha_256_in_hexadecimal() -> None:
     assert digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert digest("é") == hashlib.sha256("é".encode()).hexdigest()
+
+
+# --- what is kept of a token ----------------------------------------------------------------------------------
+
+
+def test_a_proof_fits_its_token_under_its_key_and_nothing_else() -> None:
+    token, other = tokens.mint(os.urandom), tokens.mint(os.urandom)
+    pepper = tokens.Pepper(bytes(range(32)))
+    proof = pepper.prove(token)
+    assert pepper.fits(token, proof)
+    assert not pepper.fits(other, proof)
+    assert not tokens.Pepper(bytes(32)).fits(token, proof)
+    assert not pepper.fits(token, "")
+    assert not pepper.fits(token, tokens.NO_PROOF)
+    assert token not in proof
+    assert repr(pepper) == "Pepper(...)"
+    with pytest.raises(ValueError, match="32 bytes"):
+        tokens.Pepper(b"short")
+
+
+def test_a_token_can_be_given_the_public_id_of_its_code() -> None:
+    code = tokens.mint(os.urandom, tokens.CODE_PREFIX)
+    token = tokens.mint(os.urandom, public=tokens.public_id(code))
+    assert tokens.public_id(token) == tokens.public_id(code)
+    assert tokens.is_well_formed(token)
+    assert token[17:] != code[17:]

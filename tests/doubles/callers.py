@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 from uuid import UUID
 
-from coatcheck.core.tokens import digest, mint
-from coatcheck.model.grant import Grant
+from coatcheck.core.tokens import Pepper, digest, mint, public_id
+from coatcheck.model.grant import Grant, IssuedGrant, Proof
 from coatcheck.ports import Presented
+from doubles.clock import START
 
 ALICE = mint(lambda size: hashlib.shake_256(b"alice").digest(size))
 BOB = mint(lambda size: hashlib.shake_256(b"bob").digest(size))
@@ -22,6 +24,18 @@ def grant_of(token: str, subject: str, **more: object) -> Grant:
     known = digest(token)
     fields = {"roles": frozenset({"dev"}), "servers": None} | more
     return Grant(f"file-{known[:12]}", f"{subject}'s", subject, known, **fields)  # type: ignore[arg-type]
+
+
+PEPPER = Pepper(bytes(range(32)))
+
+
+def issued(subject: str, **more: Any) -> tuple[str, IssuedGrant]:
+    """Return a token and the issued grant that it is of."""
+    token = mint(lambda size: hashlib.shake_256(f"issued {subject}".encode()).digest(size))
+    public = public_id(token)
+    fields: dict[str, Any] = {"servers": None, "tools": None, "expires_at": None, **more}
+    fields.setdefault("proofs", (Proof(public, PEPPER.prove(token)),))
+    return token, IssuedGrant(public, f"{subject}'s", subject, issued_at=START, issued_by="admin", **fields)
 
 
 GRANTS = (

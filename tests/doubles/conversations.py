@@ -26,6 +26,7 @@ class ScriptedConversation:
     attended: list[bool] = field(default_factory=list)
     relayed: list[Notice] = field(default_factory=list)
     closed: int = 0
+    killed: int = 0
     held: bool = False
 
     def attend(self, wanted: bool) -> None:
@@ -37,6 +38,10 @@ class ScriptedConversation:
         if self.held:
             await asyncio.Event().wait()
         self.relayed.append(notice)
+
+    def kill(self) -> None:
+        """Count that its children are ended at once."""
+        self.killed += 1
 
     async def close(self) -> None:
         """Count the end."""

@@ -101,6 +101,9 @@ class ScriptedUpstream:
     def attend(self, wanted: bool) -> None:
         self.attended.append(wanted)
 
+    def kill(self) -> None:
+        self.killed = True
+
     async def close(self, drain: float) -> None:
         self.drained.append(drain)
         self.state = State.STOPPED

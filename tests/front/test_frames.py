@@ -274,7 +274,7 @@ def test_a_refused_host_leaves_the_connection_in_step(hall: Hall) -> None:
 
 PLAIN_404 = (
     "/", "/m", "/mcpx", "/mcp.", "/mcp;x", "/MCP", "/Mcp", "/mcp/srv/x", "/mcp/srv/tools", "/mcp/sse/x", "/mcp/message/sse", "/sse",
-    "/message", "/admin", "/api/v1/status", "/api/v1/records", "/healthz", "/livez/", "/metrics/x", "/mcp/a.b", "/mcp/a b",
+    "/message", "/admin", "/api/v2/status", "/api", "/api/v1x", "/claim", "/claims/x", "/healthz", "/livez/", "/metrics/x", "/mcp/a.b", "/mcp/a b",
     "/mcp/" + "a" * 41, "/mcp/srv*", "/mcp/~srv", "/mcp/srv:1", "/mcp/@srv", "/favicon.ico", "/robots.txt", "/mcp/u/admin",
     "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/mcp/srv", "/mcp/.well-known/openid-configuration",

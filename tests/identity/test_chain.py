@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,17 +14,25 @@ from coatcheck.identity.chain import MISSING, Chain, chain_for
 from coatcheck.identity.grants import UNKNOWN
 from coatcheck.model.declaration import ForwardedRules, IdentityRules, Provider
 from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
+from coatcheck.model.known import Known
+from coatcheck.model.subject import Subject
 from coatcheck.ports import Presented, Refused
-from doubles.callers import ALICE, ENDED, GONE, GRANTS, UNHEARD, forwarded, request
+from doubles.callers import ALICE, ENDED, GONE, GRANTS, PEPPER, UNHEARD, forwarded, issued, request
+from doubles.clock import HandClock
 
 B, F, N = Provider.BEARER, Provider.FORWARDED, Provider.NONE
 BASIC = "Basic YTpi"
 GITHUB = "Bearer ghp_" + "a" * 36
 
 
+def chain(rules: IdentityRules, **more: Any) -> Chain:
+    live = {grant.digest: grant for grant in rules.grants}
+    return chain_for(Known(rules, live, ENDED, **more), PEPPER, HandClock())
+
+
 def who(presented: Presented, *providers: Provider, rules: ForwardedRules | None = None) -> str:
     """Return the subject, or the reason of the refusal in angle brackets."""
-    found = chain_for(IdentityRules(providers, GRANTS, rules or ForwardedRules()), ENDED).identify(presented)
+    found = chain(IdentityRules(providers, GRANTS, rules or ForwardedRules())).identify(presented)
     return found.subject if isinstance(found, Principal) else f"<{found.reason}>"
 
 
@@ -107,23 +116,23 @@ CHAINS = [chain for size in (1, 2, 3) for chain in itertools.permutations((B, F,
     st.sampled_from(("10.0.0.1", "127.0.0.1", "192.0.2.1", "")),
 )
 def test_nobody_is_someone_without_a_voucher(
-    chain: tuple[Provider, ...], authorization: str | None, users: list[str], peer: str
+    providers: tuple[Provider, ...], authorization: str | None, users: list[str], peer: str
 ) -> None:
     rules = ForwardedRules(trusted=(ip_network("10.0.0.0/8"),))
     presented = forwarded(*users, peer=peer, authorization=authorization)
-    found = chain_for(IdentityRules(chain, GRANTS, rules), ENDED).identify(presented)
+    found = chain(IdentityRules(providers, GRANTS, rules)).identify(presented)
     if not isinstance(found, Principal):
         assert found.sentence
         return
     if found.voucher is Voucher.GRANT:
-        assert B in chain
+        assert B in providers
         assert authorization in {ALICE, f"Bearer {ALICE}"}
     elif found.voucher is Voucher.FORWARDED:
-        assert F in chain
+        assert F in providers
         assert (users, peer) == (["carol"], "10.0.0.1")
     else:
         assert found == ANONYMOUS
-        assert N in chain
+        assert N in providers
         assert authorization is None
 
 
@@ -135,7 +144,7 @@ def test_an_empty_chain_refuses_everyone() -> None:
 def test_only_unknown_tokens_are_guesses_and_each_reason_has_one_sentence() -> None:
     sentences: dict[str, set[str]] = {}
     for providers in CHAINS:
-        chain = chain_for(IdentityRules(providers, GRANTS), ENDED)
+        asked = chain(IdentityRules(providers, GRANTS))
         for presented in (
             request(),
             request("Bearer "),
@@ -143,7 +152,7 @@ def test_only_unknown_tokens_are_guesses_and_each_reason_has_one_sentence() -> N
             request("Bearer x"),
             request(f"Bearer {GONE}"),
         ):
-            found = chain.identify(presented)
+            found = asked.identify(presented)
             if isinstance(found, Refused):
                 assert found.guess is (found.reason == "unknown")
                 sentences.setdefault(found.reason, set()).add(found.sentence)
@@ -153,7 +162,54 @@ def test_only_unknown_tokens_are_guesses_and_each_reason_has_one_sentence() -> N
 
 
 def test_no_token_is_in_anything_that_can_be_printed() -> None:
-    chain = chain_for(IdentityRules((B, F, N), GRANTS), ENDED)
+    asked = chain(IdentityRules((B, F, N), GRANTS))
     for token in (ALICE, GONE, UNHEARD, GITHUB[7:]):
         presented = forwarded(authorization=f"Bearer {token}", peer="192.0.2.1")
-        assert token not in f"{chain!r} {chain.identify(presented)!r} {GRANTS!r}"
+        assert token not in f"{asked!r} {asked.identify(presented)!r} {GRANTS!r}"
+
+
+# --- subjects that are stored, and grants that operators issued -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("presented", "subject"),
+    [(request(f"Bearer {ALICE}"), "alice"), (forwarded("carol"), "carol"), (request("its own"), "dora")],
+)
+def test_a_disabled_subject_is_refused_whoever_vouches(presented: Presented, subject: str) -> None:
+    token, grant = issued("dora")
+    if subject == "dora":
+        presented = request(f"Bearer {token}")
+    known = {grant.proofs[0].token_id: grant}
+    rules = IdentityRules((B, F), GRANTS)
+    found = chain(rules, issued=known).identify(presented)
+    assert isinstance(found, Principal)
+    assert found.subject == subject
+    refused = chain(rules, issued=known, subjects={subject: Subject(subject, disabled=True)}).identify(
+        presented
+    )
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.guess) == ("disabled", False)
+
+
+def test_a_stored_subject_adds_its_roles_to_those_of_whatever_vouches() -> None:
+    subjects = {"alice": Subject("alice", roles=frozenset({"ops"}))}
+    found = chain(IdentityRules((B,), GRANTS), subjects=subjects).identify(request(f"Bearer {ALICE}"))
+    assert isinstance(found, Principal)
+    assert found.roles == frozenset({"dev", "ops"})
+
+
+@pytest.mark.parametrize("providers", [(), (B,), (F,), (N,), (B, F, N)])
+def test_issued_grants_are_known_whatever_the_file_asks_for(providers: tuple[Provider, ...]) -> None:
+    token, grant = issued("dora")
+    asked = chain(IdentityRules(providers, GRANTS), issued={grant.proofs[0].token_id: grant})
+    found = asked.identify(request(f"Bearer {token}"))
+    assert isinstance(found, Principal)
+    assert (found.subject, found.voucher) == ("dora", Voucher.GRANT)
+
+
+def test_without_a_provider_nobody_is_anonymous_unless_that_is_said() -> None:
+    assert chain(IdentityRules()).identify(request()) == ANONYMOUS
+    refused = chain(IdentityRules(), anonymous=False).identify(request())
+    assert isinstance(refused, Refused)
+    assert refused.reason == "missing"
+    assert chain(IdentityRules((N,)), anonymous=False).identify(request()) == ANONYMOUS

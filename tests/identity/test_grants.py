@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core.tokens import checksum, digest
-from coatcheck.identity.grants import UNKNOWN, GrantIdentifier
-from coatcheck.model.grant import Principal, Voucher
-from coatcheck.ports import NotMine, Refused
-from doubles.callers import ALICE, BOB, ENDED, GONE, GRANTS, PLAIN, SERVER, UNHEARD, request
+from coatcheck.identity.grants import UNKNOWN, FileGrants, GrantIdentifier, IssuedGrants
+from coatcheck.model.grant import IssuedGrant, Principal, Proof, Voucher
+from coatcheck.ports import Clock, NotMine, Refused
+from doubles.callers import (
+    ALICE,
+    BOB,
+    ENDED,
+    GONE,
+    GRANTS,
+    PEPPER,
+    PLAIN,
+    SERVER,
+    UNHEARD,
+    issued,
+    request,
+)
+from doubles.clock import START, HandClock
 
-IDENTIFIER = GrantIdentifier({grant.digest: grant for grant in GRANTS}, ENDED)
+CLOCK = HandClock()
+DORA, DORAS = issued("dora", tools=("git__*",))
+
+
+class Counted(dict[str, IssuedGrant]):
+    """A mapping that counts look-ups and cannot be walked through."""
+
+    looked_up = 0
+
+    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+        self.looked_up += 1
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("nobody walks through all grants for one call")
+
+    values = items = keys = __iter__  # type: ignore[assignment]
+
+
+def identifier(*grants: IssuedGrant, clock: Clock = CLOCK) -> GrantIdentifier:
+    known = {proof.token_id: grant for grant in grants for proof in grant.proofs}
+    of_file = FileGrants({grant.digest: grant for grant in GRANTS}, ENDED)
+    return GrantIdentifier(of_file, IssuedGrants(known, PEPPER, clock))
+
+
+IDENTIFIER = identifier(DORAS)
 
 
 def refusal_of(token: str) -> Refused:
@@ -115,3 +157,83 @@ def test_no_token_is_in_anything_that_can_be_printed() -> None:
         found = IDENTIFIER.identify(request(f"Bearer {token}"))
         assert token not in f"{found!r} {found} {IDENTIFIER!r}"
         assert token[5:] not in repr(found)
+
+
+# --- grants that operators issued -------------------------------------------------------------------------------
+
+
+def test_an_issued_grant_makes_its_principal() -> None:
+    found = IDENTIFIER.identify(request(f"Bearer {DORA}"))
+    assert found == Principal("dora", frozenset(), DORAS.id, "dora's", Voucher.GRANT, None, tools=("git__*",))
+
+
+def test_a_wrong_secret_under_a_known_id_is_told_what_an_unknown_id_is() -> None:
+    wrong = DORA[:17] + UNHEARD[17:60]
+    wrong += checksum(wrong)
+    assert replace(refusal_of(wrong), trace="") == replace(refusal_of(UNHEARD), trace="")
+    assert refusal_of(wrong).guess
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"revoked_at": START}, "revoked"),
+        ({"expires_at": START}, "expired"),
+        ({"expires_at": START - timedelta(days=1), "revoked_at": START}, "expired"),
+        ({"expires_at": START + timedelta(seconds=1)}, None),
+    ],
+)
+def test_a_grant_that_is_over_says_why_to_whoever_has_the_whole_token(
+    changed: dict[str, object], reason: str | None
+) -> None:
+    found = identifier(replace(DORAS, **changed)).identify(request(f"Bearer {DORA}"))  # type: ignore[arg-type]
+    if reason is None:
+        assert isinstance(found, Principal)
+        return
+    assert isinstance(found, Refused)
+    assert (found.reason, found.trace, found.guess) == (reason, DORAS.id, False)
+    assert "Ask whoever runs this gateway" in found.sentence
+
+
+def test_a_grant_expires_with_the_clock_and_no_edit() -> None:
+    clock = HandClock()
+    asked = identifier(replace(DORAS, expires_at=START + timedelta(seconds=60)), clock=clock)
+    assert isinstance(asked.identify(request(f"Bearer {DORA}")), Principal)
+    clock.advance(60)
+    found = asked.identify(request(f"Bearer {DORA}"))
+    assert isinstance(found, Refused)
+    assert found.reason == "expired"
+
+
+def test_both_tokens_of_a_rotated_grant_are_good_until_the_overlap_ends() -> None:
+    clock = HandClock()
+    newer, other = issued("dora anew")
+    former = replace(DORAS.proofs[0], until=START + timedelta(seconds=30))
+    asked = identifier(replace(DORAS, proofs=(other.proofs[0], former)), clock=clock)
+    for token in (DORA, newer):
+        found = asked.identify(request(f"Bearer {token}"))
+        assert isinstance(found, Principal)
+        assert found.grant_id == DORAS.id
+    clock.advance(30)
+    assert isinstance(asked.identify(request(f"Bearer {newer}")), Principal)
+    found = asked.identify(request(f"Bearer {DORA}"))
+    assert isinstance(found, Refused)
+    assert (found.reason, found.guess) == ("rotated", False)
+
+
+def test_an_unclaimed_grant_lets_nobody_in() -> None:
+    found = identifier(replace(DORAS, proofs=())).identify(request(f"Bearer {DORA}"))
+    assert isinstance(found, Refused)
+    assert found.reason == "unknown"
+    empty = identifier(replace(DORAS, proofs=(Proof(DORAS.id, ""),)))
+    assert isinstance(empty.identify(request(f"Bearer {DORA}")), Refused)
+
+
+@pytest.mark.parametrize("many", [10, 10_000])
+def test_one_look_up_for_each_call_however_many_grants_there_are(many: int) -> None:
+    known = Counted({f"{number:012}": DORAS for number in range(many)})
+    dict.__setitem__(known, DORAS.id, DORAS)
+    asked = GrantIdentifier(FileGrants({}, {}), IssuedGrants(known, PEPPER, CLOCK))
+    assert isinstance(asked.identify(request(f"Bearer {DORA}")), Principal)
+    assert isinstance(asked.identify(request(f"Bearer {UNHEARD}")), Refused)
+    assert known.looked_up == 2

@@ -244,7 +244,8 @@ def control(
     """Ask the API on the socket in the data directory; return status and JSON."""
     connection = UnixConnection(socket_path)
     try:
-        connection.request(verb, f"{path}?{urlencode(query)}", body)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(verb, f"{path}?{urlencode(query)}", body, headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:

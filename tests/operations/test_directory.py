@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -23,16 +22,19 @@ from coatcheck.model.declaration import (
     Provider,
 )
 from coatcheck.model.grant import Grant, Principal
+from coatcheck.model.known import Known
+from coatcheck.model.registry import Registry
 from coatcheck.model.server import StdioReach
 from coatcheck.operations import directory as module
 from coatcheck.operations.directory import Directory, Identify, Snapshot
 from doubles.bench import SENTRY, a_principal, settle_down
-from doubles.callers import ALICE, BOB, GONE, GRANTS, grant_of, request
+from doubles.callers import ALICE, BOB, GONE, GRANTS, PEPPER, grant_of, request
+from doubles.clock import HandClock
 from doubles.declarations import FULL, EditedFile, MemoryServerIds
 
 
-def identify_by(rules: IdentityRules, ended: Mapping[str, Grant]) -> Identify:
-    return chain_for(rules, ended).identify
+def identify_by(known: Known) -> Identify:
+    return chain_for(known, PEPPER, HandClock()).identify
 
 
 def a_file(*names: str, grants: tuple[Grant, ...] = GRANTS, **more: Any) -> Declaration:
@@ -49,9 +51,9 @@ class Room:
         self.refused: set[str] = set()
         self.directory = Directory(self.file, self.ids, identify_by, self._check)
         self.told: list[tuple[int, frozenset[str]]] = []
-        self.directory.subscribe(lambda snapshot, ended: self.told.append((snapshot.epoch, ended)))
+        self.directory.subscribe(lambda snapshot, gone: self.told.append((snapshot.epoch, gone.grants)))
 
-    def _check(self, declaration: Declaration) -> None:
+    def _check(self, declaration: Declaration, registry: Registry) -> None:
         if bad := {server.name for server in declaration.servers} & self.refused:
             raise ConfigError(f"{bad} may not be declared here")
 

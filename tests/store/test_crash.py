@@ -10,9 +10,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from coatcheck.model.record import Outcome, RecordFilter
-from coatcheck.store.engine import Database
-from coatcheck.store.ledger import SqliteLedger
-from coatcheck.store.reconciling import STOPPED
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.reconciling import STOPPED
 from ledgers import TickingClock, ended
 
 KILLS = 10
@@ -50,7 +50,7 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory: P
     noted = notes_in(notes)
     assert len(noted["settled"]) >= KILLS * 40
 
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     ledger = await SqliteLedger.open(database, TickingClock())
     entries = await ledger.list(RecordFilter(limit=1_000_000))
     present = {str(entry.record.id): entry for entry in entries}
@@ -68,9 +68,9 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory: P
 
 async def test_a_start_settles_what_the_last_run_left_open(directory: Path) -> None:
     run_and_kill(directory, directory.parent / "notes", settled=5)
-    reader = Database.open_to_read(directory)
+    reader = SqliteDatabase.open_to_read(directory)
     reader.close()
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     first = await SqliteLedger.open(database, TickingClock())
     entries = await first.list(RecordFilter(limit=1_000_000))
     assert entries

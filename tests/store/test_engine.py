@@ -14,11 +14,12 @@ from sqlalchemy.exc import OperationalError
 
 from coatcheck.errors import ConfigError
 from coatcheck.model.record import RecordFilter
-from coatcheck.store.directory import create_private, prepare
-from coatcheck.store.engine import Database, connect
+from coatcheck.store.engines.directory import create_private, prepare
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.engines.sqlite_connection import connect
 from coatcheck.store.faults import DirectoryLocked
-from coatcheck.store.ledger import SqliteLedger
-from coatcheck.store.reading import list_entries
+from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.reading import list_entries
 from ledgers import TickingClock, a_record
 
 
@@ -27,7 +28,7 @@ def mode_of(path: Path) -> int:
 
 
 async def test_only_the_owner_can_read_what_is_there(directory: Path) -> None:
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     ledger = await SqliteLedger.open(database, TickingClock())
     await ledger.record(a_record())
     assert mode_of(directory) == 0o700
@@ -40,7 +41,7 @@ async def test_only_the_owner_can_read_what_is_there(directory: Path) -> None:
 
 def test_an_empty_directory_is_closed_to_others(directory: Path) -> None:
     directory.mkdir(mode=0o755)
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()
     assert mode_of(directory) == 0o700
 
 
@@ -57,9 +58,9 @@ def test_a_directory_with_other_files_keeps_its_mode(directory: Path) -> None:
 def test_a_file_in_place_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(ConfigError, match="not a directory"):
-        Database.open(tmp_path / "data")
+        SqliteDatabase.open(tmp_path / "data")
     with pytest.raises(ConfigError, match="cannot be used"):
-        Database.open(tmp_path / "data" / "below")
+        SqliteDatabase.open(tmp_path / "data" / "below")
 
 
 def test_a_link_in_place_of_the_database_is_refused(directory: Path, tmp_path: Path) -> None:
@@ -68,11 +69,11 @@ def test_a_link_in_place_of_the_database_is_refused(directory: Path, tmp_path: P
     create_private(prepare(directory) / "plain")
     (directory / "coatcheck.sqlite3").symlink_to(elsewhere)
     with pytest.raises(ConfigError, match=r"coatcheck\.sqlite3 cannot be opened"):
-        Database.open(directory)
+        SqliteDatabase.open(directory)
     assert elsewhere.read_text() == "precious"
 
 
-def test_settings_of_a_connection(database: Database) -> None:
+def test_settings_of_a_connection(database: SqliteDatabase) -> None:
     connection = connect(database.path)
     names = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "secure_delete", "busy_timeout")
     found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
@@ -88,9 +89,9 @@ _OPEN = """
 import sys
 from pathlib import Path
 from coatcheck.errors import ConfigError
-from coatcheck.store.engine import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
 try:
-    Database.open(Path(sys.argv[1])).close()
+    SqliteDatabase.open(Path(sys.argv[1])).close()
 except ConfigError as error:
     print(error.code, error.message)
 print("alembic" in sys.modules)
@@ -109,22 +110,22 @@ def open_elsewhere(directory: Path) -> list[str]:
     return ran.stdout.splitlines()
 
 
-def test_a_second_process_is_told_who_has_the_directory(database: Database, directory: Path) -> None:
+def test_a_second_process_is_told_who_has_the_directory(database: SqliteDatabase, directory: Path) -> None:
     first, _ = open_elsewhere(directory)
     assert first == f"locked the data directory {directory} is in use by process {os.getpid()}"
 
 
 def test_the_directory_is_free_after_closing_and_alembic_stays_unread(
-    database: Database, directory: Path
+    database: SqliteDatabase, directory: Path
 ) -> None:
     database.close()
     assert open_elsewhere(directory) == ["False"]
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()
 
 
-def test_a_second_opening_in_one_process_is_refused_too(database: Database, directory: Path) -> None:
+def test_a_second_opening_in_one_process_is_refused_too(database: SqliteDatabase, directory: Path) -> None:
     with pytest.raises(DirectoryLocked) as refused:
-        Database.open(directory)
+        SqliteDatabase.open(directory)
     assert refused.value.pid == os.getpid()
     assert refused.value.fix
 
@@ -137,22 +138,22 @@ def test_a_failed_opening_frees_the_directory(directory: Path) -> None:
         with pytest.raises(
             ConfigError, match=r"coatcheck\.sqlite3 cannot be opened: the file is not a database"
         ):
-            Database.open(directory)
+            SqliteDatabase.open(directory)
     database.unlink()
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()
 
 
 # --- damage ---------------------------------------------------------------------------------------
 
 
 def test_a_damaged_file_is_named(directory: Path) -> None:
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()
     path = directory / "coatcheck.sqlite3"
     content = bytearray(path.read_bytes())
     content[100:2000] = os.urandom(1900)  # the schema's page, behind a header that is whole
     path.write_bytes(content)
     with pytest.raises(ConfigError) as refused:
-        Database.open(directory)
+        SqliteDatabase.open(directory)
     assert str(path) in refused.value.message
     assert "damaged" in refused.value.message
     assert "backup" in refused.value.fix
@@ -167,7 +168,7 @@ def test_a_database_of_another_program_is_left_alone(directory: Path) -> None:
     other.close()
     before = path.read_bytes()
     with pytest.raises(ConfigError, match="another program"):
-        Database.open(directory)
+        SqliteDatabase.open(directory)
     assert path.read_bytes() == before
 
 
@@ -175,12 +176,12 @@ def test_a_database_of_another_program_is_left_alone(directory: Path) -> None:
 
 
 async def test_a_command_reads_without_a_gateway(directory: Path) -> None:
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     ledger = await SqliteLedger.open(database, TickingClock())
     await ledger.record(a_record())
     await ledger.close()
     database.close()
-    reader = Database.open_to_read(directory)
+    reader = SqliteDatabase.open_to_read(directory)
     assert len(reader.read_now(lambda reading: list_entries(reading, RecordFilter()))) == 1
     with pytest.raises(OperationalError):
         reader.read_now(lambda reading: reading.exec_driver_sql("DELETE FROM record"))
@@ -189,9 +190,9 @@ async def test_a_command_reads_without_a_gateway(directory: Path) -> None:
 
 def test_reading_where_nothing_is(directory: Path) -> None:
     with pytest.raises(ConfigError, match="there is no database"):
-        Database.open_to_read(directory)
+        SqliteDatabase.open_to_read(directory)
     assert not directory.exists()
     prepare(directory)
     create_private(directory / "coatcheck.sqlite3")
     with pytest.raises(ConfigError, match="older schema"):
-        Database.open_to_read(directory)
+        SqliteDatabase.open_to_read(directory)

@@ -10,7 +10,7 @@ import pytest
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
-from coatcheck.store.ledger import SqliteLedger
+from coatcheck.store.records.ledger import SqliteLedger
 from ledgers import START, MemoryLedger, a_record, ended, its_settlement
 
 AnyLedger = SqliteLedger | MemoryLedger
@@ -32,7 +32,7 @@ async def take(stream: AsyncIterator[RecordEntry], count: int) -> list[RecordEnt
 
 
 async def test_record_then_settle_reads_back_equal(ledger: AnyLedger) -> None:
-    record = a_record(arguments='{"q":3}', client_version="2.1", repeats=7, reason="caf\u00e9\n\u2028\x00")
+    record = a_record(arguments='{"q":3}', client_version="2.1", repeats=7, reason="caf\u00e9\n\u2028\x01")
     await ledger.record(record)
     assert await ledger.list(ALL) == [RecordEntry(1, record, None)]
     settlement = its_settlement(record, Outcome.TOOL_ERROR, detail="it said no", seconds=0.1 + 0.2)

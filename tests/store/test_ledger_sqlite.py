@@ -15,16 +15,17 @@ import pytest
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter
-from coatcheck.store import reconciling, writer
-from coatcheck.store.engine import Database
-from coatcheck.store.ledger import LEFT, SqliteLedger
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.engines.sqlite_driver import SqliteDriver
+from coatcheck.store.records import reconciling, writer
+from coatcheck.store.records.ledger import LEFT, SqliteLedger
 from ledgers import TickingClock, a_record, ended, its_settlement
 
 ALL = RecordFilter(limit=1_000_000)
 
 
 @pytest.fixture
-async def ledger(database: Database) -> AsyncIterator[SqliteLedger]:
+async def ledger(database: SqliteDatabase) -> AsyncIterator[SqliteLedger]:
     opened = await SqliteLedger.open(database, TickingClock())
     yield opened
     await opened.close()
@@ -42,9 +43,9 @@ async def present(ledger: SqliteLedger) -> dict[UUID, RecordEntry]:
 
 def statements_of(ledger: SqliteLedger) -> list[str]:
     seen: list[str] = []
-    connection = ledger._writer._connection
-    assert connection is not None
-    connection.set_trace_callback(seen.append)
+    driver = ledger._writer._driver
+    assert isinstance(driver, SqliteDriver)
+    driver.connection.set_trace_callback(seen.append)
     return seen
 
 
@@ -74,7 +75,7 @@ async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger: 
     assert ledger.waiting == 0
 
 
-async def test_more_waiting_than_the_limit_is_refused(database: Database) -> None:
+async def test_more_waiting_than_the_limit_is_refused(database: SqliteDatabase) -> None:
     ledger = await SqliteLedger.open(database, TickingClock(), waiting=5)
     calls = [asyncio.create_task(ledger.record(a_record())) for _ in range(8)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -178,9 +179,9 @@ async def test_a_settlement_that_failed_can_be_tried_once_more(ledger: SqliteLed
 async def test_another_program_that_locks_the_database(
     ledger: SqliteLedger, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = ledger._writer._connection
-    assert connection is not None
-    connection.execute("PRAGMA busy_timeout = 20")
+    driver = ledger._writer._driver
+    assert isinstance(driver, SqliteDriver)
+    driver.connection.execute("PRAGMA busy_timeout = 20")
     other = sqlite3.connect(directory / "coatcheck.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable, match="another program keeps the database locked"):
@@ -222,7 +223,7 @@ async def test_a_database_moved_away_and_back_is_used_again(ledger: SqliteLedger
 
 
 async def test_a_database_that_takes_no_writes_is_refused_at_start(
-    database: Database, directory: Path
+    database: SqliteDatabase, directory: Path
 ) -> None:
     other = sqlite3.connect(directory / "coatcheck.sqlite3")
     other.execute("DROP TABLE settled_through")
@@ -231,7 +232,7 @@ async def test_a_database_that_takes_no_writes_is_refused_at_start(
         await SqliteLedger.open(database, TickingClock())
 
 
-async def test_what_cannot_be_read_is_said(ledger: SqliteLedger, database: Database) -> None:
+async def test_what_cannot_be_read_is_said(ledger: SqliteLedger, database: SqliteDatabase) -> None:
     record = a_record()
     await ledger.record_settled(record, its_settlement(record))
     assert len(await ledger.list(ALL)) == 1
@@ -260,7 +261,7 @@ async def test_followers_see_what_recovery_settled(ledger: SqliteLedger) -> None
 
 
 async def test_a_start_reads_only_what_was_not_noted_as_settled(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "NOTE_EVERY", 10)
     ledger = await SqliteLedger.open(database, TickingClock())

@@ -9,38 +9,41 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
-from coatcheck.store import reading
-from coatcheck.store.engine import Database, connect
-from coatcheck.store.rows import ENTRIES, INSERT_RECORD, INSERT_SETTLEMENT, record_row, settlement_row
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.engines.sqlite_connection import connect
+from coatcheck.store.records import reading
+from coatcheck.store.records.rows import ENTRIES, record_row, settlement_row
+from coatcheck.store.records.statements import statements_for
 from coatcheck.store.tables import record
 from ledgers import START, a_record, its_settlement
 
 TOTAL = 10_000
+SAY = statements_for("sqlite")
 
 
 @pytest.fixture
-def filled(database: Database) -> Database:
+def filled(database: SqliteDatabase) -> SqliteDatabase:
     connection = connect(database.path)
     connection.execute("BEGIN")
     outcomes = itertools.cycle([Outcome.OK] * 99 + [Outcome.TIMEOUT])
     for position in range(1, TOTAL + 1):
         made = a_record(tool=f"tool{position % 10}", subject=f"user{position % 100}")
-        connection.execute(INSERT_RECORD, record_row(position, made))
+        connection.execute(SAY.insert_record, record_row(position, made))
         settled = its_settlement(made, next(outcomes))
-        connection.execute(INSERT_SETTLEMENT, settlement_row(position, position, settled))
+        connection.execute(SAY.insert_settlement, settlement_row(position, position, settled))
     connection.execute("COMMIT")
     connection.close()
     return database
 
 
-def test_ten_thousand_records_can_be_listed(filled: Database) -> None:
+def test_ten_thousand_records_can_be_listed(filled: SqliteDatabase) -> None:
     entries = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(limit=TOTAL)))
     assert [entry.position for entry in entries] == list(range(1, TOTAL + 1))
     errors = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, limit=50)))
     assert [entry.position for entry in errors] == list(range(5_100, TOTAL + 1, 100))
 
 
-def test_pages_of_settled_entries_join_without_a_gap(filled: Database) -> None:
+def test_pages_of_settled_entries_join_without_a_gap(filled: SqliteDatabase) -> None:
     found: list[int] = []
 
     def next_page() -> list[tuple[int, RecordEntry]]:
@@ -58,14 +61,14 @@ def test_pages_of_settled_entries_join_without_a_gap(filled: Database) -> None:
 
 @pytest.mark.parametrize("few", [1, 2, 5, 50])
 def test_a_clock_set_back_hides_nothing(
-    database: Database, monkeypatch: pytest.MonkeyPatch, few: int
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(reading, "FEW", few)
     hours = [0, 5, 1, 6, 2, 7, 3, 0]
     connection = connect(database.path)
     for position, hour in enumerate(hours, 1):
         made = a_record(at=START + timedelta(hours=hour))
-        connection.execute(INSERT_RECORD, record_row(position, made))
+        connection.execute(SAY.insert_record, record_row(position, made))
     connection.close()
 
     def late(since: int) -> list[int]:
@@ -85,7 +88,7 @@ def test_a_clock_set_back_hides_nothing(
         (RecordFilter(server="jira", tool="x"), "ix_record_server_tool"),
     ],
 )
-def test_a_question_is_served_by_its_index(filled: Database, wanted: RecordFilter, index: str) -> None:
+def test_a_question_is_served_by_its_index(filled: SqliteDatabase, wanted: RecordFilter, index: str) -> None:
     asked = ENTRIES.where(*reading._conditions(wanted)).order_by(record.c.position.desc()).limit(100)
     literal = {"literal_binds": True}
     sql = str(asked.compile(dialect=sqlite.dialect(), compile_kwargs=literal))

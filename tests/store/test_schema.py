@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Inspector, create_engine, inspect
 
 from coatcheck.errors import ConfigError
 from coatcheck.store import schema
-from coatcheck.store.engine import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.tables import metadata
 
 
@@ -42,7 +42,7 @@ def shape_of(inspector: Inspector) -> dict[str, Any]:
     }
 
 
-def test_the_migrated_schema_is_the_one_in_the_tables(database: Database) -> None:
+def test_the_migrated_schema_is_the_one_in_the_tables(database: SqliteDatabase) -> None:
     direct = create_engine("sqlite://")
     metadata.create_all(direct)
     migrated = database.read_now(lambda reading: shape_of(inspect(reading)))
@@ -51,34 +51,32 @@ def test_the_migrated_schema_is_the_one_in_the_tables(database: Database) -> Non
     direct.dispose()
 
 
-def test_alembic_finds_nothing_to_generate(database: Database) -> None:
+def test_alembic_finds_nothing_to_generate(database: SqliteDatabase) -> None:
     def compare(reading: Connection) -> Any:
         return compare_metadata(MigrationContext.configure(reading), metadata)
 
     assert database.read_now(compare) == []
 
 
-def test_positions_are_never_reused(database: Database) -> None:
+def test_positions_are_never_reused(database: SqliteDatabase) -> None:
     written = "SELECT sql FROM sqlite_master WHERE name IN ('record', 'settlement')"
     found = database.read_now(lambda reading: reading.exec_driver_sql(written).scalars().all())
     assert ["AUTOINCREMENT" in sql for sql in found] == [True, True]
 
 
-def test_head_is_the_newest_revision(database: Database) -> None:
+def test_head_is_the_newest_revision(database: SqliteDatabase) -> None:
     assert ScriptDirectory(str(schema._MIGRATIONS)).get_current_head() == schema.HEAD
-    connection = sqlite3.connect(database.path)
-    assert schema.revision_of(connection, database.path) == schema.HEAD
-    connection.close()
+    assert database.read_now(lambda reading: schema.revision_of(reading, "it")) == schema.HEAD
 
 
 def test_a_newer_database_is_refused_and_left_alone(directory: Path) -> None:
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()
     path = directory / "coatcheck.sqlite3"
     connection = sqlite3.connect(path)
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
     connection.close()
-    for opening in (Database.open, Database.open_to_read):
+    for opening in (SqliteDatabase.open, SqliteDatabase.open_to_read):
         with pytest.raises(ConfigError, match="newer version of Coatcheck"):
             opening(directory)
     connection = sqlite3.connect(path)
@@ -94,9 +92,9 @@ def test_a_migration_happens_whole_or_not_at_all(directory: Path, monkeypatch: p
 
     monkeypatch.setattr(HeadMaintainer, "update_to_step", fail)
     with pytest.raises(ConfigError, match="cannot be opened"):
-        Database.open(directory)
+        SqliteDatabase.open(directory)
     connection = sqlite3.connect(directory / "coatcheck.sqlite3")
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
     monkeypatch.undo()
-    Database.open(directory).close()
+    SqliteDatabase.open(directory).close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.store.engine import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.server_ids import StoredServerIds
 from coatcheck.store.tables import server_id
@@ -20,13 +20,13 @@ class SystemEntropy:
 
 
 async def test_a_uuid_stays_over_restarts_and_spellings(directory: Path) -> None:
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     first = await StoredServerIds(database, SystemEntropy()).assign(["github", "Jira"])
     assert list(first) == ["github", "Jira"]
     assert len(set(first.values())) == 2
     assert {uuid.version for uuid in first.values()} == {4}
     database.close()
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     ids = StoredServerIds(database, SystemEntropy())
     assert await ids.assign(["JIRA", "new", "github"]) == {
         "JIRA": first["Jira"],
@@ -39,7 +39,7 @@ async def test_a_uuid_stays_over_restarts_and_spellings(directory: Path) -> None
     database.close()
 
 
-async def test_two_who_ask_at_once_get_the_same(database: Database) -> None:
+async def test_two_who_ask_at_once_get_the_same(database: SqliteDatabase) -> None:
     ids = StoredServerIds(database, SystemEntropy())
     answers = await asyncio.gather(*(ids.assign(["a", "b", f"own{number}"]) for number in range(8)))
     assert len({answer["a"] for answer in answers}) == 1
@@ -47,7 +47,7 @@ async def test_two_who_ask_at_once_get_the_same(database: Database) -> None:
 
 
 async def test_a_stopped_store_says_so(directory: Path) -> None:
-    database = Database.open(directory)
+    database = SqliteDatabase.open(directory)
     ids = StoredServerIds(database, SystemEntropy())
     await ids.assign(["a"])
     database.close()

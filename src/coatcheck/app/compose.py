@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,19 +11,21 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from coatcheck import __version__
-from coatcheck.admin.api import Api
 from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
-from coatcheck.app.keys import state_key
+from coatcheck.admin.surface import Parts, admin_of
+from coatcheck.app.copying import backup_of
+from coatcheck.app.keys import load_keys
 from coatcheck.app.real import SystemClock, SystemEntropy
+from coatcheck.app.registry import Identifying, pepper_of, registered
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import Config, check_exposure
+from coatcheck.core.keys import Keys, Purpose
 from coatcheck.core.sealing import Seal
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.declared.reading.expand import Sources
-from coatcheck.errors import LedgerUnavailable
-from coatcheck.identity.chain import chain_for
+from coatcheck.errors import LedgerUnavailable, Unavailable
 from coatcheck.identity.throttle import Throttle
 from coatcheck.mcp.admission import Admission
 from coatcheck.mcp.endpoint import Endpoint
@@ -30,13 +33,15 @@ from coatcheck.mcp.exchange import Exchanges
 from coatcheck.mcp.legacy.sessions import SessionLimits, Sessions
 from coatcheck.mcp.legacy.streams import EventLimits
 from coatcheck.mcp.methods import Methods
-from coatcheck.model.declaration import Declaration, IdentityRules
-from coatcheck.model.grant import Grant
+from coatcheck.model.declaration import Declaration
+from coatcheck.model.registry import Registry
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.calling.gate import Gate, GateLimits
 from coatcheck.operations.calling.patience import CallTimes
+from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States
-from coatcheck.operations.directory import Directory, Identify, Snapshot
+from coatcheck.operations.cutting import Cutting, Gone
+from coatcheck.operations.directory import Directory, Snapshot
 from coatcheck.operations.hearing.changes import Changes
 from coatcheck.operations.hearing.listening import Listening
 from coatcheck.operations.hearing.watches import Watches
@@ -48,13 +53,21 @@ from coatcheck.operations.reaching.served import ListTimes
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Records
 from coatcheck.operations.refusals import Refusals
+from coatcheck.operations.registry.changes import Scribe
+from coatcheck.operations.registry.recalling import Recalling
+from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
+from coatcheck.ports import RegistryStore
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
-from coatcheck.store.engine import Database
-from coatcheck.store.ledger import SqliteLedger
+from coatcheck.store.engines.database import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
+from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.registry.store import StoredRegistry
 from coatcheck.store.server_ids import StoredServerIds
+
+log = logging.getLogger(__name__)
 
 _CUT_SECONDS: Final = 2.0
 """How long requests that were cut short may take to say so, and to have it recorded."""
@@ -64,30 +77,47 @@ class Gateway:
     """All parts of a running gateway. Opened on an event loop, closed on the same."""
 
     def __init__(
-        self, config: Config, environment: Mapping[str, str], database: Database, ledger: SqliteLedger
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        database: Database,
+        ledger: SqliteLedger,
+        store: RegistryStore,
+        keys: Keys,
+        *,
+        team: bool,
     ) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
+        pepper = pepper_of(keys)
         self.config = config
         self.database = database
         self.ledger = ledger
         self.started_at: datetime = clock.now()
         self.address = str(config.http)
         self.stopping = False
-        found = locate(config.config, environment, config.data)
+        self.team = team
+        found = locate(config.config, environment, config.data, home=not team)
         self.declaration = LiveDeclaration(found, Sources(EnvSource(environment), FileSource()))
         self.tally = Tally()
         self.inflight = Inflight()
         self.directory = Directory(
-            self.declaration, StoredServerIds(database, entropy), _identify_by, self._check
+            self.declaration,
+            StoredServerIds(database, entropy),
+            Identifying(pepper, clock),
+            self._check,
+            Recalling(store, Scribe(clock, entropy)),
+            anonymous=not team,
         )
+        self.seen = SeenBook(store, clock)
         times = ListTimes(config.list_ttl, config.list_wait, config.call_timeout)
         self.servers = Servers(RealUpstreams(config, environment, clock), clock, times)
-        self.records = Records(ledger, clock, entropy, self.tally.settled)
+        self.records = Records(ledger, clock, entropy, self.tally.settled, self.seen.note)
         self.refusals = Refusals(self.records, clock, self.tally)
         gate = Gate(GateLimits(config.calls_per_grant, config.calls_total, config.queue_timeout))
-        states = States(Seal(state_key(database.path.parent, entropy)), clock, entropy)
+        states = States(Seal(keys.of(Purpose.STATE_SEAL)), clock, entropy)
+        severing = Severing()
         call_times = CallTimes(config.call_timeout, config.call_longest)
-        self.calls = Calls(self.servers, self.records, gate, call_times, states)
+        self.calls = Calls(self.servers, self.records, gate, call_times, states, severing)
         lists = Lists(self.servers, self.records, config.list_wait)
         self.places = Places(PlaceLimits(config.children_per_grant, config.children_total))
         self.conversations = Conversations(self.servers, self.places, self._snapshot)
@@ -102,9 +132,9 @@ class Gateway:
         events = EventLimits(config.session_events, config.session_event_bytes)
         limits = SessionLimits(config.sessions_per_grant, config.sessions_total, config.session_idle, events)
         self.sessions = Sessions(clock, entropy, limits, self.conversations.open)
-        self.admission = Admission(
-            self.directory, self.refusals, self.records, self.tally, Throttle(clock).spend
-        )
+        self.cutting = Cutting(self.inflight, severing, self.servers, self.sessions, clock)
+        throttle = Throttle(clock)
+        self.admission = Admission(self.directory, self.refusals, self.records, self.tally, throttle.spend)
         self.endpoint = Endpoint(
             self.admission,
             self.methods,
@@ -115,41 +145,85 @@ class Gateway:
         )
         self.views = Views(self.servers, config.list_wait)
         self.probes = Probes(self.readiness, self.overview, metrics_page(self.tally, self._gauges))
-        self.api = Api(self.directory, self.views, self.calls, ledger, self.overview).application()
+        self.registered = registered(
+            config,
+            store,
+            self.directory,
+            self.cutting,
+            self.views,
+            self.seen,
+            pepper,
+            clock,
+            entropy,
+        )
+        self.admin = admin_of(
+            Parts(
+                directory=self.directory,
+                views=self.views,
+                calls=self.calls,
+                ledger=ledger,
+                grants=self.registered.grants,
+                subjects=self.registered.subjects,
+                servers=self.registered.servers,
+                operators=self.registered.operators,
+                access=self.registered.access,
+                changes=store.list_changes,
+                backup=lambda: backup_of(config, clock),
+                overview=self.overview,
+                origin=self._origin,
+                spend=Throttle(clock).spend,
+                clock=clock,
+                tally=self.tally,
+            )
+        )
+        self.api = self.admin.socket
 
     @classmethod
-    async def open(cls, config: Config, environment: Mapping[str, str]) -> Self:
+    async def open(cls, config: Config, environment: Mapping[str, str], *, team: bool = False) -> Self:
         """Open the store, read the file and publish the first snapshot. No server is reached yet.
+
+        `team`: nobody is served without a grant, and the file in the home directory is not read.
 
         Raises:
             ConfigError: settings, data directory or file cannot be used.
         """
-        database = Database.open(config.data)
+        database = open_database(config)
         try:
+            entropy = SystemEntropy()
+            keys = load_keys(config.data, environment, entropy)
             ledger = await SqliteLedger.open(database, SystemClock())
-            gateway = cls(config, environment, database, ledger)
-            await gateway.directory.open()
+            store = await StoredRegistry.open(database, keys, entropy)
+            registry = await store.load()
+            gateway = cls(config, environment, database, ledger, store, keys, team=team)
+            await gateway.directory.open(registry)
         except BaseException:
             database.close()
             raise
-        gateway._follow(gateway.directory.snapshot, frozenset())
+        for row in registry.damaged:
+            log.error("ALARM: the stored row of %s was changed outside of the gateway; it is not used", row)
+        gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
         return gateway
 
     def _snapshot(self) -> Snapshot:
         return self.directory.snapshot
 
-    def _follow(self, snapshot: Snapshot, ended: frozenset[str]) -> None:
+    def _follow(self, snapshot: Snapshot, gone: Gone) -> None:
         """Bring everything that depends on the snapshot in line with it, at once."""
         self.records.log_arguments = snapshot.audit.log_arguments
         self.servers.apply(snapshot.servers)
         self.conversations.follow()
-        self.inflight.end(ended)
-        self.sessions.end_grants(ended)
+        self.cutting.begin(gone)
         self.changes.note()
 
-    def _check(self, declaration: Declaration) -> None:
-        check_exposure(self.config, declaration.identity)
+    def _check(self, declaration: Declaration, registry: Registry) -> None:
+        check_exposure(
+            self.config, declaration.identity, has_grants=bool(registry.grants), anonymous=not self.team
+        )
+
+    def _origin(self) -> str:
+        """Return the URL that clients reach the gateway by, without a path."""
+        return self.config.public_url or f"http://{self.address}"
 
     async def close(self) -> None:
         """Stop in the order that loses nothing: no new calls, drain, servers, ledger, store."""
@@ -164,6 +238,8 @@ class Gateway:
         await self.servers.close(0.0)
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
             await self.refusals.flush(everything=True)
+        with suppress(Unavailable):
+            await self.seen.flush()
         await self.ledger.close()
         self.database.close()
 
@@ -177,7 +253,10 @@ class Gateway:
         if not self.ledger.healthy:
             blocking.append(f"the record cannot be written: {self.ledger.last_error}")
         error = self.directory.edit.error
-        return Readiness(tuple(blocking), (f"a bad edit is not used: {error}",) if error else ())
+        odd = [f"a bad edit is not used: {error}"] if error else []
+        damaged = self.directory.snapshot.registry.damaged
+        odd += [f"the stored row of {row} was changed outside of the gateway" for row in damaged]
+        return Readiness(tuple(blocking), tuple(odd))
 
     def overview(self) -> dict[str, Any]:
         """Return what `status` and `/health` show."""
@@ -187,12 +266,15 @@ class Gateway:
             "pid": os.getpid(),
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "http": f"http://{self.address}",
+            "public_url": self._origin(),
+            "api": f"http://{self.config.admin}" if self.config.admin else self._origin(),
             "ready": not self.readiness().blocking,
             "config": {"path": str(path) if path else None},
             "ledger": {"healthy": self.ledger.healthy, "error": self.ledger.last_error},
             "calls_under_way": self.inflight.count,
             "sessions": len(self.sessions),
             "streams": self.inflight.lasting,
+            "damaged": list(self.directory.snapshot.registry.damaged),
         }
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
@@ -202,6 +284,11 @@ class Gateway:
             "streams": ("Streams that clients keep open to listen.", self.inflight.lasting),
             "own_children": ("Children that run for single sessions.", len(self.places)),
             "sessions_upstream": ("Sessions open with servers over HTTP.", self.servers.sessions()),
+            "grants": (
+                "Grants that operators issued, and have not revoked.",
+                _standing(self.directory.snapshot),
+            ),
+            "damaged_rows": ("Stored rows changed outside.", len(self.directory.snapshot.registry.damaged)),
             "servers": ("Servers in the snapshot in force.", len(self.directory.snapshot.servers)),
             "config_epoch": ("Number of the snapshot in force.", self.directory.snapshot.epoch),
             "config_edit_bad": ("1 while a bad edit is not used.", float(bool(self.directory.edit.error))),
@@ -209,5 +296,18 @@ class Gateway:
         }
 
 
-def _identify_by(rules: IdentityRules, ended: Mapping[str, Grant]) -> Identify:
-    return chain_for(rules, ended).identify
+def open_database(config: Config) -> Database:
+    """Return the database that the settings ask for: a server's, or a file in the data directory.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if config.database is None:
+        return SqliteDatabase.open(config.data)
+    from coatcheck.store.engines.postgres import PostgresDatabase  # an extra, which most do not have
+
+    return PostgresDatabase.open(config.database, config.data)
+
+
+def _standing(snapshot: Snapshot) -> int:
+    return sum(grant.revoked_at is None for grant in snapshot.registry.grants.values())

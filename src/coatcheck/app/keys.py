@@ -1,32 +1,95 @@
-"""The key in the data directory that seals what clients keep for us; made at the first start."""
+"""The one key that everything sealed and authenticated hangs on: given from outside, or made at first start.
+
+Where it comes from, the first that there is: a systemd credential, a file that is named, the environment, and
+else the data directory.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from coatcheck.core.sealing import KEY_BYTES
+from coatcheck.core.keys import KEY_BYTES, Keys, read_key
 from coatcheck.errors import ConfigError
 from coatcheck.ports import Entropy
 
-KEY_FILE: Final = "state.key"
+KEY_FILE: Final = "coatcheck.key"
+"""The file in the data directory, and the name of the systemd credential."""
+
+VARIABLE: Final = "COATCHECK_KEY"
+FILE_VARIABLE: Final = "COATCHECK_KEY_FILE"
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
+
+_MAKE: Final = "openssl rand -hex 32"
+_MOST_BYTES: Final = 4 * KEY_BYTES
+
+_Answer = TypeVar("_Answer")
 
 
-def state_key(directory: Path, entropy: Entropy) -> bytes:
-    """Return the key, making it first if there is none: 64 hexadecimal digits in a file for its owner alone.
+def load_keys(directory: Path, environment: Mapping[str, str], entropy: Entropy) -> Keys:
+    """Return the keys; where none is given and the data directory has no key yet, one is made there.
 
     Raises:
-        ConfigError: the file cannot be read or made, is open to others, or holds no key.
+        ConfigError: the key cannot be read or made, is open to others, weak, or not the directory's own.
     """
+    keys = find_keys(directory, environment)
+    if keys is not None:
+        return keys
     path = directory / KEY_FILE
+    _reading(path, lambda: _make(path, entropy.token(KEY_BYTES)))
+    return _from_file(path)
+
+
+def find_keys(directory: Path, environment: Mapping[str, str]) -> Keys | None:
+    """Return the keys if there is one already, and make none.
+
+    Raises:
+        ConfigError: as for `load_keys`.
+    """
+    given = _given(environment)
+    own = directory / KEY_FILE
+    if not os.path.lexists(own):
+        return given
+    found = _from_file(own)
+    if given is not None and given.id != found.id:
+        raise ConfigError(
+            f"two keys are given: {own} has the id {found.id}, and the one from outside {given.id}",
+            fix=f"remove the wrong one; what is stored needs the key that it was stored with, so keep {own}"
+            " until the gateway has started without it",
+        )
+    return found if given is None else given
+
+
+def _given(environment: Mapping[str, str]) -> Keys | None:
+    if (folder := environment.get(CREDENTIALS)) and (Path(folder) / KEY_FILE).is_file():
+        return _from_file(Path(folder) / KEY_FILE, foreign=True)
+    if path := environment.get(FILE_VARIABLE):
+        return _from_file(Path(path), foreign=True)
+    if text := environment.get(VARIABLE):
+        return _keys_of(text, VARIABLE)
+    return None
+
+
+def _from_file(path: Path, *, foreign: bool = False) -> Keys:
+    text = _reading(path, lambda: _read(path, foreign=foreign))
+    return _keys_of(text, f"the key file {path}")
+
+
+def _keys_of(text: str, where: str) -> Keys:
     try:
-        try:
-            return _read(path)
-        except FileNotFoundError:
-            _make(path, entropy.token(KEY_BYTES))
-            return _read(path)
+        return Keys(read_key(text))
+    except ValueError as error:
+        raise ConfigError(
+            f"{where} holds no key that can be used: it {error}", fix=f"make one with: {_MAKE}"
+        ) from None
+
+
+def _reading(path: Path, read: Callable[[], _Answer]) -> _Answer:
+    try:
+        return read()
     except OSError as error:
         raise ConfigError(
             f"the key file {path} cannot be used: {error.strerror}",
@@ -34,23 +97,21 @@ def state_key(directory: Path, entropy: Entropy) -> bytes:
         ) from None
 
 
-def _read(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        text = file.read(4 * KEY_BYTES)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"other users may read the key file {path}", fix=f"run: chmod 600 '{path}'")
+def _read(path: Path, *, foreign: bool) -> str:
+    """Read a small file. A mounted secret (`foreign`) may be a link, and readable by a group."""
+    follow = 0 if foreign else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | follow)
     try:
-        key = bytes.fromhex(text.decode("ascii").strip())
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigError(
-            f"the key file {path} holds no key",
-            fix="remove it: a new one is made at the next start, and requests under way begin anew",
-        )
-    return key
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"the key file {path} is no regular file", fix="name the file itself")
+        text = os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
+    closed = stat.S_IRWXO if foreign else stat.S_IRWXO | stat.S_IRWXG
+    if found.st_mode & closed and found.st_uid == os.geteuid():
+        raise ConfigError(f"other users may read the key file {path}", fix=f"run: chmod 600 '{path}'")
+    return text.decode("ascii", "replace")
 
 
 def _make(path: Path, key: bytes) -> None:
@@ -63,3 +124,8 @@ def _make(path: Path, key: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

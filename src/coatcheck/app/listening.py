@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvicorn
 
 from coatcheck.app.compose import Gateway
-from coatcheck.config import Config
+from coatcheck.declared.reading.addresses import Address
 from coatcheck.errors import ConfigError
 
 SOCKET_NAME: Final = "coatcheck.sock"
@@ -31,13 +31,13 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def bind(config: Config) -> socket.socket:
+def bind(address: Address) -> socket.socket:
     """Return the listening socket.
 
     Raises:
         ConfigError: the address is taken or not ours.
     """
-    host, port = config.http.host, config.http.port
+    host, port = address.host, address.port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(found[0], socket.SOCK_STREAM)
@@ -46,8 +46,8 @@ def bind(config: Config) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {config.http}: {error.strerror or error}",
-            fix="stop what uses the address, or choose another with --http HOST:PORT",
+            f"cannot listen on {address}: {error.strerror or error}",
+            fix="stop what uses the address, or choose another with --http (or --admin) HOST:PORT",
         ) from None
     listening.setblocking(False)
     return listening

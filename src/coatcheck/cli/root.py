@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import os
 import sys
 import traceback
@@ -16,37 +15,39 @@ import click
 from coatcheck import __version__
 from coatcheck.cli import show
 from coatcheck.cli.exits import Exit, exit_of
+from coatcheck.cli.lazy import LazyGroup
 from coatcheck.errors import CoatcheckError
 
-_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "serve": ("coatcheck.cli.serve", "serve"),
-    "add": ("coatcheck.cli.add", "add"),
-    "remove": ("coatcheck.cli.remove", "remove"),
-    "list": ("coatcheck.cli.servers", "list_servers"),
-    "tools": ("coatcheck.cli.tools", "list_tools"),
-    "call": ("coatcheck.cli.call", "call_tool"),
-    "logs": ("coatcheck.cli.logs", "show_logs"),
-    "config": ("coatcheck.cli.configuration", "configuration"),
-    "doctor": ("coatcheck.cli.doctor", "doctor"),
-    "bridge": ("coatcheck.cli.bridge", "bridge"),
+_PLACES: Final[Mapping[str, tuple[str, str]]] = {
+    "up": ("running.up:up", "Run the gateway for a team; sets it up at first."),
+    "serve": ("running.serve:serve", "Run the gateway until Ctrl-C or SIGTERM."),
+    "server": ("administering.groups:server", "Servers of a running gateway."),
+    "grant": ("administering.groups:grant", "Grants: issue, list, rotate, revoke."),
+    "subject": ("administering.groups:subject", "People and automations that own grants."),
+    "operator": ("administering.groups:operator", "Those who administer the gateway."),
+    "access": ("looking.access:access", "Who may call what, and through which rule."),
+    "list": ("looking.servers:list_servers", "List the servers and how they do."),
+    "tools": ("looking.tools:list_tools", "List the tools of the servers."),
+    "call": ("running.call:call_tool", "Call a tool."),
+    "logs": ("looking.logs:show_logs", "Show the record of calls, or of changes."),
+    "login": ("administering.login:login", "Log in at a gateway elsewhere."),
+    "logout": ("administering.login:logout", "Forget a login."),
+    "token": ("keeping.groups:token", "Tokens, judged offline."),
+    "backup": ("keeping.backup:backup", "Write a copy of the store to a file."),
+    "restore": ("keeping.backup:restore", "Put a backup in a data directory's place."),
+    "migrate": ("keeping.backup:migrate", "Bring the store to this version's form."),
+    "add": ("declaring.add:add", "Add a server to the servers file."),
+    "remove": ("declaring.remove:remove", "Take a server out of the servers file."),
+    "config": ("declaring.configuration:configuration", "Check and show the configuration."),
+    "doctor": ("looking.doctor:doctor", "Find out what is wrong and what to do."),
+    "bridge": ("running.bridge:bridge", "Connect a client that only starts commands."),
+    "completion": ("completing.completion:completion", "Completion for bash, zsh and fish."),
 }
-"""Module and attribute of each command, imported when it is asked for: starting up must cost little."""
+"""Where each command is, and what the help says of it."""
 
 
-class _Root(click.Group):
-    """A group whose commands are imported on first use, listed in the order people need them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of all commands."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command of that name, or return None."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module, attribute = _COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+class _Root(LazyGroup):
+    """The group of all commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an interrupt ends it without a word, and so does a reader that has seen enough."""
@@ -59,7 +60,12 @@ class _Root(click.Group):
             return Exit.PIPE_CLOSED
 
 
-@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Root,
+    places=_PLACES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExample:\n  coatcheck up --data state",
+)
 @click.version_option(__version__, message="coatcheck %(version)s")
 def root() -> None:
     """Coatcheck is a self-hosted MCP gateway: hand in the key, keep the ticket.

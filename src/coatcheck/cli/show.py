@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ _STYLES: Final[Mapping[str, str]] = {
     "starting": "yellow",
     "degraded": "yellow",
     "hidden": "yellow",
+    "live": "green",
+    "enabled": "green",
+    "active": "green",
+    "unclaimed": "yellow",
+    "invited": "yellow",
+    "expired": "yellow",
+    "disabled": "red",
+    "revoked": "red",
+    "ended": "red",
     "fail": "red",
     "failing": "red",
     "denied": "red",
@@ -76,6 +86,18 @@ def say_failure(message: str, fix: str = "") -> None:
         say(f"fix: {fix}")
 
 
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Show on a terminal that something takes a while; nothing of it stays."""
+    if not is_terminal() or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, markup=False, emoji=False).status(clean(words), spinner="line"):
+        yield
+
+
 def put(text: str) -> None:
     """Print a piece of the result on standard output, cleaned."""
     print(clean(text))  # noqa: T201
@@ -94,6 +116,32 @@ def put_json_line(value: Any) -> None:
 def put_list(items: Sequence[Any], **more: Any) -> None:
     """Print a list in the form every command shares: `{"items": [...], "next": null}` and `more`."""
     put_json({"items": list(items), "next": None, **more})
+
+
+def put_page(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    items: Sequence[Any],
+    rest: str | None,
+    as_json: bool,
+) -> None:
+    """Print a list as JSON or a table; `rest` is the cursor of what was left out, if anything was."""
+    if as_json:
+        put_json({"items": list(items), "next": rest})
+    elif items:
+        put_table(columns, rows)
+    else:
+        say("coatcheck: there are none")
+    if rest is not None and not as_json:
+        say("coatcheck: there are more; --limit says how many are shown")
+
+
+def put_members(members: Mapping[str, Any]) -> None:
+    """Print one object, a member a line; empty ones are left out."""
+    told = {name: clean_line(str(value)) for name, value in members.items() if value not in {None, ""}}
+    width = max((len(name) for name in told), default=0)
+    for name, value in told.items():
+        put(f"{name:<{width}}  {value}")
 
 
 def put_status(status: str, text: str) -> None:

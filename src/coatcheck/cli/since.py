@@ -35,3 +35,43 @@ def _before(now: datetime, age: timedelta) -> datetime:
         return now - age
     except OverflowError:
         return datetime.min.replace(tzinfo=UTC)
+
+
+def expiry(text: str, now: Callable[[], datetime]) -> datetime | None:
+    """Return when something ends, in UTC: after an age (`12h`, `90d`), at a date or time; None for `never`.
+
+    `now` is asked for an age only.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if text == "never":
+        return None
+    if not (ahead := _AGO.fullmatch(text)):
+        return instant(text, now)
+    try:
+        return now() + timedelta(**{_UNITS[ahead[2]]: int(ahead[1])})
+    except OverflowError:
+        raise ValueError(text) from None
+
+
+def written(moment: datetime) -> str:
+    """Return a point in time as the API takes it: RFC 3339, in UTC."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def local(time: object) -> str:
+    """Return a time of an answer to the second in the reader's own zone; empty for none."""
+    if not isinstance(time, str):
+        return ""
+    try:
+        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return " ".join(time.split())
+
+
+def system_now() -> datetime:
+    """Return the time of this machine."""
+    from coatcheck.app.real import SystemClock  # heavy, and only an age needs it
+
+    return SystemClock().now()

@@ -7,6 +7,7 @@ case). The checksum is the CRC-32 of everything before it, most significant digi
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import string
 import zlib
@@ -14,10 +15,16 @@ from collections.abc import Callable
 from typing import Final
 
 GRANT_PREFIX: Final = "cckg_"
+OPERATOR_PREFIX: Final = "ccka_"
+CODE_PREFIX: Final = "cckb_"
+"""Codes that are traded for a token, once."""
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_CHARS: Final = 12
 SECRET_CHARS: Final = 43
 CHECK_CHARS: Final = 6
+PEPPER_BYTES: Final = 32
+NO_PROOF: Final = "0" * 64
+"""What an unknown token is compared with, so that it costs as much as a known one."""
 
 _SHAPE = re.compile(r"cck[gabs]_[0-9A-Za-z]{61}\Z")
 _FOREIGN: Final = (
@@ -39,9 +46,12 @@ _FOREIGN: Final = (
 )
 
 
-def mint(random: Callable[[int], bytes], prefix: str = GRANT_PREFIX) -> str:
-    """Make a token from a source of random bytes. Show it once; keep only its digest."""
-    public = _base62(int.from_bytes(random(ID_CHARS + 8)), ID_CHARS)
+def mint(random: Callable[[int], bytes], prefix: str = GRANT_PREFIX, public: str = "") -> str:
+    """Make a token from a source of random bytes. Show it once; keep only its digest or what `prove` makes.
+
+    `public` is the id to give it; empty for a new one.
+    """
+    public = public or _base62(int.from_bytes(random(ID_CHARS + 8)), ID_CHARS)
     secret = _base62(int.from_bytes(random(SECRET_CHARS)), SECRET_CHARS)
     body = prefix + public + secret
     return body + checksum(body)
@@ -73,6 +83,31 @@ def foreign_kind(text: str) -> str | None:
 def digest(token: str) -> str:
     """Return the SHA-256 of a token in hexadecimal: 256 random bits need no slower function."""
     return hashlib.sha256(token.encode("utf-8")).hexdigest()
+
+
+def public_id(token: str) -> str:
+    """Return the public id of a well-formed token."""
+    return token[len(GRANT_PREFIX) : len(GRANT_PREFIX) + ID_CHARS]
+
+
+class Pepper:
+    """The key outside the database without which what is kept of a token cannot be tested."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < PEPPER_BYTES:
+            raise ValueError(f"a pepper has {PEPPER_BYTES} bytes")
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "Pepper(...)"
+
+    def prove(self, token: str) -> str:
+        """Return the HMAC-SHA-256 (RFC 2104) of the whole token, as 64 hexadecimal digits."""
+        return hmac.digest(self._key, token.encode("utf-8"), "sha256").hex()
+
+    def fits(self, token: str, proof: str) -> bool:
+        """Tell in constant time whether the proof is the token's. No token fits an empty proof."""
+        return hmac.compare_digest(proof or NO_PROOF, self.prove(token))
 
 
 def _base62(number: int, width: int) -> str:

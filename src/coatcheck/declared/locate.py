@@ -21,12 +21,13 @@ class Found:
     awaited: tuple[Path, ...] = ()
 
 
-def locate(explicit: Path | None, environment: Mapping[str, str], data: Path) -> Found:
+def locate(explicit: Path | None, environment: Mapping[str, str], data: Path, *, home: bool = True) -> Found:
     """Return where to read the declaration.
 
     In order: `explicit` (`--config` or the `config` setting), `COATCHECK_CONFIG`, `MCP_SERVERS_CONFIG` (the
     JSON itself), `MCP_CONFIG_PATH`, `servers.json` in the data directory, `~/.config/mcp/servers.json`. The
-    first four are taken whether the file exists or not; empty variables count as not set.
+    first four are taken whether the file exists or not; empty variables count as not set. `home` False: the
+    last is not looked at.
     """
     if explicit is not None:
         return Found(explicit.absolute(), origin="config")
@@ -36,7 +37,7 @@ def locate(explicit: Path | None, environment: Mapping[str, str], data: Path) ->
         return Found(text=text, origin="MCP_SERVERS_CONFIG")
     if path := environment.get("MCP_CONFIG_PATH"):
         return Found(Path(path).absolute(), origin="MCP_CONFIG_PATH")
-    return choose(_usual(environment, data))
+    return choose(_usual(environment if home else {}, data))
 
 
 def choose(awaited: tuple[Path, ...]) -> Found:

@@ -23,7 +23,7 @@ REMOTE_TYPES: Final = {
     "streamable-http": Transport.HTTP,
     "sse": Transport.SSE,
 }
-_VARIABLE_NAME = re.compile(r"[^=\x00-\x20\x7f]{1,256}")
+VARIABLE_NAME = re.compile(r"[^=\x00-\x20\x7f]{1,256}")
 _LOCAL_HOSTS = re.compile(r"localhost|127\..*|::1")
 
 
@@ -32,7 +32,7 @@ def read_stdio(keys: Mapping[str, Place]) -> StdioReach | None:
     _refuse_foreign(keys, REMOTE_KEYS, "a server with a command")
     if "type" in keys:
         keys["type"].choice({"stdio"})
-    command = keys["command"].checked(_argument_of)
+    command = keys["command"].checked(argument_of)
     args = _read_args(keys["args"]) if "args" in keys else ()
     env = _read_env(keys["env"]) if "env" in keys else {}
     cwd = _read_cwd(keys["cwd"]) if "cwd" in keys else None
@@ -56,10 +56,11 @@ def read_remote(keys: Mapping[str, Place]) -> HttpReach | None:
     if url.startswith("http://") and headers and not _LOCAL_HOSTS.fullmatch(urlsplit(url).hostname or ""):
         place.notice("headers go to this server unencrypted", "use https:// if the server has it")
     transport = REMOTE_TYPES[kind] if kind else Transport.AUTO
-    return HttpReach(Secret(url), _shown_url(str(place.value)), MappingProxyType(headers), transport)
+    return HttpReach(Secret(url), shown_url(str(place.value)), MappingProxyType(headers), transport)
 
 
-def _shown_url(raw: str) -> str:
+def shown_url(raw: str) -> str:
+    """Return a URL as it may be shown: without user information, query, fragment and what was expanded."""
     return re.split(r"[?#]", shown(raw), maxsplit=1)[0]
 
 
@@ -93,29 +94,30 @@ def _read_headers(place: Place) -> dict[str, Secret]:
 def _read_env(place: Place) -> dict[str, Secret]:
     env = {}
     for name, member in (place.members() or {}).items():
-        if not _VARIABLE_NAME.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             message = "there is a variable name that is empty or has '=', a space or a control character"
             place.findings.problem(place.where, message, at=member.where)
             continue
-        value = member.checked(_argument_of)
+        value = member.checked(argument_of)
         if value is not None:
             env[name] = Secret(value)
     return env
 
 
 def _read_args(place: Place) -> tuple[Secret, ...]:
-    values = [item.checked(_argument_of) for item in place.items() or []]
+    values = [item.checked(argument_of) for item in place.items() or []]
     return tuple(Secret(value) for value in values if value is not None)
 
 
 def _read_cwd(place: Place) -> str | None:
-    cwd = place.checked(_argument_of)
+    cwd = place.checked(argument_of)
     if cwd is not None and (not cwd or cwd.startswith("~")):
         place.problem("the directory is empty or starts with ~", "write the whole path")
     return cwd
 
 
-def _argument_of(text: str) -> str:
+def argument_of(text: str) -> str:
+    """Return a text that a process can be given; raises `Unfit` for any other."""
     if "\x00" in text:
         raise Unfit("the value has a NUL character, which no process can be given")
     if any("\ud800" <= character <= "\udfff" for character in text):

@@ -18,6 +18,7 @@ from coatcheck.declared.reading.addresses import (
 )
 from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.reading.units import bytes_of, count_of, seconds_of
+from coatcheck.model.secret import Secret
 
 PREFIX: Final = "COATCHECK_"
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -79,6 +80,13 @@ def _origin(value: Any) -> str:
     return origin_of(_text(value))
 
 
+def _database(value: Any) -> Secret:
+    url = value.reveal() if isinstance(value, Secret) else _text(value)
+    if not re.match(r"postgres(ql)?://[^/\s]", url):
+        raise Unfit("is not the URL of a PostgreSQL database", "write postgresql://USER:PASSWORD@HOST/NAME")
+    return Secret(url)
+
+
 def _level(value: Any) -> str:
     level = _text(value).lower()
     if level not in LEVELS:
@@ -124,6 +132,15 @@ _HOUR, _DAY, _KIB, _GIB = 3600.0, 86400.0, 1024, 1024**3
 SETTINGS: Final = (
     Setting("http", _listen, "127.0.0.1:8080", "Where to listen for MCP clients.", "HOST:PORT"),
     Setting("insecure", _flag, False, "Allow listening beyond this machine without TLS of our own."),
+    Setting(
+        "admin",
+        _listen,
+        None,
+        "An address of its own for the API; otherwise it is at that of MCP clients.",
+        "HOST:PORT",
+    ),
+    Setting("allow_commands", _flag, None, "Let admins register servers that are commands, over the API."),
+    Setting("database", _database, None, "A PostgreSQL database instead of a file in data.", "URL"),
     Setting("config", _path, None, "The servers.json to read; otherwise it is looked for.", "path"),
     Setting("data", _path, None, "The directory that holds all state.", "path"),
     Setting("public_url", _origin, None, "The origin under which clients reach the gateway.", "URL"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from coatcheck.admin.api.application import ARRIVAL
+from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.core.wire import framing, peers
 from coatcheck.core.wire.framing import Arrival
 from coatcheck.mcp import refusing
@@ -16,56 +18,90 @@ from coatcheck.operations.tally import Tally
 
 Scope = MutableMapping[str, Any]
 Serve = Callable[[Arrival, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application; it finds the arrival in the scope."""
 Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
 """Returns status, media type and body."""
 
 _PROBE_PATHS: Final = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+_API: Final = "/api/v1"
+_CLAIMS: Final = "/claim/"
 
 _WELL_FRAMED: Final = frozenset({403, 421})
 """Refusals of where a request comes from or goes to: it can be read to its end, so the connection stays."""
+_CODES: Final = {403: "bad_origin", 421: "bad_host"}
 
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """What stands behind the door: MCP routes, and the pages that probes ask for."""
+    """What stands behind a door: MCP routes, the pages that probes ask for, the REST API, claim links.
 
-    mcp: Serve
+    None: not behind this door.
+    """
+
+    mcp: Serve | None
     probes: Probe
+    api: Application | None = None
+    claims: Application | None = None
 
 
 class Door:
-    """An ASGI application (HTTP and lifespan) over the surfaces."""
+    """An ASGI application (HTTP and lifespan) over the surfaces.
+
+    `doors` are the Hosts and Origins of MCP routes, `own` those of the API and of claim links, which take no
+    Host that is not known; left out, they are the same without strangers.
+    """
 
     def __init__(
-        self, surfaces: Surfaces, doors: framing.Doors, trusted: peers.Networks, tally: Tally
+        self,
+        surfaces: Surfaces,
+        doors: framing.Doors,
+        trusted: peers.Networks,
+        tally: Tally,
+        own: framing.Doors | None = None,
     ) -> None:
         self._surfaces = surfaces
         self._doors = doors
+        self._own = replace(own or doors, any_host=False)
         self._trusted = trusted
         self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        path: str = scope["path"]
         headers = framing.read_headers(scope["headers"])
         if isinstance(headers, framing.Misframed):
-            await self._refuse(headers, send)
+            await self._refuse(path, headers, send)
             return
         wrong = self._judge(scope, headers)
         if wrong is not None:
-            await self._refuse(wrong, send)
+            await self._refuse(path, wrong, send)
             return
-        path: str = scope["path"]
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
         arrival = Arrival(scope["method"], path, headers, peer, address, scope["query_string"])
-        if find_route(path) is not None:
-            await self._surfaces.mcp(arrival, receive, send)
+        await self._lead(arrival, scope, receive, send)
+
+    async def _lead(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to its surface."""
+        path, surfaces = arrival.path, self._surfaces
+        application = self._application(path)
+        if surfaces.mcp is not None and find_route(path) is not None:
+            await surfaces.mcp(arrival, receive, send)
         elif path in _PROBE_PATHS:
             await self._probe(arrival, send)
+        elif application is not None:
+            scope[ARRIVAL] = arrival
+            await application(scope, receive, send)
         else:
             nothing = refusing.nothing_here()
             self._tally.answered("none", nothing.status)
             await send_json(send, nothing.status, nothing.body, nothing.headers)
+
+    def _application(self, path: str) -> Application | None:
+        if _is_api(path):
+            return self._surfaces.api
+        return self._surfaces.claims if path.startswith(_CLAIMS) else None
 
     async def _probe(self, arrival: Arrival, send: Send) -> None:
         status, media, body = self._surfaces.probes(arrival)
@@ -74,15 +110,40 @@ class Door:
         await send({"type": "http.response.body", "body": body})
 
     def _judge(self, scope: Scope, headers: framing.Headers) -> framing.Misframed | None:
+        path: str = scope["path"]
         wrong = framing.judge_head(headers, scope["raw_path"], scope["query_string"])
-        if wrong is not None or scope["path"] in _PROBE_PATHS:
+        if wrong is not None or path in _PROBE_PATHS:
             return wrong  # probes come by address; what they may see is decided by who asks
-        return framing.judge_origin_and_host(headers, self._doors)
+        if self._application(path) is None:
+            return framing.judge_origin_and_host(headers, self._doors)
+        if path.startswith(_CLAIMS) and headers.get("origin") == ("null",):
+            # What a browser says on our own page, whose links and forms tell nobody where they are; and what
+            # a foreign page could say as well: it would have to know the code, and cannot read the answer.
+            headers = {name: values for name, values in headers.items() if name != "origin"}
+        return framing.judge_origin_and_host(headers, self._own)
 
-    async def _refuse(self, wrong: framing.Misframed, send: Send) -> None:
+    async def _refuse(self, path: str, wrong: framing.Misframed, send: Send) -> None:
         self._tally.misframed[wrong.status] += 1
+        if _is_api(path) and self._surfaces.api is not None:
+            refused = Problem(
+                _CODES.get(wrong.status, "bad_request"), Wrong(wrong.sentence), status=wrong.status
+            )
+            closing = {} if wrong.status in _WELL_FRAMED else {"Connection": "close"}
+            response = refused.response()
+            response.headers.update({**closing, "Cache-Control": "no-store"})
+            await response({"type": "http"}, _nothing, send)
+            return
         if wrong.status in _WELL_FRAMED:
             reject = refusing.problem(wrong.status, "bad_request", wrong.sentence)
         else:
             reject = refusing.misframed(wrong.status, wrong.sentence)
         await send_json(send, reject.status, reject.body, reject.headers)
+
+
+def _is_api(path: str) -> bool:
+    return path == _API or path.startswith(f"{_API}/")
+
+
+async def _nothing() -> MutableMapping[str, Any]:
+    """Stand for a body that is not read."""
+    return {"type": "http.disconnect"}

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
+from coatcheck.core.tokens import Pepper
 from coatcheck.identity.forwarded import ForwardedIdentifier
-from coatcheck.identity.grants import UNKNOWN, GrantIdentifier
+from coatcheck.identity.grants import UNKNOWN, FileGrants, GrantIdentifier, IssuedGrants
 from coatcheck.identity.presented import read_bearer
-from coatcheck.model.declaration import IdentityRules, Provider
+from coatcheck.model.declaration import Provider
 from coatcheck.model.grant import ANONYMOUS, Grant, Principal
-from coatcheck.ports import Identified, Identifier, NotMine, Presented, Refused
+from coatcheck.model.known import Known
+from coatcheck.model.subject import Subject
+from coatcheck.ports import Clock, Identified, Identifier, NotMine, Presented, Refused
 
 MISSING: Final = (
     "No grant was presented: send `Authorization: Bearer <grant>`. Ask whoever runs this gateway."
 )
+
+_DISABLED: Final = "This account is disabled here. Ask whoever runs this gateway."
+_NO_SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType({})
+_NO_GRANTS: Final[Mapping[str, Grant]] = MappingProxyType({})
 
 _PERHAPS_ANOTHERS: Final = frozenset({"unknown", "foreign", "malformed", "empty"})
 """Refusals that leave room for a later identifier: the header may be meant for the proxy in front."""
@@ -29,13 +38,30 @@ class AnonymousIdentifier:
 
 
 class Chain:
-    """Asks each identifier in order. Ends in a refusal: nobody is someone by default."""
+    """Asks each identifier in order. Ends in a refusal: nobody is someone by default.
 
-    def __init__(self, identifiers: Sequence[Identifier]) -> None:
+    Whoever vouches, a subject that is disabled is refused, and one that is stored has its own roles as well.
+    """
+
+    def __init__(
+        self, identifiers: Sequence[Identifier], subjects: Mapping[str, Subject] = _NO_SUBJECTS
+    ) -> None:
         self._identifiers = tuple(identifiers)
+        self._subjects = subjects
 
     def identify(self, presented: Presented) -> Principal | Refused:
         """Return who is calling, or the refusal owed."""
+        found = self._ask(presented)
+        if isinstance(found, Refused):
+            return found
+        subject = self._subjects.get(found.subject)
+        if subject is None:
+            return found
+        if subject.disabled:
+            return Refused("disabled", _DISABLED, found.grant_id)
+        return replace(found, roles=found.roles | subject.roles) if subject.roles else found
+
+    def _ask(self, presented: Presented) -> Principal | Refused:
         refusal: Refused | None = None
         for identifier in self._identifiers:
             answer = identifier.identify(presented)
@@ -53,15 +79,22 @@ class Chain:
         return bearer if isinstance(bearer, Refused) else Refused("unknown", UNKNOWN, guess=True)
 
 
-def chain_for(rules: IdentityRules, ended: Mapping[str, Grant]) -> Chain:
-    """Build the chain for one configuration; without any provider, callers are anonymous."""
+def chain_for(known: Known, pepper: Pepper, clock: Clock) -> Chain:
+    """Build the chain for one snapshot; it costs the same however many grants there are.
+
+    Grants that operators issued are asked for where the file says `bearer`, else last. Where it names no
+    provider, callers without a token are anonymous only if `known` says so.
+    """
+    providers = known.rules.providers or ((Provider.NONE,) if known.anonymous else ())
+    issued = IssuedGrants(known.issued, pepper, clock)
     made: list[Identifier] = []
-    for provider in rules.providers or (Provider.NONE,):
+    for provider in providers:
         if provider is Provider.BEARER:
-            live = {grant.digest: grant for grant in rules.grants}
-            made.append(GrantIdentifier(live, ended))
+            made.append(GrantIdentifier(FileGrants(known.live, known.ended), issued))
         elif provider is Provider.FORWARDED:
-            made.append(ForwardedIdentifier(rules.forwarded))
+            made.append(ForwardedIdentifier(known.rules.forwarded))
         else:
             made.append(AnonymousIdentifier())
-    return Chain(made)
+    if Provider.BEARER not in providers:
+        made.append(GrantIdentifier(FileGrants(_NO_GRANTS, _NO_GRANTS), issued))
+    return Chain(made, known.subjects)

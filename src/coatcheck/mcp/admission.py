@@ -88,6 +88,14 @@ class Admission:
         shown = f"/mcp/{server.name}" if server else route.path
         return Visit(arrival, route, who, snapshot, server, shown)
 
+    async def again(self, visit: Visit) -> Visit:
+        """Return the visit as it is by now: a grant may have ended while the body was read.
+
+        Raises:
+            Reject: as `admit`.
+        """
+        return visit if visit.snapshot is self._directory.snapshot else await self.admit(visit.arrival)
+
     async def _refuse(self, refused: Refused, route: Route, address: str) -> Reject:
         if refused.guess and not self._spend_guess(address):
             self._tally.refused("throttled")

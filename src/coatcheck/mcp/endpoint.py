@@ -83,6 +83,9 @@ class Endpoint:
             return await self._serve_session(visit, receive, send)
         streams = check_media(arrival.headers)
         message = await read_one(receive, arrival.headers, self._body_limit)
+        visit = await self._admission.again(visit)
+        if visit.lost:
+            raise refusing.no_server()
         if self.stopping and isinstance(message, Call):
             raise refusing.stopping()  # replies and cancelling still help what is under way to its end
         wire = Wire(receive, send, streams)
@@ -139,6 +142,7 @@ class Endpoint:
         reply = await self._methods.initialize(self._request(visit, caller, call, None), caller.version)
         headers: RawHeaders = []
         if not isinstance(reply, Fault):
+            visit = await self._admission.again(visit)
             session = self._sessions.open(visit.principal, visit.record_route)
             self._sessions.begin(session, caller, visit.server)
             headers.append((_SESSION_HEADER.encode(), session.id.encode()))

@@ -25,9 +25,11 @@ from coatcheck.ports import Refused
 
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."
 REVOKED: Final = "This grant was revoked."
+EXPIRED: Final = "This grant has expired."
 STOPPING: Final = "This gateway is stopping."
 
-
+_OVER: Final = {Cut.REVOKED: Refused("revoked", REVOKED), Cut.EXPIRED: Refused("expired", EXPIRED)}
+"""The grant is no good any more: what is under way is cut at once."""
 _BAD_REQUEST: Final = frozenset({eras.MISSING_CAPABILITY, eras.HEADER_MISMATCH})
 """Errors that are HTTP 400 to a modern client (MCP 2026-07-28, streamable HTTP)."""
 
@@ -98,7 +100,8 @@ class Exchanges:
         """Answer one request and return the HTTP status sent. `session` None means a modern client."""
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
         lasting = request.call.method == LISTEN
-        entry = self.inflight.enter(request.asked.principal.grant_id, task, lasting=lasting)
+        route = request.server.id if request.server is not None else None
+        entry = self.inflight.enter(request.asked.principal.grant_id, task, lasting=lasting, server_id=route)
         id = request.call.id
 
         def gone() -> None:
@@ -133,14 +136,14 @@ class Exchanges:
 
 
 async def _cut_short(cut: Cut, call: Call, way: Outward) -> int:
-    """End a request that was cancelled: a revoked grant is told so where a status can still be sent."""
-    if cut is Cut.REVOKED and not way.streaming:
-        refused = refusing.unauthorized(Refused("revoked", REVOKED))
+    """End a request that was cancelled: a grant that ended is told so where a status can still be sent."""
+    if cut in _OVER and not way.streaming:
+        refused = refusing.unauthorized(_OVER[cut])
         await way.answer(refused.status, refused.body, refused.headers)
         return refused.status
     if cut is Cut.STOPPING:
         return await _fail(way, call, STOPPING)
-    await way.finish(flush=cut is not Cut.REVOKED)
+    await way.finish(flush=cut not in _OVER)
     return 200
 
 

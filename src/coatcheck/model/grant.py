@@ -74,7 +74,11 @@ class IssuedGrant:
 
     def is_over(self, now: datetime) -> bool:
         """Tell whether it was revoked or has expired."""
-        return self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now)
+        return self.revoked_at is not None or self.expired_by(now)
+
+    def expired_by(self, moment: datetime) -> bool:
+        """Tell whether its time was over at a moment."""
+        return self.expires_at is not None and self.expires_at <= moment
 
 
 @dataclass(frozen=True, slots=True)

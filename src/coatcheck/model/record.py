@@ -71,7 +71,8 @@ class Settlement:
 class RecordFilter:
     """What `coatcheck logs` asks for. None or False does not restrict; `limit` counts the newest entries.
 
-    `errors` keeps everything that did not end well. `after` is a position returned with an earlier entry.
+    `errors` keeps everything that did not end well. `after` and `before` are positions returned with entries;
+    `before` is for lists only.
     """
 
     server: str | None = None
@@ -82,6 +83,7 @@ class RecordFilter:
     errors: bool = False
     limit: int = 100
     after: int | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

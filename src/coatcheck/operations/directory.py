@@ -1,11 +1,14 @@
-"""The directory: one immutable snapshot of who may call what, published anew with every good edit."""
+"""The directory: one immutable snapshot of who may call what, published anew with every good edit.
+
+It joins two sources: the file that people write, and the registry of what operators made.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
@@ -13,23 +16,38 @@ from uuid import UUID
 
 from coatcheck.errors import ConfigError, Unavailable
 from coatcheck.model.access import Access
-from coatcheck.model.declaration import AuditRules, Declaration, IdentityRules, Problem
-from coatcheck.model.grant import Grant, Principal
+from coatcheck.model.declaration import AuditRules, Declaration, Problem
+from coatcheck.model.grant import Grant, IssuedGrant, Principal
+from coatcheck.model.known import Known
+from coatcheck.model.registry import Object, Registry
 from coatcheck.model.server import Server
+from coatcheck.operations import merging
+from coatcheck.operations.cutting import Gone
+from coatcheck.operations.merging import Declared
 from coatcheck.ports import Declarations, Presented, Refused, ServerIds
 
 log = logging.getLogger(__name__)
 
 MAX_ENDED: Final = 10_000
 """How many ended grants are remembered, so that their holders are told so. The oldest are forgotten first."""
+FORWARDED: Final = "forwarded:"
+"""What the grant id of a principal begins with whom a proxy vouches for; the subject follows."""
+_NO_ISSUED: Final[Mapping[str, IssuedGrant]] = MappingProxyType({})
 
 Identify = Callable[[Presented], Principal | Refused]
-MakeIdentify = Callable[[IdentityRules, Mapping[str, Grant]], Identify]
+MakeIdentify = Callable[[Known], Identify]
+Recall = Callable[[Declaration | None, Declaration], Awaitable[None]]
+"""Makes it durable that the file says something else than before, before that is in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a call is judged by. A call sees exactly one snapshot; `epoch` grows with each."""
+    """Everything a call is judged by. A call sees exactly one snapshot; `epoch` grows with each.
+
+    `live` and `ended` are grants of the file by the digest of their token; `issued` are grants that operators
+    issued by the public ids of their tokens, those that are over among them. `declared` and `registry` are
+    the two sources; `servers` holds of both those that are in use.
+    """
 
     epoch: int
     servers: Mapping[str, Server]
@@ -39,6 +57,9 @@ class Snapshot:
     audit: AuditRules
     live: Mapping[str, Grant]
     ended: Mapping[str, Grant]
+    issued: Mapping[str, IssuedGrant] = field(default_factory=lambda: _NO_ISSUED)
+    declared: Declared = field(default_factory=Declared)
+    registry: Registry = field(default_factory=Registry)
 
     def reachable(self, principal: Principal) -> list[Server]:
         """Return the servers in the principal's scope, in the order of the file."""
@@ -64,29 +85,38 @@ class Edit:
     notices: tuple[Problem, ...] = ()
 
 
-Listener = Callable[[Snapshot, frozenset[str]], None]
-"""Told of a new snapshot and of the ids of the grants that ended with it."""
+Listener = Callable[[Snapshot, Gone], None]
+"""Told of a new snapshot and of what ended with it, before any call is judged by it."""
 
 
 class Directory:
-    """Publishes snapshots. Reads the file when it changed, keeps the old snapshot when an edit is bad."""
+    """Publishes snapshots. Reads the file when it changed, keeps the old snapshot when an edit is bad.
+
+    `lock` is held while anything is judged that is then published: by a reading of the file, and by whoever
+    edits the registry. `check` refuses what the file may not declare here; `anonymous` says whether callers
+    without a token are served where the file names no provider and operators issued no grant.
+    """
 
     def __init__(
         self,
         declarations: Declarations,
         server_ids: ServerIds,
         make_identify: MakeIdentify,
-        check: Callable[[Declaration], None],
+        check: Callable[[Declaration, Registry], None],
+        recall: Recall | None = None,
+        *,
+        anonymous: bool = True,
     ) -> None:
         self._declarations = declarations
         self._server_ids = server_ids
         self._make_identify = make_identify
         self._check = check
+        self._recall = recall
+        self._anonymous = anonymous
         self._listeners: list[Listener] = []
-        self._reading = asyncio.Lock()
+        self.lock = asyncio.Lock()
         self._owed = False
         self._snapshot: Snapshot | None = None
-        self._declaration: Declaration | None = None
         self.edit = Edit()
 
     @property
@@ -99,13 +129,17 @@ class Directory:
         """Call `listener` with every later snapshot, before any call is judged by it."""
         self._listeners.append(listener)
 
-    async def open(self) -> None:
+    async def open(self, registry: Registry | None = None) -> None:
         """Publish the first snapshot.
 
         Raises:
-            ConfigError: there is a file and it does not load.
+            ConfigError: there is a file and it does not load, or it collides with the registry.
+            StoreUnavailable: the UUIDs of new servers could not be kept.
         """
-        await self._publish(self._declarations.read())
+        async with self.lock:
+            await self._take(self._declarations.read(), registry or Registry())
+
+    # --- the file ----------------------------------------------------------------------------------------
 
     def stale(self) -> bool:
         """Tell whether an edit waits to be read, or was read and is not in force yet."""
@@ -113,12 +147,12 @@ class Directory:
 
     async def refresh(self) -> None:
         """Read a waiting edit. A good one is in force when this returns; a bad one changes nothing."""
-        async with self._reading:
+        async with self.lock:
             if not self.stale():
                 return  # another caller read it while this one waited
             self._owed = True  # the reading may be broken off, and the file then looks unchanged
             try:
-                await self._publish(self._declarations.read())
+                await self._take(self._declarations.read(), self.snapshot.registry)
             except ConfigError as error:
                 problems = tuple(getattr(error, "problems", ()))
                 self.edit = Edit(error.message, problems, self.edit.notices)
@@ -134,47 +168,110 @@ class Directory:
         self._owed = True
         await self.refresh()
 
-    async def _publish(self, declaration: Declaration) -> None:
-        if declaration == self._declaration:
-            self.edit = Edit(notices=declaration.notices)
-            return  # saved anew, or a bad edit taken back
-        self._check(declaration)
-        ids = await self._server_ids.assign([server.name for server in declaration.servers])
+    async def _take(self, declaration: Declaration, registry: Registry) -> None:
+        """Take up what the file says. One that says nothing new was saved anew, or a bad edit taken back."""
         old = self._snapshot
-        live = {grant.digest: grant for grant in declaration.identity.grants}
-        ended = _ended(old, live)
-        servers = {
-            declared.name: Server(
-                ids[declared.name], declared.name, declared.reach, declared.idle, declared.marks
-            )
-            for declared in declaration.servers
-        }
-        self._snapshot = snapshot = Snapshot(
-            epoch=old.epoch + 1 if old else 1,
-            servers=MappingProxyType(servers),
-            by_id=MappingProxyType({server.id: server for server in servers.values()}),
-            identify=self._make_identify(declaration.identity, ended),
-            access=declaration.access,
-            audit=declaration.audit,
-            live=MappingProxyType(live),
-            ended=ended,
-        )
-        self._declaration = declaration
+        before = old.declared.declaration if old is not None else None
+        if declaration != before:
+            self._check(declaration, registry)
+            merging.check_collisions(declaration, registry)
+            ids = await self._server_ids.assign([server.name for server in declaration.servers])
+            if self._recall is not None:
+                await self._recall(before, declaration)
+            self._publish_file(merging.declared_of(declaration, ids), registry)
         self.edit = Edit(notices=declaration.notices)
+
+    def _publish_file(self, declared: Declared, registry: Registry) -> None:
+        old = self._snapshot
+        declaration = declared.declaration
+        live = merging.live_of(declared, registry)
+        ended = _ended(old, declared.grants, live)
+        servers = merging.servers_of(declared, registry)
+        issued = (
+            old.issued if old is not None else MappingProxyType(merging.tokens_of(registry.grants.values()))
+        )
         gone = (
             frozenset(old.live[digest].id for digest in old.live.keys() - live.keys()) if old else frozenset()
         )
-        for listener in self._listeners:
-            listener(snapshot, gone)
+        snapshot = Snapshot(
+            epoch=old.epoch + 1 if old else 1,
+            servers=servers,
+            by_id=MappingProxyType({server.id: server for server in servers.values()}),
+            identify=_not_yet,
+            access=declaration.access,
+            audit=declaration.audit,
+            live=live,
+            ended=ended,
+            issued=issued,
+            declared=declared,
+            registry=registry,
+        )
+        self._publish(snapshot, Gone(gone))
         if old:
             log.info("configuration %d in force: %d servers", snapshot.epoch, len(servers))
 
+    # --- the registry ------------------------------------------------------------------------------------
 
-def _ended(old: Snapshot | None, live: Mapping[str, Grant]) -> Mapping[str, Grant]:
-    if old is None:
-        return MappingProxyType({})
-    ended = {**old.ended, **old.live}
+    def apply(self, registry: Registry, puts: Sequence[Object]) -> None:
+        """Publish the registry as it is after an edit that put these objects.
+
+        To be called under `lock`. What the edit did not touch is taken over from the snapshot before.
+        """
+        old = self.snapshot
+        kinds = merging.touched(puts)
+        snapshot = replace(old, epoch=old.epoch + 1, registry=registry)
+        if kinds.servers:
+            servers = merging.servers_of(old.declared, registry)
+            by_id = MappingProxyType({server.id: server for server in servers.values()})
+            snapshot = replace(snapshot, servers=servers, by_id=by_id)
+        if kinds.file_grants:
+            live = merging.live_of(old.declared, registry)
+            snapshot = replace(snapshot, live=live, ended=_ended(old, old.declared.grants, live))
+        if kinds.grants:
+            snapshot = replace(snapshot, issued=merging.with_tokens(old.issued, old.registry, kinds.grants))
+        self._publish(snapshot, _gone(snapshot, merging.ends_with(old.registry, puts)))
+
+    def _publish(self, snapshot: Snapshot, gone: Gone) -> None:
+        known = Known(
+            snapshot.declared.declaration.identity,
+            snapshot.live,
+            snapshot.ended,
+            snapshot.issued,
+            snapshot.registry.subjects,
+            anonymous=self._anonymous and not snapshot.registry.grants,
+        )
+        self._snapshot = snapshot = replace(snapshot, identify=self._make_identify(known))
+        for listener in self._listeners:
+            listener(snapshot, gone)
+
+
+def _gone(snapshot: Snapshot, ends: merging.Ends) -> Gone:
+    for subject in ends.subjects:
+        ends.grants.update(_grants_of(snapshot, subject))
+    for subject in ends.altered_subjects:
+        ends.altered.update(_grants_of(snapshot, subject))
+    return Gone(frozenset(ends.grants), frozenset(ends.altered - ends.grants), frozenset(ends.servers))
+
+
+def _grants_of(snapshot: Snapshot, subject: str) -> set[str]:
+    """Return the ids of all principals that a subject can be."""
+    found = {grant.id for grant in snapshot.declared.grants.values() if grant.subject == subject}
+    found.update(grant.id for grant in snapshot.registry.grants.values() if grant.subject == subject)
+    return found | {FORWARDED + subject}
+
+
+def _ended(
+    old: Snapshot | None, declared: Mapping[str, Grant], live: Mapping[str, Grant]
+) -> Mapping[str, Grant]:
+    """Return the grants of the file that were good once: removed from it, or revoked by an operator."""
+    before = {**old.ended, **old.live} if old is not None else {}
+    ended = {**before, **{digest: grant for digest, grant in declared.items() if digest not in live}}
     for digest in live:
         ended.pop(digest, None)
     excess = max(0, len(ended) - MAX_ENDED)
     return MappingProxyType(dict(islice(ended.items(), excess, None)))
+
+
+def _not_yet(presented: Presented) -> Principal | Refused:
+    """Stand in until the snapshot is published."""
+    raise AssertionError(f"nobody is identified by a snapshot that is not in force: {presented.peer}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from uuid import UUID
 
 
 class Cut(StrEnum):
     """Why a request under way was cancelled."""
 
     REVOKED = "the grant was revoked"
+    EXPIRED = "the grant has expired"
+    ALTERED = "the grant was changed"
+    WITHDRAWN = "the server was taken away"
     CANCELLED = "the client cancelled the request"
     DISCONNECTED = "the client went away"
     STOPPING = "the gateway is stopping"
@@ -21,13 +25,16 @@ class Cut(StrEnum):
 class Entry:
     """One request under way. `cut` is set once, by whoever cancels it.
 
-    `lasting`: it ends with its client and not by itself, as an open stream does.
+    `lasting`: it ends with its client and not by itself, as an open stream does. `server_id` is the server of
+    its route; None on the route of all. `left` is set when a request that was cancelled has ended.
     """
 
     grant_id: str
     task: asyncio.Task[object]
     lasting: bool = False
+    server_id: UUID | None = None
     cut: Cut | None = None
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cancel(self, cut: Cut) -> None:
         """Cancel the request, unless it was cancelled before."""
@@ -46,9 +53,16 @@ class Inflight:
         self.count = 0
         self.lasting = 0
 
-    def enter(self, grant_id: str, task: asyncio.Task[object], *, lasting: bool = False) -> Entry:
+    def enter(
+        self,
+        grant_id: str,
+        task: asyncio.Task[object],
+        *,
+        lasting: bool = False,
+        server_id: UUID | None = None,
+    ) -> Entry:
         """Note a request; leave it when it ended."""
-        entry = Entry(grant_id, task, lasting)
+        entry = Entry(grant_id, task, lasting, server_id)
         self._by_grant[grant_id].add(entry)
         if lasting:
             self.lasting += 1
@@ -59,6 +73,7 @@ class Inflight:
 
     def leave(self, entry: Entry) -> None:
         """Forget a request that ended."""
+        entry.left.set()
         entries = self._by_grant[entry.grant_id]
         entries.discard(entry)
         if not entries:
@@ -70,12 +85,15 @@ class Inflight:
         if not self.count and not self.lasting:
             self._empty.set()
 
-    def end(self, grant_ids: frozenset[str]) -> int:
-        """Cancel every request of these grants; return how many."""
-        ended = [entry for grant_id in grant_ids for entry in self._by_grant.get(grant_id, ())]
-        for entry in ended:
-            entry.cancel(Cut.REVOKED)
-        return len(ended)
+    def end(self, grant_ids: frozenset[str], cut: Cut = Cut.REVOKED) -> list[Entry]:
+        """Cancel every request of these grants, only those that last if they altered; return them."""
+        found = [entry for grant_id in grant_ids for entry in self._by_grant.get(grant_id, ())]
+        return _cancel([entry for entry in found if entry.lasting or cut is not Cut.ALTERED], cut)
+
+    def end_routes(self, server_ids: frozenset[UUID]) -> list[Entry]:
+        """Cancel every request that lasts on the route of one of these servers, and return them."""
+        lasting = [entry for entries in self._by_grant.values() for entry in entries if entry.lasting]
+        return _cancel([entry for entry in lasting if entry.server_id in server_ids], Cut.WITHDRAWN)
 
     async def drain(self, seconds: float) -> int:
         """Wait for all to end; cancel those left after `seconds` and return how many that were.
@@ -93,3 +111,9 @@ class Inflight:
                 entry.cancel(Cut.STOPPING)
             return len(left)
         return 0
+
+
+def _cancel(entries: list[Entry], cut: Cut) -> list[Entry]:
+    for entry in entries:
+        entry.cancel(cut)
+    return entries

@@ -176,7 +176,7 @@ class Lists:
             snapshot.epoch,
             wanted.method,
             prefixed,
-            (principal.subject, principal.roles, principal.servers, principal.voucher),
+            (principal.subject, principal.roles, principal.servers, principal.tools, principal.voucher),
             tuple((served.serial, catalogue.version) for served, catalogue in known),
         )
         raw = self._cache.get(key)

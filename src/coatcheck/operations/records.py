@@ -13,7 +13,7 @@ from coatcheck.core.wire import messages
 from coatcheck.core.wire.framing import Headers
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.call import Caller
-from coatcheck.model.grant import Principal
+from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.record import Outcome, Record, Settlement, Verdict
 from coatcheck.ports import Clock, Entropy, Ledger
 
@@ -47,11 +47,20 @@ class Matter:
 
 
 class Records:
-    """Writes to the ledger. Every method raises `LedgerUnavailable` if the entry cannot be made durable."""
+    """Writes to the ledger. Every method raises `LedgerUnavailable` if the entry cannot be made durable.
+
+    `note_seen` hears grant id, address and client of each request that is put on record.
+    """
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, entropy: Entropy, on_settled: Callable[[str, Outcome], None]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        entropy: Entropy,
+        on_settled: Callable[[str, Outcome], None],
+        note_seen: Callable[[str, str, str], None] | None = None,
     ) -> None:
+        self._note_seen = note_seen
         self._ledger = ledger
         self._clock = clock
         self._entropy = entropy
@@ -98,6 +107,9 @@ class Records:
 
     def _record(self, asked: Asked, matter: Matter, verdict: Verdict, rule: str, because: str) -> Record:
         principal, caller = asked.principal, asked.caller
+        if self._note_seen is not None and principal.voucher is Voucher.GRANT:
+            client = f"{caller.client_name} {caller.client_version}".strip()
+            self._note_seen(principal.grant_id, asked.address, client)
         return Record(
             id=self.new_id(),
             at=self._clock.now(),

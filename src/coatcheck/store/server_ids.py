@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, insert, select
 
 from coatcheck.ports import Entropy
-from coatcheck.store.engine import Database
+from coatcheck.store.engines.database import Database
 from coatcheck.store.tables import server_id
 
 

@@ -3,81 +3,30 @@
 `record` and `settlement` are append-only: nothing updates or deletes their rows. A settlement is a row of its
 own, keyed by the position of the record it belongs to, so that an outcome never rewrites what was recorded.
 Both keys grow with every row, which keeps an append at the right edge of each tree, whatever the record ids.
+
+The tables of the registry (`grant` to `override`) hold only texts and whole numbers, so that the MAC of a row
+can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are JSON.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
-    Uuid,
     text,
 )
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def micros_of(at: datetime) -> int:
-    """Return an aware time as whole microseconds since 1970, UTC: it sorts and compares exactly."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def time_of(micros: int) -> datetime:
-    """Return the UTC time of so many microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment in UTC, kept as whole microseconds since 1970."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Return what the column holds."""
-        return None if value is None else micros_of(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return what the column means."""
-        return None if value is None else time_of(value)
-
-
-class UuidBytes(TypeDecorator[UUID]):
-    """A UUID: 16 bytes in SQLite, the native type in PostgreSQL."""
-
-    impl = LargeBinary(16)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the column type of this database."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(Uuid())
-        return dialect.type_descriptor(LargeBinary(16))
-
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | bytes | None:
-        """Return what the column holds."""
-        return value if value is None or dialect.name == "postgresql" else value.bytes
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
-        """Return what the column means."""
-        return UUID(bytes=value) if isinstance(value, bytes) else value
-
+from coatcheck.store.columns import Instant, UuidBytes
 
 _KEY = BigInteger().with_variant(Integer(), "sqlite")  # SQLite grows a key by itself only as INTEGER
 
@@ -150,6 +99,161 @@ server_id = Table(
 )
 """The UUID that a server's name got at first sight; `folded` is that name without case."""
 
+
+def _time(name: str, *, nullable: bool = True) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _flag(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+grant = Table(
+    "grant",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("label"),
+    _text("subject"),
+    Column("servers", Text),
+    Column("tools", Text),
+    _text("proofs"),
+    Column("claim", Text),
+    _time("issued_at", nullable=False),
+    _text("issued_by"),
+    _time("expires_at"),
+    _time("revoked_at"),
+    _text("revoked_by"),
+    _text("because"),
+    _text("note"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.grant.IssuedGrant`. `servers` and `tools` are null for all of them."""
+
+subject = Table(
+    "subject",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("kind"),
+    _text("roles"),
+    _flag("disabled"),
+    _text("because"),
+    _text("note"),
+    _time("created_at"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.subject.Subject` that operators made or changed."""
+
+server = Table(
+    "server",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _text("folded"),
+    _text("reach"),
+    _text("idle"),
+    _text("marks"),
+    _text("plain"),
+    _flag("disabled"),
+    _text("because"),
+    _time("created_at", nullable=False),
+    _text("created_by"),
+    _time("ended_at"),
+    _text("note"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.server.StoredServer`; secrets inside `reach` are sealed."""
+
+operator = Table(
+    "operator",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("role"),
+    _text("token_id"),
+    _text("token_hmac"),
+    _text("code_hmac"),
+    _time("code_until"),
+    _time("expires_at"),
+    _time("created_at"),
+    _time("ended_at"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.operator.Operator`."""
+
+override = Table(
+    "override",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    _text("verdict"),
+    _text("because"),
+    _time("at", nullable=False),
+    _text("by"),
+    _flag("lifted"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.registry.Override`."""
+
+change = Table(
+    "change",
+    metadata,
+    Column("position", _KEY, primary_key=True, autoincrement=True),
+    Column("id", UuidBytes, nullable=False, unique=True),
+    Column("at", Instant, nullable=False),
+    _text("actor"),
+    _text("role"),
+    _text("origin"),
+    _text("action"),
+    _text("kind"),
+    _text("object_id"),
+    _text("object_name"),
+    _text("before"),
+    _text("after"),
+    _text("because"),
+    sqlite_autoincrement=True,
+)
+"""One row per `model.change.Change`: append-only, written with the change itself."""
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("client", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    _text("address"),
+)
+"""When a grant was last used, and from where, for each client; a convenience and under no MAC."""
+
+whole = Table(
+    "whole",
+    metadata,
+    Column("rows", BigInteger, primary_key=True, autoincrement=False),
+    _text("total"),
+    _text("mac"),
+)
+"""One row: how many rows the registry has and the sum of their MACs, so that none vanishes unnoticed."""
+
+sealing_key = Table(
+    "sealing_key",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+)
+"""The id of the key that rows are sealed with, so that another key is named rather than every row refused."""
+
+LIVE_GRANT: Final = "revoked_at IS NULL"
+"""The condition of the index that keeps the labels of live grants apart."""
+
+LIVE: Final = "ended_at IS NULL"
+"""The same for servers, whose names are compared without case."""
+
 NOT_ALLOWED: Final = "decision <> 'allowed'"
 """The condition of the index on refusals; a query must say it in these words to be served by that index."""
 
@@ -173,3 +277,15 @@ Index(
     sqlite_where=text(NOT_OK),
     postgresql_where=text(NOT_OK),
 )
+Index(
+    "uq_grant_label",
+    grant.c.label,
+    unique=True,
+    sqlite_where=text(LIVE_GRANT),
+    postgresql_where=text(LIVE_GRANT),
+)
+Index("uq_server_folded", server.c.folded, unique=True, sqlite_where=text(LIVE), postgresql_where=text(LIVE))
+Index(None, change.c.at)
+Index(None, change.c.object_id)
+Index(None, change.c.object_name)
+Index(None, change.c.actor)

@@ -122,6 +122,9 @@ class AutoUpstream:
         self._attended = wanted
         self._inner.attend(wanted)
 
+    def kill(self) -> None:
+        """Do nothing: the server is no child of ours."""
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
         self._closed = True

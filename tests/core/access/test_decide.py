@@ -255,7 +255,7 @@ def test_a_denial_names_no_other_subject() -> None:
 
 def test_lists_and_calls_share_one_judgement() -> None:
     """Both public functions are a single look at `_judge`: they cannot come to differ."""
-    path = Path(coatcheck.__file__).parent / "core" / "decide.py"
+    path = Path(coatcheck.__file__).parent / "core" / "access" / "decide.py"
     functions = {
         node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
     }
@@ -268,3 +268,41 @@ def test_lists_and_calls_share_one_judgement() -> None:
         assert "_judge" in calls
     assert {name for name in functions if not name.startswith("_")} == {"decide", "may_see"}
     assert module.decide is decide
+
+
+# --- grants that are narrowed to tools ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tools", "target", "allowed"),
+    [
+        (None, FIND, True),
+        (("sentry__find",), FIND, True),
+        (("sentry__f*",), FIND, True),
+        (("*__find",), FIND, True),
+        (("sentry__get", "git__*"), FIND, False),
+        (("find",), FIND, False),
+        ((), FIND, False),
+        (("*",), Target(Kind.PROMPT, "greet"), False),
+        (("*",), Target(Kind.RESOURCE, "file:///x"), False),
+        (("sentry__find",), Target(Kind.SERVER, ""), True),
+        (("git__*",), Target(Kind.SERVER, ""), False),
+    ],
+)
+def test_a_narrowed_grant_is_for_those_tools_and_nothing_else(
+    tools: tuple[str, ...] | None, target: Target, allowed: bool
+) -> None:
+    principal = dataclasses.replace(a_principal(), tools=tools)
+    decision = decide(CALL, target, principal, SENTRY, OPEN, ANY)
+    assert isinstance(decision, Permit) is allowed
+    assert may_see(target, principal, SENTRY, OPEN, ANY) is allowed
+    if isinstance(decision, Denial):
+        assert (decision.rule, decision.visible) == (SCOPE_RULE, False)
+
+
+def test_narrowing_never_widens() -> None:
+    principal = dataclasses.replace(a_principal(), tools=("*",))
+    access = AccessList((rule("sentry__find", allow=False),))
+    assert isinstance(decide(CALL, FIND, principal, SENTRY, access, ANY), Denial)
+    outside = dataclasses.replace(a_principal(servers=(GIT,)), tools=("*",))
+    assert isinstance(decide(CALL, FIND, outside, SENTRY, OPEN, ANY), Denial)

@@ -38,9 +38,23 @@ def _judge(target: Target, principal: Principal, server: Server, access: Access,
         return Ruling(True, OPERATOR_RULE, "the operator of this machine")
     if not principal.may_reach(server.id):
         return Ruling(False, SCOPE_RULE, f"the grant does not reach {server.name}")
+    if principal.tools is not None and not _is_left(target, principal.tools, server):
+        return Ruling(False, SCOPE_RULE, f"the grant is narrowed to tools that {target.name} is not among")
     if isinstance(access, RoleAccess):
         return roles.judge(target, principal, server, access, nature)
     return _judge_flat(target, principal, server, access)
+
+
+def _is_left(target: Target, tools: tuple[str, ...], server: Server) -> bool:
+    """Tell whether a grant that is narrowed to tools leaves this one.
+
+    Such a grant is for tools and for nothing else: prompts and resources are hidden, since a resource may
+    hold what a tool that was left out would tell. The server itself is for those who keep one of its tools.
+    """
+    name = names.full(server.name, target.name)
+    if target.kind is Kind.SERVER:
+        return any(_overlaps(pattern, name) for pattern in tools)
+    return target.kind is Kind.TOOL and globs.any_matches(tools, name)
 
 
 def _judge_flat(target: Target, principal: Principal, server: Server, access: AccessList) -> Ruling:

@@ -157,6 +157,7 @@ class OldSse:
         headers = visit.arrival.headers
         check_body_media(headers)
         message = await read_one(receive, headers, self._body_limit)
+        visit = await self._admission.again(visit)
         line = self._line_of(visit, message)
         if not isinstance(message, Call):
             return await self._exchanges.accept(line.session, message, send)
@@ -189,6 +190,8 @@ class OldSse:
 
     async def _answer(self, visit: Visit, line: _Line, call: Call) -> None:
         session = line.session
+        if session.ended:
+            return  # between the message and now; its stream is closed
         opening = call.method == "initialize"
         caller = opener_of(call) if opening else session.caller
         asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address)

@@ -7,6 +7,7 @@ import base64
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from uuid import UUID
 
 from coatcheck.core.wire import messages
 from coatcheck.errors import UpstreamError
@@ -77,6 +78,12 @@ class Session:
     def grant_id(self) -> str:
         """The grant that the session belongs to."""
         return self.principal.grant_id
+
+    @property
+    def server_id(self) -> UUID | None:
+        """The server of the session's route; None: the route of all, or it was not opened yet."""
+        server = self.conversation.server if self.conversation is not None else None
+        return server.id if server is not None else None
 
     @property
     def busy(self) -> bool:
@@ -211,11 +218,18 @@ class Sessions:
         if self.find(id, grant_id, route) is not None:
             self._end(id)
 
-    def end_grants(self, grant_ids: frozenset[str]) -> None:
-        """End every session of grants that ended."""
-        for grant_id in grant_ids:
-            for id in list(self._per_grant.get(grant_id, ())):
-                self._end(id)
+    def end_grants(self, grant_ids: frozenset[str]) -> list[asyncio.Task[None]]:
+        """End every session of grants that ended; return what ends when each has let go of its servers."""
+        ids = [id for grant_id in grant_ids for id in self._per_grant.get(grant_id, ())]
+        for conversation in [self._sessions[id].conversation for id in ids]:
+            if conversation is not None:
+                conversation.kill()
+        return [self._end(id) for id in ids]
+
+    def end_routes(self, server_ids: frozenset[UUID]) -> list[asyncio.Task[None]]:
+        """End every session on the route of one of these servers. Returns as `end_grants` does."""
+        ids = [id for id, session in self._sessions.items() if session.server_id in server_ids]
+        return [self._end(id) for id in ids]
 
     def sweep(self) -> None:
         """End what is idle and forget events that nobody comes back for. To be called now and then."""
@@ -257,7 +271,7 @@ class Sessions:
             else:
                 self._end(session.id)
 
-    def _end(self, id: str) -> None:
+    def _end(self, id: str) -> asyncio.Task[None]:
         session = self._sessions.pop(id)
         of_grant = self._per_grant[session.grant_id]
         del of_grant[id]
@@ -267,16 +281,18 @@ class Sessions:
         for entry in list(session.under_way.values()):
             entry.cancel(Cut.CANCELLED)
         session.voice.close()
-        if session.conversation is not None:
-            self._close(session.conversation)
+        return self._close(session.conversation)
 
-    def _close(self, conversation: Conversation) -> None:
+    def _close(self, conversation: Conversation | None) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_let_go(conversation))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
 
 
-async def _let_go(conversation: Conversation) -> None:
+async def _let_go(conversation: Conversation | None) -> None:
+    if conversation is None:
+        return  # `initialize` never came
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await conversation.close()

@@ -17,6 +17,7 @@ from coatcheck.operations.calling.forwarding import Errand, Forwarding, NotForwa
 from coatcheck.operations.calling.gate import Gate
 from coatcheck.operations.calling.natures import NOT_ASKED, is_asked, learned
 from coatcheck.operations.calling.patience import CallTimes
+from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States, asks_for_input
 from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.operations.reaching.servers import Servers
@@ -56,8 +57,15 @@ class Calls:
     """Performs calls."""
 
     def __init__(
-        self, servers: Servers, records: Records, gate: Gate, times: CallTimes, states: States
+        self,
+        servers: Servers,
+        records: Records,
+        gate: Gate,
+        times: CallTimes,
+        states: States,
+        severing: Severing | None = None,
     ) -> None:
+        self._severing = severing or Severing()
         self._servers = servers
         self._records = records
         self._gate = gate
@@ -144,7 +152,8 @@ class Calls:
         permit = errand.permit
         opened = await self._records.open(errand.asked, errand.matter, permit.rule, permit.because)
         try:
-            reply = await self._forwarding.forward(errand)
+            with self._severing.under_way(permit.server):
+                reply = await self._forwarding.forward(errand)
         except TimeoutError:
             sentence = (
                 f"{permit.server.name} did not answer within {self._times.quiet:g} s. It may still act."

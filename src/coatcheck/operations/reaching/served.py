@@ -247,6 +247,10 @@ class Served:
         offered = self.catalogue.ttl_ms / 1000 if self.catalogue else 0.0
         return min(max(offered, self._times.keep), MAX_TTL)
 
+    def kill(self) -> None:
+        """End a child at once; `close` follows."""
+        self.upstream.kill()
+
     async def close(self, drain: float) -> None:
         """Let calls in flight end, then let go of the server."""
         self._closed = True

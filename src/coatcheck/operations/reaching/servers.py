@@ -23,7 +23,8 @@ class Servers:
         self._times = times
         self._served: dict[UUID, Served] = {}
         self._own: dict[Served, None] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._retiring: set[Served] = set()
+        self._closing: dict[asyncio.Task[None], UUID] = {}
 
     def apply(self, wanted: Mapping[str, Server]) -> None:
         """Use these servers from now on."""
@@ -80,15 +81,28 @@ class Servers:
 
     def retire(self, old: Served) -> None:
         """Let calls in flight end, then let go of a server, in the background."""
+        self._retiring.add(old)
         task = asyncio.create_task(self.let_go(old, self._times.drain))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing[task] = old.server.id
+        task.add_done_callback(self._closing.pop)
+
+    def withdrawn(self, server_ids: frozenset[UUID]) -> list[asyncio.Task[None]]:
+        """Return what ends when every upstream of these servers, which are in use no more, was let go of.
+
+        Their children are ended at once: nobody is to be answered by them any more.
+        """
+        for served in self._retiring:
+            if served.server.id in server_ids:
+                served.kill()
+        return [task for task, server_id in self._closing.items() if server_id in server_ids]
 
     async def let_go(self, old: Served, drain: float) -> None:
         """Let calls in flight end within `drain` seconds, then let go of a server."""
+        self._retiring.add(old)
         try:
             await old.close(drain)
         finally:
+            self._retiring.discard(old)
             self._own.pop(old, None)
 
     async def close(self, drain: float) -> None:

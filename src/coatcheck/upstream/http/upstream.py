@@ -111,6 +111,9 @@ class HttpUpstream:
             self._linking.attend(wanted)
             self._rest_later()
 
+    def kill(self) -> None:
+        """Do nothing: the server is no child of ours."""
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then let go of everything.
 

@@ -93,6 +93,9 @@ class SseUpstream:
         """Say whether anyone waits to hear of changes; while so, there is a session at all times."""
         self._keeper.attend(wanted)
 
+    def kill(self) -> None:
+        """Do nothing: the server is no child of ours."""
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
         await self._keeper.close(drain)

@@ -178,6 +178,11 @@ class Supervisor:
         else:
             self._idle_timer = asyncio.get_running_loop().call_later(left, self._watch_idleness)
 
+    def kill(self) -> None:
+        """End the child at once."""
+        if self.live is not None and self.live.child is not None:
+            self.live.child.kill()
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then stop the child."""
         if self._closing is None:

@@ -140,6 +140,10 @@ class StdioUpstream:
         """Say whether anyone waits to hear of changes; a child is not kept alive for that."""
         self._recipe.attention.want(wanted)
 
+    def kill(self) -> None:
+        """End the child at once."""
+        self._supervisor.kill()
+
     async def close(self, drain: float) -> None:
         """Take no new calls, let those in flight end within `drain` seconds, then stop the child."""
         await self._supervisor.close(drain)

@@ -1,0 +1,207 @@
+"""Tools over the API: what servers offer, and calls of the operator's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from coatcheck.admin.api.permissions import Permission
+from coatcheck.admin.api.problems import Problem, Wrong, problem
+from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
+from coatcheck.admin.resources.values import Name
+from coatcheck.core.wire import messages
+from coatcheck.model.access import Nature
+from coatcheck.model.call import Call, Fault, Kind, Target
+from coatcheck.model.grant import Principal, Voucher
+from coatcheck.model.operator import LOCAL_ACTOR, Actor
+from coatcheck.model.record import Outcome
+from coatcheck.operations.calling.call import Calls, Performed
+from coatcheck.operations.directory import Directory
+from coatcheck.operations.records import Asked
+from coatcheck.operations.views import OPERATOR, OPERATORS_TOOL, ToolView, Views
+
+ROUTE: Final = "cli"
+"""The route on records of calls made through this API."""
+MAX_CALL: Final = 4 * 1024 * 1024
+
+JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+
+
+class ToolShape(Struct, kw_only=True):
+    """One tool; `access` is what it does to the world as far as can be told, `access_reason` why."""
+
+    server: str
+    name: str
+    exposed_name: str
+    title: str
+    description: str
+    access: Nature
+    access_reason: str
+    input_schema: Raw
+
+
+class FailingShape(Struct):
+    """A server whose tools nobody knows, and why."""
+
+    server: str
+    error: str
+
+
+class ToolList(Struct):
+    """Tools, and the servers that have not told theirs."""
+
+    items: list[ToolShape]
+    failing: list[FailingShape]
+    next: None = None
+
+
+class ToolQuery(Struct, forbid_unknown_fields=True):
+    """Whose tools to list."""
+
+    server: Name | None = None
+
+
+class CallBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A call: of which tool of which server, and with what."""
+
+    server: Name
+    tool: Name
+    arguments: JsonObject | UnsetType = UNSET
+
+
+class CallError(Struct):
+    """The server's own error (JSON-RPC)."""
+
+    code: int
+    message: str
+
+
+class CallAnswer(Struct, kw_only=True):
+    """The server's result as it came, or its error."""
+
+    server: str
+    tool: str
+    result: JsonObject | UnsetType = UNSET
+    error: CallError | UnsetType = UNSET
+
+
+def tool_shape(view: ToolView) -> ToolShape:
+    """Return a tool as it is told."""
+    members = view.entry.members
+    return ToolShape(
+        server=view.server,
+        name=view.entry.name,
+        exposed_name=view.exposed,
+        title=messages.text_of(members.get("title")) or "",
+        description=messages.text_of(members.get("description")) or "",
+        access=view.nature,
+        access_reason=view.why,
+        input_schema=Raw(members.get("inputSchema", b"{}")),
+    )
+
+
+class ToolRoutes:
+    """Serves tools and calls."""
+
+    def __init__(self, directory: Directory, views: Views, calls: Calls) -> None:
+        self._directory = directory
+        self._views = views
+        self._calls = calls
+
+    def routes(self) -> Sequence[AnyRoute]:
+        """Return the routes."""
+        return [
+            Route(
+                method="GET",
+                path="/tools",
+                permission=Permission.TOOLS,
+                summary="List tools, of one server or of all, whoever may see them.",
+                answer=self.list,
+                gives=ToolList,
+                query=ToolQuery,
+                body=Nothing,
+                errors=("unknown_server",),
+            ),
+            Route(
+                method="POST",
+                path="/calls",
+                permission=Permission.CALL,
+                summary="Call a tool as the operator; it is recorded like any call.",
+                answer=self.call,
+                gives=CallAnswer,
+                query=Nothing,
+                body=CallBody,
+                limit=MAX_CALL,
+                errors=("unknown_server", "unknown_tool", "call_failed", "call_late"),
+            ),
+        ]
+
+    async def list(self, asking: Asking[ToolQuery, Nothing]) -> Reply:
+        """Answer GET /tools."""
+        name = asking.query.server
+        try:
+            tools, failing = await self._views.tools(name)
+        except KeyError:
+            raise no_server() from None
+        return Reply(ToolList([tool_shape(view) for view in tools], [FailingShape(*one) for one in failing]))
+
+    async def call(self, asking: Asking[Nothing, CallBody]) -> Reply:
+        """Answer POST /calls."""
+        body, snapshot = asking.body, self._directory.snapshot
+        arguments = b"{}" if isinstance(body.arguments, UnsetType) else bytes(body.arguments)
+        if not arguments.startswith(b"{"):
+            raise Problem("unfit", Wrong("arguments: Expected `object`.", field="arguments"))
+        server = snapshot.servers.get(body.server)
+        if server is None:
+            raise no_server()
+        asked = Asked(_principal(asking.actor), OPERATORS_TOOL, ROUTE, _address(asking))
+        call = Call(b"1", "tools/call", {"name": messages.raw_of(body.tool), "arguments": arguments})
+        target = Target(Kind.TOOL, body.tool)
+        performed = await self._calls.perform(
+            asked, snapshot.access, server, target, call, _ignore, body.tool
+        )
+        return Reply(_answer(body, performed))
+
+
+def _principal(actor: Actor) -> Principal:
+    """Return who calls: the account of this machine, or an operator by name."""
+    if actor == LOCAL_ACTOR:
+        return OPERATOR
+    return Principal(f"operator:{actor.name}", frozenset(), "operator", "operator", Voucher.LOCAL)
+
+
+def _address(asking: Asking[Nothing, CallBody]) -> str:
+    return "" if asking.actor == LOCAL_ACTOR else asking.address
+
+
+_CODES: Final = {
+    Outcome.UPSTREAM_ERROR: "call_failed",
+    Outcome.TIMEOUT: "call_late",
+    Outcome.DENIED: "unknown_tool",
+    Outcome.UNKNOWN: "unavailable",
+}
+"""The outcomes that are no answer of the server's own; those are 200."""
+
+
+def _answer(body: CallBody, performed: Performed) -> CallAnswer:
+    reply = performed.reply
+    if not isinstance(reply, Fault):
+        # A denial that the caller may see is a tool result, and so an answer like any other.
+        return CallAnswer(server=body.server, tool=body.tool, result=Raw(reply.raw))
+    code = _CODES.get(performed.outcome)
+    if code is not None:
+        raise problem(code, reply.message)
+    return CallAnswer(server=body.server, tool=body.tool, error=CallError(reply.code, reply.message))
+
+
+def no_server() -> Problem:
+    """Return the answer for a name that no server has."""
+    return problem(
+        "unknown_server", "There is no server of this name.", "`coatcheck list` names the servers."
+    )
+
+
+def _ignore(notice: object) -> None:
+    """Take a notice that nobody shows."""

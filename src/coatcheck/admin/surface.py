@@ -1,0 +1,104 @@
+"""The whole REST API: its routes put together, for the socket and for an address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp
+
+from coatcheck import __version__
+from coatcheck.admin.api.application import Around, application
+from coatcheck.admin.api.authenticate import BySocket, ByToken
+from coatcheck.admin.api.idempotency import Answers
+from coatcheck.admin.api.openapi import document
+from coatcheck.admin.api.routes import AnyRoute
+from coatcheck.admin.claims import Claims
+from coatcheck.admin.resources.access import AccessRoutes
+from coatcheck.admin.resources.changes import ChangeRoutes, ListChanges
+from coatcheck.admin.resources.gateway import GatewayRoutes
+from coatcheck.admin.resources.grants import GrantRoutes
+from coatcheck.admin.resources.operators import OperatorRoutes
+from coatcheck.admin.resources.records import RecordRoutes
+from coatcheck.admin.resources.servers import ServerRoutes
+from coatcheck.admin.resources.streams import Streams
+from coatcheck.admin.resources.subjects import SubjectRoutes
+from coatcheck.admin.resources.tools import ToolRoutes
+from coatcheck.operations.calling.call import Calls
+from coatcheck.operations.directory import Directory
+from coatcheck.operations.registry.access import AccessViews
+from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.operators import Operators
+from coatcheck.operations.registry.servers import RegisteredServers
+from coatcheck.operations.registry.subjects import Subjects
+from coatcheck.operations.tally import Tally
+from coatcheck.operations.views import Views
+from coatcheck.ports import Clock, Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the API serves, handed in by the composition root.
+
+    `origin` returns the URL that clients reach the gateway by, without a path. `spend` counts a wrong token
+    or code against an address and tells whether more are looked at. `backup` makes a copy and yields it.
+    """
+
+    directory: Directory
+    views: Views
+    calls: Calls
+    ledger: Ledger
+    grants: Grants
+    subjects: Subjects
+    servers: RegisteredServers
+    operators: Operators
+    access: AccessViews
+    changes: ListChanges
+    backup: Callable[[], Awaitable[AsyncIterator[bytes]]]
+    overview: Callable[[], Mapping[str, Any]]
+    origin: Callable[[], str]
+    spend: Callable[[str], bool]
+    clock: Clock
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The surfaces for programs: `socket` serves the local account, `network` operators by token."""
+
+    socket: ASGIApp
+    network: ASGIApp
+    claims: ASGIApp
+    routes: Sequence[AnyRoute]
+
+
+def admin_of(parts: Parts) -> Admin:
+    """Return the surfaces over these parts."""
+    gateway = GatewayRoutes(parts.directory, parts.overview, parts.backup)
+    streams = Streams()
+    routes: list[AnyRoute] = [
+        *gateway.routes(),
+        *ServerRoutes(parts.servers, parts.views).routes(),
+        *ToolRoutes(parts.directory, parts.views, parts.calls).routes(),
+        *GrantRoutes(parts.grants, parts.origin).routes(),
+        *SubjectRoutes(parts.subjects).routes(),
+        *AccessRoutes(parts.access).routes(),
+        *RecordRoutes(parts.ledger, streams).routes(),
+        *ChangeRoutes(parts.changes, streams).routes(),
+        *OperatorRoutes(parts.operators).routes(),
+    ]
+    gateway.document = msgspec.json.encode(document(routes, __version__))
+
+    async def fresh() -> None:
+        if parts.directory.stale():
+            await parts.directory.refresh()
+
+    around = Around(Answers(parts.clock), fresh, lambda status: parts.tally.answered("api", status))
+    return Admin(
+        application(routes, BySocket(), around),
+        application(routes, ByToken(parts.operators, parts.spend), around),
+        Claims(parts.grants, parts.origin, parts.spend, parts.tally).application(),
+        routes,
+    )

@@ -1,0 +1,81 @@
+"""Composition of what operators make and end: the book, and the use cases that write in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coatcheck.config import Config
+from coatcheck.core.keys import Keys, Purpose
+from coatcheck.core.tokens import Pepper
+from coatcheck.declared.registering import reach_of
+from coatcheck.identity.chain import chain_for
+from coatcheck.model.known import Known
+from coatcheck.operations.cutting import Cutting
+from coatcheck.operations.directory import Directory, Identify
+from coatcheck.operations.registry.access import AccessViews
+from coatcheck.operations.registry.book import Book
+from coatcheck.operations.registry.changes import Scribe
+from coatcheck.operations.registry.desk import Desk
+from coatcheck.operations.registry.expiring import Expiring
+from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.operators import Operators
+from coatcheck.operations.registry.seen import SeenBook
+from coatcheck.operations.registry.servers import RegisteredServers
+from coatcheck.operations.registry.subjects import Subjects
+from coatcheck.operations.views import Views
+from coatcheck.ports import Clock, Entropy, RegistryStore
+
+
+class Identifying:
+    """Makes the identifier of each snapshot."""
+
+    def __init__(self, pepper: Pepper, clock: Clock) -> None:
+        self._pepper = pepper
+        self._clock = clock
+
+    def __call__(self, known: Known) -> Identify:
+        """Return what tells callers by all that is known."""
+        return chain_for(known, self._pepper, self._clock).identify
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The use cases of the registry."""
+
+    book: Book
+    grants: Grants
+    subjects: Subjects
+    servers: RegisteredServers
+    operators: Operators
+    access: AccessViews
+    expiring: Expiring
+
+
+def pepper_of(keys: Keys) -> Pepper:
+    """Return the key that proofs of tokens are made with."""
+    return Pepper(keys.of(Purpose.GRANT_PEPPER))
+
+
+def registered(
+    config: Config,
+    store: RegistryStore,
+    directory: Directory,
+    cutting: Cutting,
+    views: Views,
+    seen: SeenBook,
+    pepper: Pepper,
+    clock: Clock,
+    entropy: Entropy,
+) -> Registered:
+    """Return the use cases over a store, a directory and what cuts off what ends."""
+    book = Book(store, directory, cutting)
+    desk = Desk(book, Scribe(clock, entropy), clock, entropy, pepper, seen)
+    return Registered(
+        book,
+        Grants(desk),
+        Subjects(desk),
+        RegisteredServers(desk, reach_of, views, allow_commands=config.allow_commands),
+        Operators(desk),
+        AccessViews(desk, views),
+        Expiring(directory, cutting, clock),
+    )

@@ -1,0 +1,1 @@
+"""Commands that change what operators make: servers, grants, subjects, operators."""

@@ -1,0 +1,1 @@
+"""Commands about grants that operators issue."""

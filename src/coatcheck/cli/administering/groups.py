@@ -1,0 +1,81 @@
+"""The groups of commands that administer a gateway, each with the places of its commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from coatcheck.cli import options
+from coatcheck.cli.lazy import LazyGroup
+
+_SERVERS: Final = "administering.servers"
+_GRANTS: Final = "administering.grants"
+
+
+@click.group(
+    "server",
+    cls=LazyGroup,
+    places={
+        "add": (f"{_SERVERS}.adding:add", "Register a server, and connect to it."),
+        "list": (f"{_SERVERS}.showing:list_servers", "List the servers of both sources."),
+        "show": (f"{_SERVERS}.showing:show_server", "Show one server."),
+        "change": (f"{_SERVERS}.changing:change", "Change how a server is reached."),
+        "disable": (f"{_SERVERS}.ending:disable", "Take a server away from all callers."),
+        "enable": (f"{_SERVERS}.ending:enable", "Give a disabled server back."),
+        "remove": (f"{_SERVERS}.ending:remove", "Unregister a server."),
+    },
+    epilog=options.example("coatcheck server add github --url https://api.githubcopilot.com/mcp/"),
+)
+def server() -> None:
+    """Servers of a running gateway, beside those of the servers file."""
+
+
+@click.group(
+    "grant",
+    cls=LazyGroup,
+    places={
+        "issue": (f"{_GRANTS}.issuing:issue", "Issue a grant, or many from a CSV file."),
+        "list": (f"{_GRANTS}.showing:list_grants", "List grants."),
+        "show": (f"{_GRANTS}.showing:show_grant", "Show one grant."),
+        "change": (f"{_GRANTS}.changing:change", "Change what a grant reaches and how long it lasts."),
+        "rotate": (f"{_GRANTS}.changing:rotate", "Give a grant a new token."),
+        "revoke": (f"{_GRANTS}.ending:revoke", "End grants; returns when they are dead."),
+        "restore": (f"{_GRANTS}.ending:restore", "Lift the revocation of a grant of the file."),
+    },
+    epilog=options.example("coatcheck grant issue alice-laptop --to alice --server github"),
+)
+def grant() -> None:
+    """Grants: what callers present to the gateway. A grant is named by its label or its id."""
+
+
+@click.group(
+    "subject",
+    cls=LazyGroup,
+    places={
+        "add": ("administering.subjects:add", "Add a person or an automation."),
+        "list": ("administering.subjects:list_subjects", "List those who own grants."),
+        "show": ("administering.subjects:show_subject", "Show one of them."),
+        "change": ("administering.subjects:change", "Change kind, roles or note."),
+        "disable": ("administering.leaving:disable", "Refuse a subject however it comes."),
+        "enable": ("administering.leaving:enable", "Let a disabled subject in again."),
+        "offboard": ("administering.leaving:offboard", "Disable a subject and revoke all its grants."),
+    },
+    epilog=options.example("coatcheck subject offboard alice --because 'left the company'"),
+)
+def subject() -> None:
+    """People and automations that own grants."""
+
+
+@click.group(
+    "operator",
+    cls=LazyGroup,
+    places={
+        "add": ("administering.operators:add", "Invite an operator."),
+        "list": ("administering.operators:list_operators", "List the operators."),
+        "end": ("administering.operators:end", "End an operator, whose token is void then."),
+    },
+    epilog=options.example("coatcheck operator add bob --role auditor"),
+)
+def operator() -> None:
+    """Those who administer the gateway, each with a login and a role."""

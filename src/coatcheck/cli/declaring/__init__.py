@@ -1,0 +1,1 @@
+"""Commands about the servers file: what it says, and edits of it."""

@@ -1,0 +1,1 @@
+"""Commands about what is kept: copies of the data directory, its form, tokens."""

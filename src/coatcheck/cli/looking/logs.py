@@ -1,0 +1,168 @@
+"""`coatcheck logs`: the record of who called what, filtered, and followed as it grows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from coatcheck.cli import options, show, since
+from coatcheck.cli.completing import names
+from coatcheck.cli.exits import Exit, Stop
+from coatcheck.cli.looking import changes
+from coatcheck.cli.options import Where
+from coatcheck.cli.reaching.dialling import SOCKET_NAME, no_gateway
+from coatcheck.cli.reaching.gateway import find_running, gateway_of, reach_of
+from coatcheck.cli.reaching.reach import PATIENT_SECONDS, Reach
+from coatcheck.config import Config
+from coatcheck.model.change import ObjectKind
+from coatcheck.model.record import Verdict
+
+KINDS: Final = tuple(each.value for each in ObjectKind)
+MAX_ENTRIES: Final = 10_000
+_COLUMNS: Final = ("TIME", "SUBJECT", "SERVER", "TOOL", "DECISION", "OUTCOME", "MS", "REASON")
+
+
+def _since(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the point in time as the API takes it: RFC 3339, in UTC."""
+    if value is None:
+        return None
+    try:
+        return since.written(since.instant(value, since.system_now))
+    except ValueError:
+        message = f"{value!r} is neither an age such as 10m, 2h or 7d nor a time of RFC 3339"
+        raise click.BadParameter(message) from None
+
+
+@click.command(
+    "logs",
+    short_help="Show the record of calls, or of changes.",
+    epilog=options.example(
+        "coatcheck logs --since 2h --errors", "coatcheck logs -f", "coatcheck logs --admin --since 7d"
+    ),
+)
+@click.option("--admin", is_flag=True, help="Show who changed what instead of who called what.")
+@click.option("--server", help="Only calls of this server.", shell_complete=names.servers)
+@click.option("--tool", help="Only calls of this tool, by the server's own name for it.")
+@click.option("--subject", help="Only calls by this subject.", shell_complete=names.subjects)
+@click.option(
+    "--decision", type=click.Choice([each.value for each in Verdict]), help="Only calls so decided."
+)
+@click.option("--actor", help="With --admin: only changes by this operator.")
+@click.option("--kind", type=click.Choice(KINDS), help="With --admin: only changes of this kind of object.")
+@click.option("--object", metavar="NAME", help="With --admin: only changes of this object, by name or id.")
+@click.option(
+    "--since", callback=_since, metavar="AGE|TIME", help="Only entries since then: 10m, 2h, 7d or RFC 3339."
+)
+@click.option("--errors", is_flag=True, help="Only calls that did not end well.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_ENTRIES),
+    default=100,
+    show_default=True,
+    help="At most so many, the newest.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with new entries as they come, until Ctrl-C.")
+@options.where
+@options.far
+@options.as_json
+def show_logs(admin: bool, follow: bool, where: Where, as_json: bool, **wanted: Any) -> int:
+    """Show the record: who called what, how it was decided and how it ended; oldest first.
+
+    With --admin: who changed what, from where, and why. A table on a terminal, JSON Lines otherwise.
+    """
+    query = _query(wanted)
+    config = options.load(where)
+    _refuse_foreign(query, changes.OF_CALLS if admin else changes.OF_CHANGES, admin=admin)
+    if admin:
+        return _changes(where, config, query, follow=follow, as_json=as_json)
+    if follow:
+        return _follow(_running(where, config), query, as_json)
+    with gateway_of(where, config) as reach:
+        items = reach.get("/records", query, within=PATIENT_SECONDS)["items"]
+    _put(items, as_json)
+    return Exit.DONE
+
+
+def _running(where: Where, config: Config) -> Reach:
+    """Return the gateway to follow, which must run."""
+    running = reach_of(where) if where.url else find_running(config)
+    if running is None:
+        raise no_gateway(config.data / SOCKET_NAME)
+    return running
+
+
+def _changes(where: Where, config: Config, query: dict[str, str], *, follow: bool, as_json: bool) -> int:
+    if follow:
+        changes.follow(_running(where, config), query, as_json)
+        raise _ended()
+    with gateway_of(where, config) as reach:
+        changes.put(changes.read(reach, query), as_json)
+    return Exit.DONE
+
+
+def _ended() -> Stop:
+    return Stop(
+        "the gateway ended, and with it the record's new entries",
+        exit_code=Exit.UNREACHABLE,
+        fix="start it again with `coatcheck up`",
+    )
+
+
+def _refuse_foreign(query: Mapping[str, str], foreign: frozenset[str], *, admin: bool) -> None:
+    """Refuse options of the other record: left out in silence, they would seem to have been heard."""
+    for name in sorted(foreign & query.keys()):
+        where = "belongs to the record of calls" if admin else "needs --admin"
+        raise click.UsageError(f"--{name} {where}")
+
+
+def _query(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """Return the query of `GET /records`: what was asked for, nothing else."""
+    query = {name: str(value) for name, value in wanted.items() if value not in {None, False}}
+    if wanted["errors"]:
+        query["errors"] = "true"
+    return query
+
+
+def _put(items: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        for item in items:
+            show.put_json_line(item)
+    elif items:
+        show.put_table(_COLUMNS, [_cells(item) for item in items])
+    else:
+        show.say("coatcheck: no entries")
+
+
+def _follow(reach: Reach, query: Mapping[str, str], as_json: bool) -> int:
+    """Print what is settled already, then each entry once it is: nothing twice, nothing left out."""
+    so_far = reach.get("/records", query, within=PATIENT_SECONDS)["items"]
+    settled = [entry for entry in so_far if entry["outcome"] is not None]
+    under_way = [entry["position"] for entry in so_far if entry["outcome"] is None]
+    seen = {entry["position"] for entry in settled}
+    after = min(under_way) - 1 if under_way else max(seen, default=None)
+    following = {**query, "follow": "true"} | ({} if after is None else {"after": str(after)})
+    news = (entry for entry in reach.follow("/records", following) if entry["position"] not in seen)
+    for entry in itertools.chain(settled, news):
+        if as_json:
+            show.put_json_line(entry)
+        else:
+            show.put("  ".join(cell for cell in _cells(entry) if cell))
+    raise _ended()
+
+
+def _cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    duration = entry.get("duration_ms")
+    repeats = entry.get("repeats") or 1
+    reason = str(entry.get("detail") or entry.get("reason") or "")
+    return (
+        since.local(entry.get("time")),
+        *(show.clean_line(str(entry.get(name) or "-")) for name in ("subject", "server")),
+        show.clean_line(str(entry.get("tool") or entry.get("method") or "-")),
+        str(entry.get("decision") or ""),
+        str(entry.get("outcome") or ""),
+        "" if duration is None else f"{duration:.0f}",
+        show.clean_line(reason if repeats == 1 else f"{reason} (x{repeats})"),
+    )

@@ -1,0 +1,1 @@
+"""Finds and asks the gateway that a command speaks to, on this machine or another."""

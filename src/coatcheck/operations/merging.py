@@ -1,0 +1,229 @@
+"""Joining what the file declares with what operators made; only what an edit touched is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, TypeVar
+from uuid import UUID
+
+from coatcheck.errors import ConfigError
+from coatcheck.model.change import ObjectKind
+from coatcheck.model.declaration import Declaration
+from coatcheck.model.grant import Grant, IssuedGrant
+from coatcheck.model.operator import Operator
+from coatcheck.model.registry import Object, Override, Registry, Verdict
+from coatcheck.model.server import Server, Source, StoredServer
+from coatcheck.model.subject import Subject
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+def joined(old: Mapping[_Key, _Value], more: Mapping[_Key, _Value]) -> Mapping[_Key, _Value]:
+    """Return a read-only copy with entries put in. Copying 10,000 entries takes a tenth of a millisecond."""
+    if isinstance(old, MappingProxyType):
+        return MappingProxyType(old | dict(more))
+    return MappingProxyType({**old, **more})
+
+
+def with_puts(registry: Registry, puts: Iterable[Object]) -> Registry:
+    """Return the registry as it is after an edit."""
+    grants: dict[str, IssuedGrant] = {}
+    subjects: dict[str, Subject] = {}
+    servers: dict[UUID, StoredServer] = {}
+    operators: dict[str, Operator] = {}
+    overrides: dict[tuple[ObjectKind, str], Override] = {}
+    for put in puts:
+        if isinstance(put, IssuedGrant):
+            grants[put.id] = put
+        elif isinstance(put, Subject):
+            subjects[put.name] = put
+        elif isinstance(put, StoredServer):
+            servers[put.id] = put
+        elif isinstance(put, Operator):
+            operators[put.name] = put
+        else:
+            overrides[put.kind, put.id] = put
+    return replace(
+        registry,
+        grants=joined(registry.grants, grants) if grants else registry.grants,
+        subjects=joined(registry.subjects, subjects) if subjects else registry.subjects,
+        servers=joined(registry.servers, servers) if servers else registry.servers,
+        operators=joined(registry.operators, operators) if operators else registry.operators,
+        overrides=joined(registry.overrides, overrides) if overrides else registry.overrides,
+    )
+
+
+def verdict_on(registry: Registry, kind: ObjectKind, id: str) -> Override | None:
+    """Return what an operator said of an object of the file, if that holds."""
+    found = registry.overrides.get((kind, id))
+    return None if found is None or found.lifted else found
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the file declares, with the UUIDs of its servers. `grants` are by the digest of their tokens."""
+
+    declaration: Declaration = Declaration()
+    servers: Mapping[str, Server] = field(default_factory=lambda: _NOTHING)
+    grants: Mapping[str, Grant] = field(default_factory=lambda: _NOTHING)
+
+
+def declared_of(declaration: Declaration, ids: Mapping[str, UUID]) -> Declared:
+    """Return what a reading of the file declares."""
+    servers = {
+        one.name: Server(ids[one.name], one.name, one.reach, one.idle, one.marks)
+        for one in declaration.servers
+    }
+    grants = {grant.digest: grant for grant in declaration.identity.grants}
+    return Declared(declaration, MappingProxyType(servers), MappingProxyType(grants))
+
+
+def servers_of(declared: Declared, registry: Registry) -> Mapping[str, Server]:
+    """Return the servers in use by name: those of the file in its order, then the stored ones."""
+    found = {
+        name: server
+        for name, server in declared.servers.items()
+        if verdict_on(registry, ObjectKind.SERVER, str(server.id)) is None
+    }
+    for stored in sorted(registry.servers.values(), key=lambda one: one.name):
+        if stored.ended_at is None and not stored.disabled:
+            found[stored.name] = server_of(stored)
+    return MappingProxyType(found)
+
+
+def server_of(stored: StoredServer) -> Server:
+    """Return a stored server as callers reach it."""
+    return Server(stored.id, stored.name, stored.reach, stored.idle, stored.marks, Source.STORE)
+
+
+def live_of(declared: Declared, registry: Registry) -> Mapping[str, Grant]:
+    """Return the grants of the file that nobody revoked."""
+    if not any(kind is ObjectKind.GRANT for kind, _ in registry.overrides):
+        return declared.grants
+    return MappingProxyType(
+        {
+            digest: grant
+            for digest, grant in declared.grants.items()
+            if verdict_on(registry, ObjectKind.GRANT, grant.id) is None
+        }
+    )
+
+
+def tokens_of(grants: Iterable[IssuedGrant]) -> dict[str, IssuedGrant]:
+    """Return grants by the public ids of their tokens."""
+    return {proof.token_id: grant for grant in grants for proof in grant.proofs}
+
+
+def check_collisions(declaration: Declaration, registry: Registry) -> None:
+    """Refuse a file that uses a name or a label which belongs to something that operators made.
+
+    Raises:
+        ConfigError: one line for each.
+    """
+    servers = {one.name.casefold() for one in registry.servers.values() if one.ended_at is None}
+    complaints = [
+        f"/mcpServers/{server.name}: a server of this name was registered by an operator (rename this one, "
+        f"or end the other: coatcheck server remove {server.name})"
+        for server in declaration.servers
+        if server.name.casefold() in servers
+    ]
+    labels = {one.label for one in registry.grants.values() if one.revoked_at is None}
+    complaints += [
+        f"/serverAuth/bearer: the label {grant.label} belongs to a grant that an operator issued (rename "
+        f"this one, or revoke the other: coatcheck grant revoke {grant.label})"
+        for grant in declaration.identity.grants
+        if grant.label in labels and verdict_on(registry, ObjectKind.GRANT, grant.id) is None
+    ]
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+
+
+# --- what an edit touches --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What of a snapshot is to be made anew after an edit of the registry."""
+
+    servers: bool
+    file_grants: bool
+    grants: tuple[IssuedGrant, ...]
+
+
+def touched(puts: Sequence[Object]) -> Touched:
+    """Return what the objects put by an edit concern."""
+    overrides = {put.kind for put in puts if isinstance(put, Override)}
+    return Touched(
+        servers=ObjectKind.SERVER in overrides or any(isinstance(put, StoredServer) for put in puts),
+        file_grants=ObjectKind.GRANT in overrides,
+        grants=tuple(put for put in puts if isinstance(put, IssuedGrant)),
+    )
+
+
+def with_tokens(
+    issued: Mapping[str, IssuedGrant], before: Registry, puts: Sequence[IssuedGrant]
+) -> Mapping[str, IssuedGrant]:
+    """Return grants by the public ids of their tokens, after these were put."""
+    found = issued.copy() if isinstance(issued, MappingProxyType) else dict(issued)
+    for put in puts:
+        old = before.grants.get(put.id)
+        for proof in old.proofs if old is not None else ():
+            found.pop(proof.token_id, None)
+    found.update(tokens_of(puts))
+    return MappingProxyType(found)
+
+
+# --- what ends with an edit of the registry --------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Ends:
+    """What ends with an edit: grants, servers, all of whole subjects; `altered` grants and subjects go on."""
+
+    grants: set[str] = field(default_factory=set)
+    altered: set[str] = field(default_factory=set)
+    servers: set[UUID] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+    altered_subjects: set[str] = field(default_factory=set)
+
+
+def ends_with(old: Registry, puts: Sequence[Object]) -> Ends:
+    """Return what ends, or has another scope, when these objects are put."""
+    ends = Ends()
+    for put in puts:
+        if isinstance(put, IssuedGrant):
+            _judge_grant(old.grants.get(put.id), put, ends.grants, ends.altered)
+        elif isinstance(put, Subject):
+            _judge_subject(old.subjects.get(put.name), put, ends)
+        elif isinstance(put, StoredServer) and (put.disabled or put.ended_at is not None):
+            ends.servers.add(put.id)
+        elif isinstance(put, Override) and not put.lifted:
+            _judge_override(put, ends.grants, ends.servers)
+    return ends
+
+
+def _judge_subject(before: Subject | None, now: Subject, ends: Ends) -> None:
+    if now.disabled:
+        ends.subjects.add(now.name)
+    elif now.roles != (before.roles if before is not None else frozenset()):
+        ends.altered_subjects.add(now.name)
+
+
+def _judge_grant(before: IssuedGrant | None, now: IssuedGrant, ended: set[str], altered: set[str]) -> None:
+    if before is None:
+        return
+    if now.revoked_at is not None:
+        ended.add(now.id)
+    elif (now.servers, now.tools) != (before.servers, before.tools):
+        altered.add(now.id)
+
+
+def _judge_override(put: Override, grants: set[str], servers: set[UUID]) -> None:
+    if put.kind is ObjectKind.GRANT and put.verdict is Verdict.REVOKED:
+        grants.add(put.id)
+    elif put.kind is ObjectKind.SERVER:
+        servers.add(UUID(put.id))

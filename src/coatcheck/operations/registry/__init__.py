@@ -1,0 +1,1 @@
+"""What operators make and end while the gateway runs: grants, subjects, servers and operators."""

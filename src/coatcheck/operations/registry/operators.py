@@ -1,0 +1,191 @@
+"""Operators: invited by a one-time code, logged in with a token of their own, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from coatcheck.core import tokens
+from coatcheck.errors import Missing, Taken, Unfit
+from coatcheck.model.change import ObjectKind
+from coatcheck.model.operator import Actor, Operator, OperatorRole
+from coatcheck.model.registry import Edit
+from coatcheck.model.secret import Secret
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.registry import changes, fitness
+from coatcheck.operations.registry.desk import Desk
+from coatcheck.operations.registry.views import OperatorState, OperatorView
+
+CODE_LIFE: Final = timedelta(hours=24)
+"""How long a login code can be used."""
+FIRST: Final = "admin"
+"""The operator whom the first login makes."""
+GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "start")
+"""The gateway itself, which gives out the first code."""
+_NO_LOGIN: Final = "This code is not good: it was used, is too old, or was never given out."
+
+
+class Operators:
+    """Those who administer Coatcheck, besides the account that runs it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def has_login(self) -> bool:
+        """Whether an operator ever logged in: from then on the API takes peers beyond the loopback."""
+        return any(operator.token_id for operator in self._desk.book.registry.operators.values())
+
+    async def bootstrap(self) -> Secret | None:
+        """Return a new one-time code for the operator `admin` while nobody ever logged in, else None.
+
+        Codes given before are void from then on.
+        """
+        if self.has_login:
+            return None
+        _, code = await self.add(GATEWAY, FIRST, OperatorRole.ADMIN)
+        return code
+
+    async def add(
+        self, actor: Actor, name: str, role: OperatorRole, expires_at: datetime | None = None
+    ) -> tuple[OperatorView, Secret]:
+        """Add an operator, or invite one anew that has not ended: a new code, and the old token is void.
+
+        Raises:
+            Unfit: a name or time that cannot be.
+            Taken: there is an operator of another role of that name.
+        """
+        fitness.operator_of(name)
+        until = fitness.end_of(expires_at, self._desk.now())
+        code = tokens.mint(self._desk.entropy.token, tokens.CODE_PREFIX)
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = snapshot.registry.operators.get(name)
+            if before is not None and before.ended_at is None and before.role is not role:
+                fix = f"run: coatcheck operator remove {name}"
+                raise Taken(f"there is an operator {name!r} with the role {before.role.value}", fix=fix)
+            now = self._desk.now()
+            after = Operator(
+                name,
+                role,
+                token_id=before.token_id if before is not None else "",
+                code_hmac=self._desk.pepper.prove(code),
+                code_until=now + CODE_LIFE,
+                expires_at=until,
+                created_at=before.created_at if before is not None else now,
+                version=before.version + 1 if before is not None else 1,
+            )
+            return self._edit(actor, "operator.add" if before is None else "operator.invite", before, after)
+
+        await self._desk.book.edit(make)
+        return self._view(self._desk.book.registry.operators[name]), Secret(code)
+
+    async def login(self, code: str, origin: str) -> tuple[OperatorView, Secret]:
+        """Trade a code for a token, once.
+
+        Raises:
+            Missing: the code is unknown, used or too old. One sentence for all.
+        """
+        token = tokens.mint(self._desk.entropy.token, tokens.OPERATOR_PREFIX)
+        names: list[str] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._invited_by(snapshot, code)
+            names.append(before.name)
+            after = replace(
+                before,
+                token_id=tokens.public_id(token),
+                token_hmac=self._desk.pepper.prove(token),
+                code_hmac="",
+                code_until=None,
+                version=before.version + 1,
+            )
+            actor = Actor(before.name, before.role, origin)
+            return self._edit(actor, "operator.login", before, after)
+
+        await self._desk.book.edit(make)
+        return self._view(self._desk.book.registry.operators[names[0]]), Secret(token)
+
+    async def end(self, actor: Actor, name: str) -> OperatorView:
+        """End an operator; its token and code are void when this returns.
+
+        Raises:
+            Missing: no such operator.
+            Unfit: it ended before.
+        """
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = snapshot.registry.operators.get(name)
+            if before is None:
+                raise Missing(f"there is no operator {name!r}", fix="`coatcheck operator list` names them")
+            if before.ended_at is not None:
+                raise Unfit(f"the operator {name!r} has ended")
+            after = replace(
+                before,
+                token_hmac="",
+                code_hmac="",
+                code_until=None,
+                ended_at=self._desk.now(),
+                version=before.version + 1,
+            )
+            return self._edit(actor, "operator.end", before, after)
+
+        await self._desk.book.edit(make)
+        return self._view(self._desk.book.registry.operators[name])
+
+    def identify(self, token: str, origin: str) -> Actor | None:
+        """Return whose token this is, or None; the same time is spent on one that nobody has."""
+        if not (token.startswith(tokens.OPERATOR_PREFIX) and tokens.is_well_formed(token)):
+            return None
+        public = tokens.public_id(token)
+        operators = self._desk.book.registry.operators.values()
+        found = next((one for one in operators if one.token_id == public), None)
+        if not self._desk.pepper.fits(token, found.token_hmac if found is not None else "") or found is None:
+            return None
+        if self._state(found) is not OperatorState.ACTIVE:
+            return None
+        return Actor(found.name, found.role, origin)
+
+    def list(self) -> Sequence[OperatorView]:
+        """Return all operators by name, those that ended last."""
+        views = [self._view(one) for one in self._desk.book.registry.operators.values()]
+        return sorted(views, key=lambda view: (view.state is OperatorState.ENDED, view.name))
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    def _invited_by(self, snapshot: Snapshot, code: str) -> Operator:
+        now = self._desk.now()
+        good = [
+            one for one in snapshot.registry.operators.values() if self._desk.pepper.fits(code, one.code_hmac)
+        ]
+        for operator in good:
+            if operator.ended_at is None and operator.code_until is not None and operator.code_until > now:
+                return operator
+        raise Missing(_NO_LOGIN, fix="ask an admin for another, or start the gateway again for the first one")
+
+    def _state(self, operator: Operator) -> OperatorState:
+        if operator.ended_at is not None:
+            return OperatorState.ENDED
+        if operator.expires_at is not None and operator.expires_at <= self._desk.now():
+            return OperatorState.EXPIRED
+        return OperatorState.ACTIVE if operator.token_hmac else OperatorState.INVITED
+
+    def _view(self, operator: Operator) -> OperatorView:
+        return OperatorView(
+            operator.name,
+            operator.role,
+            self._state(operator),
+            operator.created_at,
+            operator.expires_at,
+            operator.code_until,
+            operator.ended_at,
+            operator.version,
+        )
+
+    def _edit(self, actor: Actor, action: str, before: Operator | None, after: Operator) -> Edit:
+        what = (ObjectKind.OPERATOR, after.name, after.name)
+        told = changes.of_operator(before) if before is not None else None
+        change = self._desk.scribe.changed(actor, action, what, told, changes.of_operator(after))
+        return Edit((after,), (change,))

@@ -1,0 +1,51 @@
+"""Cutting sorted lists into pages; a cursor holds the place of the last item, not the item."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from coatcheck.errors import Unfit
+from coatcheck.operations.registry.views import Page
+
+MAX_LIMIT: Final = 1_000
+_MAX_CURSOR: Final = 2_048
+_BETWEEN: Final = "\x00"
+
+_Item = TypeVar("_Item")
+Place = tuple[str, ...]
+
+
+def page_of(
+    items: Iterable[_Item], place: Callable[[_Item], Place], limit: int, after: str | None
+) -> Page[_Item]:
+    """Return the items after a cursor, sorted by their places, at most `limit`.
+
+    Raises:
+        Unfit: the limit is not from 1 to `MAX_LIMIT`, or the cursor is none of ours.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Unfit(f"limit must be from 1 to {MAX_LIMIT}")
+    start = _read(after) if after is not None else None
+    placed = sorted(
+        ((place(item), number, item) for number, item in enumerate(items)), key=lambda one: one[:2]
+    )
+    left = [one for one in placed if start is None or one[0] > start]
+    shown = left[:limit]
+    return Page([item for _, _, item in shown], _cursor(shown[-1][0]) if len(left) > limit else None)
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(_BETWEEN.join(place).encode("utf-8", "surrogatepass")).decode("ascii")
+
+
+def _read(cursor: str) -> Place:
+    try:
+        if len(cursor) > _MAX_CURSOR:
+            raise ValueError
+        raw = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+        return tuple(raw.decode("utf-8", "surrogatepass").split(_BETWEEN))
+    except (ValueError, binascii.Error):
+        raise Unfit("the cursor was never given out", fix="begin again without it") from None

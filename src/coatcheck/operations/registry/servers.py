@@ -1,0 +1,310 @@
+"""Registered servers: added, changed, disabled and ended; those of the file can be disabled and enabled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from uuid import UUID
+
+from coatcheck.core.access import globs
+from coatcheck.errors import Forbidden, Missing, Taken, Unfit
+from coatcheck.model.change import ObjectKind
+from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.registry import Edit, Verdict
+from coatcheck.model.secret import Secret
+from coatcheck.model.server import HttpReach, Server, StdioReach, StoredServer
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.merging import verdict_on
+from coatcheck.operations.registry import changes, fitness
+from coatcheck.operations.registry.desk import Desk, check_version
+from coatcheck.operations.registry.ending import overriding
+from coatcheck.operations.registry.paging import page_of
+from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerFilter, ServerPatch
+from coatcheck.operations.registry.registered import of_file, of_store
+from coatcheck.operations.registry.views import Ended, Page, RegisteredView
+from coatcheck.operations.views import ToolView
+
+Fit = Callable[[NewServer], HttpReach | StdioReach]
+"""Judges how a server is to be reached by the rules of the file; raises `Unfit`."""
+AnyServer = Server | StoredServer
+
+
+class Probe(Protocol):
+    """Connects to servers in use, to see their tools."""
+
+    async def tools(self, name: str | None) -> tuple[Sequence[ToolView], Sequence[tuple[str, str]]]:
+        """Return the tools of a server, and (server, error) if it gave none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAdded:
+    """A server that was added or changed, and what came of asking it for its tools.
+
+    `tools` None: it could not be asked, and `error` says why. It is registered all the same.
+    """
+
+    server: RegisteredView
+    tools: Sequence[ToolView] | None = None
+    error: str = ""
+
+
+class RegisteredServers:
+    """The servers of both sources. `ref` is a name or a UUID.
+
+    Commands are for admins, and only where `allow_commands` says so: they run as the gateway does.
+    """
+
+    def __init__(self, desk: Desk, fit: Fit, probe: Probe, *, allow_commands: bool) -> None:
+        self._desk = desk
+        self._fit = fit
+        self._probe = probe
+        self._allow_commands = allow_commands
+
+    async def add(self, actor: Actor, new: NewServer) -> ServerAdded:
+        """Register a server, connect to it and list its tools.
+
+        Raises:
+            Unfit: a name, URL, header, command or variable that cannot be; the rules are the file's.
+            Taken: a server of either source has the name.
+            Forbidden: a command, and the actor is no admin or commands are not allowed.
+        """
+        if new.command is not None:
+            self._check_commands(actor)
+        server = StoredServer(
+            id=UUID(bytes=self._desk.entropy.token(16), version=4),
+            name=new.name,
+            reach=self._fit(new),
+            created_at=self._desk.now(),
+            created_by=actor.name,
+            plain=_plain(new.plain, new.headers, new.env),
+            note=fitness.note_of(new.note),
+        )
+
+        def make(snapshot: Snapshot) -> Edit:
+            if new.name.casefold() in _names(snapshot):
+                raise Taken(f"there is a server {new.name!r} already", fix="choose another name")
+            return self._edit(actor, "server.add", None, server)
+
+        await self._desk.book.edit(make)
+        return await self._probed(server.name)
+
+    async def change(self, actor: Actor, ref: str, patch: ServerPatch, version: int | None) -> ServerAdded:
+        """Change how a stored server is reached. New calls use it as it is now, those under way end as begun.
+
+        Raises:
+            Missing: no such server.
+            Stale: it is not at `version`.
+            Unfit: it is of the file, or a value cannot be.
+            Forbidden: as for `add`.
+        """
+        names: list[str] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._own(snapshot, ref)
+            names.append(before.name)
+            check_version(before.version, version, f"the server {before.name}")
+            wanted = _patched(before, patch)
+            if wanted.command is not None:
+                self._check_commands(actor)
+            after = replace(
+                before,
+                reach=self._fit(wanted),
+                plain=_plain(wanted.plain, wanted.headers, wanted.env),
+                note=fitness.note_of(wanted.note),
+                version=before.version + 1,
+            )
+            return self._edit(actor, "server.change", before, after)
+
+        await self._desk.book.edit(make)
+        return await self._probed(names[0])
+
+    async def disable(self, actor: Actor, ref: str, because: str) -> Ended:
+        """Take a server of either source away from all callers; returns when its calls and children ended.
+
+        Raises:
+            Missing: no such server.
+        """
+        return await self._take_away(actor, ref, because, end=False)
+
+    async def end(self, actor: Actor, ref: str, because: str) -> Ended:
+        """Unregister a stored server; its name is free again. As `disable`.
+
+        Raises:
+            Missing: no such server.
+            Unfit: it is of the file.
+        """
+        return await self._take_away(actor, ref, because, end=True)
+
+    async def enable(self, actor: Actor, ref: str) -> RegisteredView:
+        """Give a disabled server back.
+
+        Raises:
+            Missing: no such server.
+            Forbidden: as for `add`.
+        """
+
+        def make(snapshot: Snapshot) -> Edit | None:
+            server = find_server(snapshot, ref)
+            if isinstance(server, StoredServer):
+                if not server.disabled:
+                    return None
+                if isinstance(server.reach, StdioReach):
+                    self._check_commands(actor)
+                after = replace(server, disabled=False, because="", version=server.version + 1)
+                return self._edit(actor, "server.enable", server, after)
+            if verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id)) is None:
+                return None
+            what = (ObjectKind.SERVER, str(server.id), server.name)
+            word, change = overriding(self._desk, snapshot, actor, what, Verdict.DISABLED, "", lifted=True)
+            return Edit((word,), (change,))
+
+        await self._desk.book.edit(make)
+        return await self.get(ref)
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    async def get(self, ref: str) -> RegisteredView:
+        """Return one server.
+
+        Raises:
+            Missing: there is none.
+        """
+        return _view(self._desk.snapshot, find_server(self._desk.snapshot, ref))
+
+    async def list(self, wanted: ServerFilter) -> Page[RegisteredView]:
+        """Return a page of servers, by name.
+
+        Raises:
+            Unfit: a limit or cursor that cannot be.
+        """
+        snapshot = self._desk.snapshot
+        found = [view for one in _all(snapshot) if _matches(view := _view(snapshot, one), wanted)]
+        return page_of(found, lambda view: (view.name,), wanted.limit, wanted.after)
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    async def _take_away(self, actor: Actor, ref: str, because: str, *, end: bool) -> Ended:
+        started = self._desk.clock.monotonic()
+        fitness.note_of(because, "a reason")
+
+        def make(snapshot: Snapshot) -> Edit | None:
+            server = self._own(snapshot, ref) if end else find_server(snapshot, ref)
+            if isinstance(server, StoredServer):
+                if server.disabled and not end:
+                    return None
+                fields = {"ended_at": self._desk.now()} if end else {"disabled": True}
+                after = replace(server, because=because, version=server.version + 1, **fields)
+                return self._edit(actor, "server.end" if end else "server.disable", server, after)
+            if verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id)) is not None:
+                return None
+            what = (ObjectKind.SERVER, str(server.id), server.name)
+            word, change = overriding(self._desk, snapshot, actor, what, Verdict.DISABLED, because)
+            return Edit((word,), (change,))
+
+        return await self._desk.ended(await self._desk.book.edit(make), started)
+
+    async def _probed(self, name: str) -> ServerAdded:
+        view = await self.get(name)
+        try:
+            tools, failing = await self._probe.tools(name)
+        except KeyError:  # disabled, or ended meanwhile
+            return ServerAdded(view, None, f"{name} is not in use")
+        return ServerAdded(view, None, failing[0][1]) if failing else ServerAdded(view, tools)
+
+    def _own(self, snapshot: Snapshot, ref: str) -> StoredServer:
+        server = find_server(snapshot, ref)
+        if not isinstance(server, StoredServer):
+            fix = "edit the file; here it can only be disabled and enabled"
+            raise Unfit(f"the server {server.name} is declared in the file", fix=fix)
+        return server
+
+    def _check_commands(self, actor: Actor) -> None:
+        if actor.role is not OperatorRole.ADMIN:
+            raise Forbidden("servers that are commands are for admins", fix="ask an admin")
+        if not self._allow_commands:
+            fix = "start the gateway with --allow-commands, or declare the server in the file"
+            raise Forbidden("servers that are commands are not taken here", fix=fix)
+
+    def _edit(self, actor: Actor, action: str, before: StoredServer | None, after: StoredServer) -> Edit:
+        what = (ObjectKind.SERVER, str(after.id), after.name)
+        told = changes.of_server(before) if before is not None else None
+        change = self._desk.scribe.changed(actor, action, what, told, changes.of_server(after), after.because)
+        return Edit((after,), (change,))
+
+
+def find_server(snapshot: Snapshot, ref: str) -> AnyServer:
+    """Return a server by name or UUID, in use or disabled.
+
+    Raises:
+        Missing: there is none, or it ended.
+    """
+    for server in _all(snapshot):
+        if ref in {server.name, str(server.id)}:
+            return server
+    raise Missing(f"there is no server {ref!r}", fix="`coatcheck list` names the servers")
+
+
+def _all(snapshot: Snapshot) -> Iterator[AnyServer]:
+    yield from snapshot.declared.servers.values()
+    yield from (one for one in snapshot.registry.servers.values() if one.ended_at is None)
+
+
+def _names(snapshot: Snapshot) -> set[str]:
+    return {server.name.casefold() for server in _all(snapshot)}
+
+
+def _view(snapshot: Snapshot, server: AnyServer) -> RegisteredView:
+    if isinstance(server, StoredServer):
+        return of_store(server)
+    word = verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id))
+    return of_file(server, word, snapshot.registry.overrides.get((ObjectKind.SERVER, str(server.id))))
+
+
+def _matches(view: RegisteredView, wanted: ServerFilter) -> bool:
+    if wanted.name is not None and not globs.matches(wanted.name, view.name):
+        return False
+    return wanted.source in {None, view.source.value} and wanted.disabled in {None, view.disabled}
+
+
+def _plain(names: frozenset[str], *given: Mapping[str, Secret]) -> frozenset[str]:
+    known = {name for one in given for name in one}
+    if odd := sorted(names - known):
+        raise Unfit(f"{odd[0]!r} is to be shown, but there is no such header or variable")
+    return names
+
+
+def _patched(before: StoredServer, patch: ServerPatch) -> NewServer:
+    """Return a server as a new one would be written that is the old one changed."""
+    reach = before.reach
+    note = before.note if patch.note is UNSAID else patch.note
+    plain = before.plain if patch.plain is UNSAID else patch.plain
+    if isinstance(reach, HttpReach):
+        _refuse(patch, ("command", "args", "env", "cwd"), "a server with a URL")
+        headers = _merged(reach.headers, {} if patch.headers is UNSAID else patch.headers)
+        url = reach.url if patch.url is UNSAID else patch.url
+        transport = reach.transport if patch.transport is UNSAID else patch.transport
+        return NewServer(before.name, url, transport, headers, plain=plain & headers.keys(), note=note)
+    _refuse(patch, ("url", "transport", "headers"), "a server with a command")
+    env = _merged(reach.env, {} if patch.env is UNSAID else patch.env)
+    return NewServer(
+        before.name,
+        command=reach.command if patch.command is UNSAID else patch.command,
+        args=reach.args if patch.args is UNSAID else patch.args,
+        env=env,
+        cwd=reach.cwd if patch.cwd is UNSAID else patch.cwd,
+        plain=plain & env.keys(),
+        note=note,
+    )
+
+
+def _refuse(patch: ServerPatch, foreign: tuple[str, ...], what: str) -> None:
+    for name in foreign:
+        if getattr(patch, name) is not UNSAID:
+            raise Unfit(f"{name} has no meaning for {what}", fix="remove it, or add another server")
+
+
+def _merged(old: Mapping[str, Secret], changed: Mapping[str, Secret | None]) -> dict[str, Secret]:
+    merged: dict[str, Secret | None] = {**old, **changed}
+    return {name: secret for name, secret in merged.items() if secret is not None}

@@ -1,0 +1,1 @@
+"""The record of calls: the ledger's one writer, and how entries are read back."""

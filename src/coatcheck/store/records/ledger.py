@@ -1,0 +1,157 @@
+"""The ledger on a database: appends by the writer's thread, reads on connections of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter, Settlement
+from coatcheck.ports import Clock
+from coatcheck.store.engines.database import Database
+from coatcheck.store.faults import StoreUnavailable
+from coatcheck.store.records.journal import Append
+from coatcheck.store.records.reading import first_sequence_beyond, list_entries, page_settled
+from coatcheck.store.records.tail import Settled, Tail
+from coatcheck.store.records.writer import Writer
+
+WAITING: Final = 10_000
+"""Most appends that may wait for the disk; beyond, calls are refused rather than queued."""
+
+_Read = TypeVar("_Read")
+
+LEFT: Final = "the caller left before the request was sent"
+
+
+class SqliteLedger:
+    """Implements `ports.Ledger`. Belongs to the event loop it was opened on.
+
+    A record is in one transaction with whatever else waits, and the caller goes on when that transaction
+    is on the disk. A caller who is cancelled while waiting has its record settled as cancelled, since it
+    will not come back to do so.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, waiting: int = WAITING) -> None:
+        self._database = database
+        self._clock = clock
+        self._limit = waiting
+        self._waiting = 0
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._writer = Writer(database, clock, self._deliver)
+        self._tail = Tail(0)
+
+    @classmethod
+    async def open(cls, database: Database, clock: Clock, *, waiting: int = WAITING) -> Self:
+        """Start the writer. Records that a crash left open are settled as unknown first.
+
+        Raises:
+            LedgerUnavailable: the database takes no writes.
+        """
+        ledger = cls(database, clock, waiting=waiting)
+        ledger._tail.last = await asyncio.to_thread(ledger._writer.start)
+        return ledger
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last write succeeded; a failing writer tries again every second."""
+        return self._writer.healthy and not self._closed
+
+    @property
+    def last_error(self) -> str:
+        """Why writing fails; empty while it does not."""
+        return self._writer.last_error
+
+    @property
+    def waiting(self) -> int:
+        """How many appends wait for the disk."""
+        return self._waiting
+
+    async def record(self, record: Record) -> None:
+        """Make a record durable before the request is acted on."""
+        await self._append(record, None)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Make the outcome of a recorded request durable before the caller hears of it."""
+        await self._append(None, settlement)
+
+    async def record_settled(self, record: Record, settlement: Settlement) -> None:
+        """Make a record and its outcome durable at once, for what was answered without a server."""
+        await self._append(record, settlement)
+
+    async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
+        """Return matching entries, oldest first; those under way have no settlement yet."""
+        return await self._read(lambda reading: list_entries(reading, wanted))
+
+    def follow(self, wanted: RecordFilter) -> AsyncGenerator[RecordEntry, None]:
+        """Yield matching entries once each, in the order of settling, from this call on.
+
+        With `after`, entries beyond that position come whether they are settled already or not yet, and
+        none up to it. `limit` does not apply. Ends when the ledger is closed.
+        """
+        return self._tail.follow(wanted, self._tail.last, self._first, self._page)
+
+    async def close(self) -> None:
+        """Write what waits, then take no more. Safe to call twice; the database stays open."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._writer.stop)  # its last batch reaches the loop before this returns
+        self._tail.close()
+
+    # --- to and from the writer -----------------------------------------------------------------------------
+
+    def _append(self, record: Record | None, settlement: Settlement | None) -> asyncio.Future[None]:
+        if self._closed:
+            raise LedgerUnavailable("the record cannot be written: the gateway is stopping")
+        if self._waiting >= self._limit:
+            raise LedgerUnavailable(
+                f"the record cannot be written: {self._waiting} entries wait for the disk",
+                fix="the disk is too slow for this many calls, or it hangs",
+            )
+        done = self._loop.create_future()
+        self._waiting += 1
+        self._writer.submit(Append(done, record, settlement))
+        return done
+
+    def _deliver(self, batch: Sequence[Append], settled: Sequence[Settled], last: int) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._through, batch, settled, last)
+        except RuntimeError:
+            return  # the loop is closed: no one waits any more
+
+    def _through(self, batch: Sequence[Append], settled: Sequence[Settled], last: int) -> None:
+        self._waiting -= len(batch)
+        for append in batch:
+            if append.done.cancelled():
+                self._abandoned(append)
+            elif append.refusal is None:
+                append.done.set_result(None)
+            else:
+                append.done.set_exception(append.refusal)
+        self._tail.publish(settled, last)
+
+    def _abandoned(self, append: Append) -> None:
+        record = append.record
+        if record is None or append.settlement is not None or append.refusal is not None or self._closed:
+            return
+        now = self._clock.now()
+        seconds = max(0.0, (now - record.at).total_seconds())
+        settlement = Settlement(record.id, now, Outcome.CANCELLED, seconds, LEFT)
+        self._waiting += 1
+        self._writer.submit(Append(self._loop.create_future(), None, settlement))
+
+    async def _first(self, position: int) -> int | None:
+        return await self._read(lambda reading: first_sequence_beyond(reading, position))
+
+    async def _page(self, wanted: RecordFilter, after: int, through: int) -> Sequence[Settled]:
+        return await self._read(lambda reading: page_settled(reading, wanted, after, through))
+
+    async def _read(self, read: Callable[[Connection], _Read]) -> _Read:
+        try:
+            return await self._database.read(read)
+        except StoreUnavailable as error:
+            raise LedgerUnavailable(f"the record cannot be read: {error.message}", fix=error.fix) from None

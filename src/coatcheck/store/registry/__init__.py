@@ -1,0 +1,1 @@
+"""What operators made: rows that cannot be edited unnoticed, their log of changes, and who was last seen."""

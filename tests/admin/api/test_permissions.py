@@ -1,0 +1,27 @@
+"""The table of roles: who may do what, told once more by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from coatcheck.admin.api.permissions import ROLES, Permission, may
+from coatcheck.model.operator import OperatorRole
+
+VIEWING = {"self", "status.read", "servers.read", "tools.read", "grants.read", "subjects.read", "access.read"}
+
+
+def test_every_role_is_in_the_table() -> None:
+    assert set(ROLES) == set(OperatorRole)
+
+
+@pytest.mark.parametrize(
+    ("role", "beyond"),
+    [("viewer", set()), ("auditor", {"records.read", "changes.read", "operators.read"}), ("policy_manager", {"servers.write", "grants.write", "subjects.write"})],
+)  # fmt: skip
+def test_what_the_lesser_roles_may(role: str, beyond: set[str]) -> None:
+    allowed = {permission.value for permission in Permission if may(OperatorRole(role), permission)}
+    assert allowed == VIEWING | beyond
+
+
+def test_an_admin_may_everything() -> None:
+    assert all(may(OperatorRole.ADMIN, permission) for permission in Permission)

@@ -1,0 +1,94 @@
+"""Objects as the API tells them, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TOKEN = "cckg_the-token-that-is-shown-once"
+
+
+def grant(label: str, **changes: Any) -> dict[str, Any]:
+    """Return a grant."""
+    return {
+        "id": f"id-of-{label}",
+        "label": label,
+        "subject": "alice",
+        "servers": ["github"],
+        "tools": None,
+        "source": "store",
+        "state": "live",
+        "issued_at": "2026-11-21T08:00:00Z",
+        "issued_by": "local",
+        "expires_at": "2027-02-19T08:00:00Z",
+        "revoked_at": None,
+        "revoked_by": "",
+        "because": "",
+        "note": "",
+        "claim_until": None,
+        "overlap_until": None,
+        "last_used": None,
+        "clients": [],
+        "version": 3,
+        **changes,
+    }
+
+
+def issued(label: str, **changes: Any) -> dict[str, Any]:
+    """Return what comes of issuing a grant."""
+    return {"grant": grant(label), "token": TOKEN, "claim_code": None, "claim_url": None, **changes}
+
+
+def ended(*labels: str, **changes: Any) -> dict[str, Any]:
+    """Return what comes of an ending."""
+    grants = [grant(label, state="revoked") for label in labels]
+    return {
+        "grants": grants,
+        "calls": 2,
+        "streams": 1,
+        "sessions": 0,
+        "seconds": 0.0123,
+        "left": 0,
+        **changes,
+    }
+
+
+def subject(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a subject."""
+    return {
+        "name": name,
+        "kind": "person",
+        "roles": ["dev"],
+        "disabled": False,
+        "because": "",
+        "note": "",
+        "source": "store",
+        "created_at": "2026-11-21T08:00:00Z",
+        "grants": 1,
+        "version": 2,
+        **changes,
+    }
+
+
+def registered(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a server."""
+    return {
+        "name": name,
+        "id": "00000000-0000-4000-8000-000000000001",
+        "source": "store",
+        "transport": "auto",
+        "reach": "https://mcp.example.com/mcp",
+        "plain": {"X-Team": "a"},
+        "sealed": ["Authorization"],
+        "args": 0,
+        "cwd": None,
+        "disabled": False,
+        "because": "",
+        "created_at": "2026-11-21T08:00:00Z",
+        "created_by": "local",
+        "note": "",
+        "revision": 4,
+        "state": "ready",
+        "degraded": False,
+        "tools": 2,
+        **changes,
+    }

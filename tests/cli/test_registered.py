@@ -1,0 +1,190 @@
+"""`coatcheck server`: secrets are read here and now, and told to the gateway alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.fake_api import Canned, FakeApi, items, refusal
+from cli.objects import ended, registered
+from cli.ran import Run
+from cli.terminal import on_terminal
+
+URL = "https://mcp.example.com/mcp"
+SECRET = "canary-4471"
+
+
+@pytest.fixture
+def adding(api: FakeApi) -> FakeApi:
+    tools = [{"name": "get_issue"}, {"name": "make_issue"}]
+    api.answers["POST /servers"] = Canned({"server": registered("github"), "tools": tools, "error": ""}, 201)
+    return api
+
+
+def body(api: FakeApi) -> dict[str, Any]:
+    found: dict[str, Any] = api.asked[-1].json()
+    return found
+
+
+def test_a_remote_server(adding: FakeApi, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text(SECRET + "\n")
+    monkeypatch.setenv("ACCESS", SECRET + "-2")
+    ran = run(
+        *("server", "add", "github", "--url", URL, "--transport", "http", "--note", "n"),
+        *("--header", "Authorization: Bearer @env:ACCESS", "--header", f"X-Api-Key: @{tmp_path / 'key'}"),
+        *("--plain-header", "X-Team: a"),
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert body(adding) == {
+        "name": "github",
+        "url": URL,
+        "transport": "http",
+        "headers": {"Authorization": f"Bearer {SECRET}-2", "X-Api-Key": SECRET, "X-Team": "a"},
+        "plain": ["X-Team"],
+        "note": "n",
+    }
+    assert SECRET not in ran.out
+
+
+def test_a_command(adding: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ACCESS", SECRET)
+    monkeypatch.chdir(tmp_path)
+    words = ("--env", "TOKEN=@env:ACCESS", "--plain-env", "LEVEL=1", "--", "./run", "--flag", "${x}")
+    ran = run("server", "add", "git", *words)
+    assert (ran.code, ran.err) == (0, "")
+    assert body(adding) == {
+        "name": "git",
+        "command": str(tmp_path / "run"),
+        "args": ["--flag", "${x}"],
+        "env": {"TOKEN": SECRET, "LEVEL": "1"},
+        "plain": ["LEVEL"],
+    }
+
+
+def test_values_as_they_stand_are_taken_and_warned_of(adding: FakeApi, run: Run) -> None:
+    ran = run("server", "add", "github", "--url", URL, "--header", f"Authorization: Bearer ghp_{SECRET}")
+    assert ran.code == 0
+    assert body(adding)["headers"] == {"Authorization": f"Bearer ghp_{SECRET}"}
+    assert "other accounts can read" in ran.err
+    ran = run("server", "add", "github", "--url", URL, "--header", "X-Note: ${not} a reference")
+    assert (ran.code, ran.err) == (0, "")
+    assert body(adding)["headers"] == {"X-Note": "${not} a reference"}
+
+
+def test_a_value_from_standard_input(adding: FakeApi) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "coatcheck", "server", "add", "x", "--url", URL]
+    command += ["--header", "Authorization: Bearer @-"]
+    ran = subprocess.run(
+        command, input=SECRET + "\n", capture_output=True, text=True, check=False, timeout=20
+    )
+    assert ran.returncode == 0
+    assert body(adding)["headers"] == {"Authorization": f"Bearer {SECRET}"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add", "x"],
+        ["add", "x", "--url", URL, "--", "y"],
+        ["add", "x", "--url", URL, "--env", "A=b"],
+        ["add", "x", "--header", "A: b", "--", "y"],
+        ["add", "x", "--", URL],
+        ["add", "x", "--url", URL, "--header", "A: b", "--plain-header", "a: c"],
+        ["add", "x", "--url", URL, "--header", "no colon"],
+        ["add", "x", "--url", URL, "--header", "A: @env:NOT_SET_HERE"],
+        ["add", "x", "--url", URL, "--header", "A: @/no/such/file"],
+        ["add", "x", "--env", "A", "--", "y"],
+        ["change", "github"],
+    ],
+)
+def test_usage(adding: FakeApi, run: Run, words: list[str]) -> None:
+    adding.answers["GET /servers/github"] = Canned(registered("github"))
+    assert run("server", *words).code == 2
+    assert {asked.method for asked in adding.asked} <= {"GET"}
+
+
+def test_what_callers_will_see(adding: FakeApi) -> None:
+    code, shown = on_terminal(["server", "add", "github", "--url", URL])
+    assert code == 0
+    assert "added github\n" in shown
+    assert "route: /mcp/github/, and on /mcp as github__TOOL\n" in shown
+    assert "see 2 tools: get_issue, make_issue\n" in shown
+
+
+def test_a_server_that_could_not_be_asked_is_added_all_the_same(api: FakeApi) -> None:
+    failed = {"server": registered("github"), "tools": None, "error": "it answered 401 to the credential"}
+    api.answers["POST /servers"] = Canned(failed, 201)
+    code, shown = on_terminal(["server", "add", "github", "--url", URL])
+    assert code == 0
+    assert "added github\n" in shown
+    assert "could not ask it for its tools: it answered 401" in shown
+
+
+def test_change(api: FakeApi, run: Run) -> None:
+    api.answers["GET /servers/github"] = Canned(registered("github"))
+    changed = {"server": registered("github"), "tools": [], "error": ""}
+    api.answers["PATCH /servers/github"] = Canned(changed)
+    words = ("--header", "Authorization: Bearer x", "--no-header", "X-Old", "--plain-header", "X-New: 1")
+    assert run("server", "change", "github", *words).code == 0
+    assert body(api) == {
+        "headers": {"Authorization": "Bearer x", "X-New": "1", "X-Old": None},
+        "plain": ["X-New", "X-Team"],
+    }
+    assert api.asked[-1].headers["if-match"] == '"4"'
+    assert run("server", "change", "github", "--note", "n", "--url", URL).code == 0
+    assert body(api) == {"url": URL, "note": "n"}
+    assert run("server", "change", "github", "--header", "X-Team: hidden now").code == 0
+    assert body(api) == {"headers": {"X-Team": "hidden now"}, "plain": []}
+    assert run("server", "change", "github", "--", "run", "me").code == 0
+    assert body(api) == {"command": "run", "args": ["me"]}
+
+
+def test_list_and_show(api: FakeApi, run: Run) -> None:
+    api.answers["GET /servers"] = items(
+        registered("github"), registered("time", source="file", state="disabled")
+    )
+    assert [each["name"] for each in json.loads(run("server", "list").out)["items"]] == ["github", "time"]
+    code, shown = on_terminal(["server", "list"])
+    assert code == 0
+    assert re.search(r"time +file +auto +disabled", shown)
+    api.answers["GET /servers/github"] = Canned(registered("github"))
+    code, shown = on_terminal(["server", "show", "github"])
+    assert code == 0
+    assert re.search(r"secret +Authorization\n", shown)
+    assert re.search(r"shown +X-Team=a\n", shown)
+
+
+def test_endings(api: FakeApi, run: Run) -> None:
+    api.answers["POST /servers/github/disable"] = Canned(ended())
+    api.answers["DELETE /servers/github"] = Canned(ended())
+    api.answers["POST /servers/github/enable"] = Canned(registered("github"))
+    assert run("server", "disable", "github", "--because", "leak").code == 0
+    assert body(api) == {"because": "leak"}
+    assert run("server", "enable", "github").code == 0
+    assert run("server", "remove", "github", "--because", "moved on").code == 0
+    assert api.asked[-1].query == {"because": "moved on"}
+    api.answers["DELETE /servers/gihub"] = refusal(404, "not_found", "There is no such server.")
+    api.answers["GET /servers"] = items(registered("github"))
+    assert "did you mean github" in run("server", "remove", "gihub").err
+
+
+def test_without_a_gateway(data: object, run: Run) -> None:
+    for words in (
+        f"add x --url {URL}",
+        "list",
+        "show x",
+        "change x --note n",
+        "disable x",
+        "enable x",
+        "remove x",
+    ):
+        ran = run("server", *words.split())
+        assert (ran.code, ran.out) == (69, ""), words
+        assert "`coatcheck up`" in ran.err

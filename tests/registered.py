@@ -1,0 +1,125 @@
+"""What operators make, filled in: grants, subjects, servers, operators, overrides, and changes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from coatcheck.core.keys import Keys
+from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.grant import Claim, IssuedGrant, Proof
+from coatcheck.model.operator import Operator, OperatorRole
+from coatcheck.model.registry import Edit, Object, Override, Verdict
+from coatcheck.model.secret import Secret
+from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach, StoredServer, Transport
+from coatcheck.model.subject import Subject, SubjectKind
+from ledgers import START
+
+KEYS = Keys(bytes.fromhex("8f1d0c6a5b7e93b2447fd2a1c0e8365994de7710ab2c4f68d30b915a7e62cc0f"))
+OTHER_KEYS = Keys(bytes.fromhex("17a0c55d2e9b8463fe01d7c82b6a4f9033b85e6cd4197a02ef65d83a1b0c7e92"))
+
+
+class SystemEntropy:
+    def token(self, size: int) -> bytes:
+        return os.urandom(size)
+
+
+def a_grant(label: str = "alice-laptop", **changes: Any) -> IssuedGrant:
+    id = changes.pop("id", uuid4().hex[:12])
+    grant = IssuedGrant(
+        id=id,
+        label=label,
+        subject="alice",
+        servers=frozenset({UUID(int=7), UUID(int=9)}),
+        tools=("github__get_*", "jira__*"),
+        proofs=(Proof(id, "ab" * 32), Proof("former", "cd" * 32, START + timedelta(hours=1))),
+        issued_at=START,
+        issued_by="root",
+        expires_at=START + timedelta(days=90),
+        claim=Claim("ef" * 32, START + timedelta(days=1)),
+        note="caf\u00e9 \u2028 line",
+    )
+    return dataclasses.replace(grant, **changes)
+
+
+def a_subject(name: str = "alice", **changes: Any) -> Subject:
+    subject = Subject(
+        name, SubjectKind.AUTOMATION, frozenset({"dev", "ops"}), note="n", created_at=START, version=1
+    )
+    return dataclasses.replace(subject, **changes)
+
+
+def a_server(name: str = "github", **changes: Any) -> StoredServer:
+    reach = HttpReach(
+        Secret("https://user:planted-url@example.com/mcp?key=1"),
+        "https://example.com/mcp",
+        {"Authorization": Secret("Bearer planted-header"), "X-Team": Secret("blue")},
+        Transport.HTTP,
+    )
+    server = StoredServer(
+        id=uuid4(),
+        name=name,
+        reach=reach,
+        created_at=START,
+        created_by="root",
+        idle=IdlePolicy(adaptive=False, after=30.5),
+        marks=AccessMarks(read=("get_*",), write=("put_*", "x")),
+        plain=frozenset({"X-Team"}),
+    )
+    return dataclasses.replace(server, **changes)
+
+
+def a_child(name: str = "files", **changes: Any) -> StoredServer:
+    reach = StdioReach(
+        "npx", (Secret("-y"), Secret("planted-arg")), {"API_KEY": Secret("planted-env")}, "/srv"
+    )
+    return a_server(name, reach=reach, **changes)
+
+
+def an_operator(name: str = "root", **changes: Any) -> Operator:
+    operator = Operator(
+        name,
+        OperatorRole.ADMIN,
+        token_id="t" * 12,
+        token_hmac="12" * 32,
+        code_hmac="34" * 32,
+        code_until=START + timedelta(hours=1),
+        created_at=START,
+        version=1,
+    )
+    return dataclasses.replace(operator, **changes)
+
+
+def an_override(id: str = "file-0123456789ab", **changes: Any) -> Override:
+    override = Override(ObjectKind.GRANT, id, Verdict.REVOKED, "left", START, "root", version=1)
+    return dataclasses.replace(override, **changes)
+
+
+def one_of_each() -> tuple[Object, ...]:
+    return (a_grant(), a_subject(), a_server(), a_child(), an_operator(), an_override())
+
+
+def a_change(name: str = "alice-laptop", **changes: Any) -> Change:
+    change = Change(
+        id=uuid4(),
+        at=START,
+        actor="root",
+        role="admin",
+        origin="10.0.0.9",
+        action="grant.issue",
+        kind=ObjectKind.GRANT,
+        object_id=f"id-of-{name}",
+        object_name=name,
+        before="",
+        after='{"label":"alice-laptop"}',
+        because="new laptop",
+    )
+    return dataclasses.replace(change, **changes)
+
+
+def an_edit(puts: Sequence[Object], *changes: Change) -> Edit:
+    return Edit(tuple(puts), changes or (a_change(),))

@@ -1,0 +1,239 @@
+"""What every store of the registry owes its callers, run on each database."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from coatcheck.errors import ConfigError, Stale, Taken, Unfit
+from coatcheck.model.change import ChangeFilter, ObjectKind
+from coatcheck.model.grant import Seen
+from coatcheck.model.registry import Object, Registry
+from coatcheck.model.server import StoredServer
+from coatcheck.store.engines.database import Database
+from coatcheck.store.faults import StoreUnavailable
+from coatcheck.store.registry.seen import CLIENTS
+from coatcheck.store.registry.store import StoredRegistry
+from ledgers import START
+from registered import (
+    KEYS,
+    OTHER_KEYS,
+    SystemEntropy,
+    a_change,
+    a_child,
+    a_grant,
+    a_server,
+    a_subject,
+    an_edit,
+    an_operator,
+    an_override,
+    one_of_each,
+)
+
+
+@pytest.fixture
+async def store(any_database: Database) -> StoredRegistry:
+    return await StoredRegistry.open(any_database, KEYS, SystemEntropy())
+
+
+def all_of(registry: Registry) -> list[Object]:
+    kept = (registry.grants, registry.subjects, registry.servers, registry.operators, registry.overrides)
+    return [noun for nouns in kept for noun in nouns.values()]
+
+
+async def test_what_was_committed_is_loaded_equal(
+    store: StoredRegistry, any_database: Database, open_any: Callable[[], Database]
+) -> None:
+    assert await store.load() == Registry()
+    puts = one_of_each()
+    await store.commit(an_edit(puts))
+    any_database.close()
+    loaded = await (await StoredRegistry.open(open_any(), KEYS, SystemEntropy())).load()
+    assert loaded.damaged == ()
+    assert sorted(map(repr, all_of(loaded))) == sorted(map(repr, puts))
+    assert all(one in all_of(loaded) for one in puts), "secrets are equal too"
+    grant, subject, server, child, *_ = puts
+    assert loaded.grants == {grant.id: grant}  # type: ignore[union-attr]
+    assert loaded.subjects == {"alice": subject}
+    assert {one.id for one in loaded.servers.values()} == set(loaded.servers)
+    assert list(loaded.operators) == ["root"]
+    assert list(loaded.overrides) == [(ObjectKind.GRANT, "file-0123456789ab")]
+    assert isinstance(server, StoredServer)
+    assert isinstance(child, StoredServer)
+    assert loaded.servers == {server.id: server, child.id: child}
+
+
+async def test_what_has_no_limits_is_kept_so(store: StoredRegistry) -> None:
+    bare = a_grant(servers=None, tools=None, proofs=(), expires_at=None, claim=None)
+    empty = a_grant("other", servers=frozenset(), tools=(), revoked_at=START, revoked_by="x", because="y")
+    await store.commit(an_edit([bare, empty, a_child()]))
+    loaded = await store.load()
+    assert loaded.grants == {bare.id: bare, empty.id: empty}
+    assert loaded.grants[empty.id].servers == frozenset()
+    assert loaded.grants[bare.id].servers is None
+
+
+@pytest.mark.parametrize("index", range(6))
+async def test_each_version_is_written_once(store: StoredRegistry, index: int) -> None:
+    first: Any = one_of_each()[index]
+    await store.commit(an_edit([first]))
+    second = (
+        dataclasses.replace(first, version=2, because="b")
+        if hasattr(first, "because")
+        else dataclasses.replace(first, version=2)
+    )
+    await store.commit(an_edit([second]))
+    for late in (second, dataclasses.replace(first, version=4), dataclasses.replace(first, version=9)):
+        with pytest.raises(Stale, match="was changed since it was read"):
+            await store.commit(an_edit([late], a_change("late")))
+    assert all_of(await store.load()) == [second]
+    assert len(await store.list_changes(ChangeFilter())) == 2
+    with pytest.raises((Stale, Taken)):
+        await store.commit(an_edit([first]))
+    with pytest.raises(ValueError, match="version"):
+        await store.commit(an_edit([dataclasses.replace(first, version=0)]))
+
+
+async def test_what_was_never_stored_cannot_be_changed(store: StoredRegistry) -> None:
+    with pytest.raises(Stale):
+        await store.commit(an_edit([a_grant(version=2)]))
+    assert await store.load() == Registry()
+
+
+async def test_labels_are_unique_among_live_grants(store: StoredRegistry) -> None:
+    first = a_grant("ci")
+    await store.commit(an_edit([first, a_grant("CI")]))
+    with pytest.raises(Taken, match="the label 'ci' belongs to another grant"):
+        await store.commit(an_edit([a_grant("ci")]))
+    ended = dataclasses.replace(first, version=2, revoked_at=START)
+    next_one = a_grant("ci")
+    await store.commit(an_edit([next_one, ended]))  # in one edit, in whatever order
+    with pytest.raises(Taken):
+        await store.commit(an_edit([dataclasses.replace(ended, version=3, revoked_at=None)]))
+    assert (await store.load()).grants[next_one.id] == next_one
+
+
+async def test_names_of_live_servers_are_unique_without_case(store: StoredRegistry) -> None:
+    first = a_server("GitHub")
+    await store.commit(an_edit([first]))
+    with pytest.raises(Taken, match="the name 'github' belongs to another server"):
+        await store.commit(an_edit([a_server("github")]))
+    await store.commit(an_edit([dataclasses.replace(first, version=2, ended_at=START)]))
+    await store.commit(an_edit([a_server("github")]))
+
+
+@pytest.mark.parametrize("make", [a_subject, an_operator])
+async def test_a_name_is_one_subject_or_operator(store: StoredRegistry, make: Callable[..., Object]) -> None:
+    await store.commit(an_edit([make("zoe")]))
+    with pytest.raises(Taken, match="'zoe'"):
+        await store.commit(an_edit([make("zoe", version=1)]))
+
+
+async def test_an_edit_is_whole_or_nothing(store: StoredRegistry) -> None:
+    kept = a_grant("kept")
+    await store.commit(an_edit([kept], a_change("kept")))
+    puts: list[Object] = [a_grant("new"), a_subject("bob"), an_override(), a_grant("kept")]
+    with pytest.raises(Taken):
+        await store.commit(an_edit(puts, a_change("new"), a_change("bob")))
+    assert all_of(await store.load()) == [kept]
+    assert [entry.change.object_name for entry in await store.list_changes(ChangeFilter())] == ["kept"]
+    twice = a_change("twice")
+    with pytest.raises(StoreUnavailable):  # the log takes no change twice, so nothing is made
+        await store.commit(an_edit([a_grant("other")], twice, twice))
+    assert all_of(await store.load()) == [kept]
+
+
+async def test_text_that_no_column_holds_is_refused(store: StoredRegistry) -> None:
+    for bad in ("nul \x00", "half \udc80"):
+        with pytest.raises(Unfit, match="label holds characters"):
+            await store.commit(an_edit([a_grant(bad)]))
+        with pytest.raises(Unfit, match="because holds"):
+            await store.commit(an_edit([a_grant()], a_change(because=bad)))
+    assert await store.load() == Registry()
+
+
+async def test_the_store_belongs_to_its_first_key(any_database: Database, store: StoredRegistry) -> None:
+    await StoredRegistry.open(any_database, KEYS, SystemEntropy())
+    with pytest.raises(
+        ConfigError, match=f"belongs to the key {KEYS.id}, and the key given is {OTHER_KEYS.id}"
+    ):
+        await StoredRegistry.open(any_database, OTHER_KEYS, SystemEntropy())
+
+
+async def test_a_thousand_grants_in_one_edit(store: StoredRegistry) -> None:
+    grants = [a_grant(f"g{number}") for number in range(1000)]
+    await store.commit(an_edit(grants, *(a_change(one.label) for one in grants)))
+    assert len((await store.load()).grants) == 1000
+    assert len(await store.list_changes(ChangeFilter(limit=2000))) == 1000
+
+
+# --- the log of changes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        (ChangeFilter(), [5, 4, 3, 2, 1]),
+        (ChangeFilter(limit=2), [5, 4]),
+        (ChangeFilter(limit=2, before=4), [3, 2]),
+        (ChangeFilter(limit=0), []),
+        (ChangeFilter(actor="root"), [5, 3, 2, 1]),
+        (ChangeFilter(actor="root' --"), []),
+        (ChangeFilter(kind=ObjectKind.SERVER), [4]),
+        (ChangeFilter(object="a"), [2, 1]),
+        (ChangeFilter(object="id-of-b"), [3]),
+        (ChangeFilter(since=START + timedelta(hours=2)), [5]),
+    ],
+)
+async def test_changes_are_found(store: StoredRegistry, wanted: ChangeFilter, positions: list[int]) -> None:
+    changes = [
+        a_change("a"),
+        a_change("a", before='{"x":1}'),
+        a_change("b"),
+        a_change("c", actor="file", kind=ObjectKind.SERVER),
+        a_change("d", at=START + timedelta(hours=3)),
+    ]
+    for change in changes:
+        await store.commit(an_edit([], change))
+    found = await store.list_changes(wanted)
+    assert [entry.position for entry in found] == positions
+    assert [entry.change for entry in found] == [changes[position - 1] for position in positions]
+
+
+# --- who was seen ----------------------------------------------------------------------------------
+
+
+async def test_the_last_use_of_each_client_is_kept(store: StoredRegistry) -> None:
+    def used(hour: int, client: str = "claude-code 2", grant: str = "g1", address: str = "10.0.0.1") -> Seen:
+        return Seen(grant, START + timedelta(hours=hour), address, client)
+
+    await store.note_seen([])
+    await store.note_seen([used(1), used(3, address="::1"), used(2), used(5, grant="g2"), used(4, "cursor")])
+    await store.note_seen([used(0), used(6, "x\x00y\udc80" + "z" * 500)])
+    found = await store.list_seen(["g1", "nobody"])
+    assert found[1:] == [used(4, "cursor"), used(3, address="::1")]
+    assert found[0].client.startswith("xy\\udc80zz")
+    assert len(found[0].client) == 200
+    assert await store.list_seen([]) == []
+    assert [one.grant_id for one in await store.list_seen(["g1", "g2"])] == ["g1", "g2", "g1", "g1"]
+
+
+async def test_a_client_that_changes_its_name_fills_no_disk(store: StoredRegistry) -> None:
+    for start in (0, 20, 40):
+        await store.note_seen(
+            [Seen("g", START + timedelta(seconds=n), "::1", f"c{n}") for n in range(start, start + 20)]
+        )
+    found = await store.list_seen(["g"])
+    assert [one.client for one in found] == [f"c{n}" for n in range(59, 59 - CLIENTS, -1)]
+
+
+async def test_a_closed_store_says_so(any_database: Database, store: StoredRegistry) -> None:
+    await store.commit(an_edit([a_grant()]))
+    any_database.close()
+    for asked in (store.load(), store.commit(an_edit([a_grant("b")])), store.list_changes(ChangeFilter())):
+        with pytest.raises(StoreUnavailable):
+            await asked
