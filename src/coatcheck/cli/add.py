@@ -11,6 +11,7 @@ import click
 from coatcheck.cli import edits, options, show
 from coatcheck.cli.edits import Uptake
 from coatcheck.cli.entries import Entry, Words, entry_of
+from coatcheck.cli.given import wrong
 from coatcheck.cli.options import Where
 from coatcheck.core.names import full
 from coatcheck.declared.edit import Edited, add_server
@@ -35,6 +36,8 @@ def add(name: str, replace: bool, where: Where, as_json: bool, **reach: Any) -> 
     A VALUE may be @FILE or @env:VARIABLE, which the servers file then refers to, or @- for standard input.
     Everything else in the file stays as it is, comments included. A running gateway follows at once.
     """
+    if name.startswith("-"):
+        raise wrong("a name that begins with a hyphen is an option to other commands", "choose another name")
     entry = entry_of(name, Words(**reach), os.environ)
     config = options.load(where)
     with edits.failing_well(name):

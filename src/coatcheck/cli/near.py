@@ -10,6 +10,8 @@ from coatcheck.cli.reach import PATIENT_SECONDS, Reach
 from coatcheck.errors import CoatcheckError
 
 _SHOWN = 12
+SERVERS = "servers"
+"""The kind of name that `coatcheck add` makes."""
 
 
 def unknown_server(reach: Reach, server: str) -> Stop | None:
@@ -20,7 +22,7 @@ def unknown_server(reach: Reach, server: str) -> Stop | None:
         return None
     if server in names:
         return None
-    return Stop(f"there is no server {server!r}", exit_code=Exit.NO, fix=suggestion(server, names, "servers"))
+    return Stop(f"there is no server {server!r}", exit_code=Exit.NO, fix=suggestion(server, names, SERVERS))
 
 
 def unknown_tool(reach: Reach, server: str, tool: str) -> Stop | None:
@@ -42,7 +44,7 @@ def unknown_tool(reach: Reach, server: str, tool: str) -> Stop | None:
 def suggestion(wanted: str, names: Sequence[str], kind: str) -> str:
     """Return what to try instead: names close to `wanted`, else those that there are, else nothing there."""
     if not names:
-        return f"there are no {kind}"
+        return f"there are no {kind}{'; `coatcheck add` declares one' if kind == SERVERS else ''}"
     folded = {name.casefold(): name for name in names}
     near = [folded[key] for key in difflib.get_close_matches(wanted.casefold(), folded, n=3, cutoff=0.6)]
     near += [name for name in names if wanted.casefold() in name.casefold() and name not in near][:3]
