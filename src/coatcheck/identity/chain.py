@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from coatcheck.core.wire import peers
 from coatcheck.identity.forwarded import ForwardedIdentifier
 from coatcheck.identity.grants import UNKNOWN, GrantIdentifier
 from coatcheck.identity.presented import read_bearer
@@ -21,11 +22,13 @@ _PERHAPS_ANOTHERS: Final = frozenset({"unknown", "foreign", "malformed", "empty"
 
 
 class AnonymousIdentifier:
-    """Serves callers that present no token at all; a presented token is never its business."""
+    """Serves callers on this machine that present no token; a presented token is never its business."""
 
     def identify(self, presented: Presented) -> Identified:
         """Return the anonymous principal for a request without a token."""
-        return NotMine() if presented.headers.get("authorization") else ANONYMOUS
+        if presented.headers.get("authorization") or not peers.is_loopback(presented.address):
+            return NotMine()
+        return ANONYMOUS
 
 
 class Chain:

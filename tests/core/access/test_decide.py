@@ -255,7 +255,7 @@ def test_a_denial_names_no_other_subject() -> None:
 
 def test_lists_and_calls_share_one_judgement() -> None:
     """Both public functions are a single look at `_judge`: they cannot come to differ."""
-    path = Path(coatcheck.__file__).parent / "core" / "decide.py"
+    path = Path(coatcheck.__file__).parent / "core" / "access" / "decide.py"
     functions = {
         node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
     }
@@ -268,3 +268,45 @@ def test_lists_and_calls_share_one_judgement() -> None:
         assert "_judge" in calls
     assert {name for name in functions if not name.startswith("_")} == {"decide", "may_see"}
     assert module.decide is decide
+
+
+# --- resources: a flat list judges URIs, and a server may know other spellings of one -----------------------
+
+PRIVATE = rule("sentry__note://private/*", allow=False)
+ODD = ("NOTE://private/1", "note://%70rivate/1", "note://public/../private/1", " note://private/1", "note://pri\tvate/1", "note://private:/1")  # fmt: skip
+
+
+def judged(uri: str, *rules: AccessRule, default: bool = True) -> bool:
+    return may_see(Target(Kind.RESOURCE, uri), a_principal(), SENTRY, AccessList(rules, default), ANY)
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_another_spelling_of_a_denied_uri_is_denied(uri: str) -> None:
+    assert judged(uri)
+    assert judged("note://public/1", PRIVATE)
+    assert not judged("note://private/1", PRIVATE)
+    assert not judged(uri, PRIVATE)
+    assert not judged(uri, rule("*private*", allow=False))
+    assert not judged(uri, rule("sentry__Note*", allow=False))
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_another_spelling_is_allowed_by_what_allows_all_of_the_server(uri: str) -> None:
+    narrow = rule("sentry__note://* sentry__n* *private/1", allow=True)
+    assert judged("note://private/1", narrow, default=False)
+    assert not judged(uri, narrow, default=False)
+    assert judged(uri, rule("sentry__*", allow=True), default=False)
+    assert judged(uri, rule("*", allow=True), PRIVATE, default=False)
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_denials_of_something_else_do_not_reach_an_odd_uri(uri: str) -> None:
+    elsewhere = rule("sentry__delete_* sentry__file:///* git__* sentry__purge sentry__notes:*", allow=False)
+    assert not judged("file:///a", elsewhere)
+    assert judged(uri, elsewhere)
+    assert not judged("file:a", elsewhere)
+
+
+def test_a_uri_without_a_scheme_may_be_any() -> None:
+    assert not judged("../private/1", PRIVATE)
+    assert judged("plain", PRIVATE)
