@@ -16,7 +16,7 @@ WINDOW: Final = 60.0
 """Seconds in which equal refusals are folded into one record."""
 MAX_FOLDED: Final = 10_000
 MAX_OF_ADDRESS: Final = 20
-"""Records of different refusals that one address causes within the window; what follows is folded by reason."""
+"""Records of different refusals by one address within the window; what follows is folded by reason."""
 MAX_SUMMARIES: Final = 100
 """Most records of repeats written at once: what does not fit is kept for the next time."""
 
@@ -72,7 +72,7 @@ class Refusals:
         await self._write(key, route, repeats + 1)
 
     def _key(self, refused: Refused, address: str, now: float) -> _Key:
-        """Return what the refusal is folded under: strangers who vary what they send must not fill the disk."""
+        """Return what the refusal is folded under: strangers who vary what they send fill no disk."""
         key = (refused.trace, refused.reason, address)
         if key in self._folds or not refused.trace.startswith(_STRANGER):
             return key  # a grant that ended is named, however often it is tried

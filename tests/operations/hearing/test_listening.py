@@ -205,6 +205,28 @@ async def test_updates_of_resources_are_marked_and_shared() -> None:
             }
 
 
+async def test_updates_end_with_the_permission_and_come_back_with_it() -> None:
+    bench = a_bench()
+    sentry = bench.upstreams.of("sentry")
+
+    async def listening(permit: Any) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sentry.answer = listening
+    async with a_stream(bench, listen(resourceSubscriptions=["a:1"])) as (heard, _):
+        await settle_down()
+        update = Notice("notifications/resources/updated", b'{"uri":"a:1"}')
+        sentry.notify(update)
+        assert len(heard) == 2
+        bench.apply(SENTRY, GIT, access=denying("sentry__a:*"))
+        sentry.notify(update)
+        assert len(heard) == 2
+        bench.apply(SENTRY, GIT)
+        sentry.notify(update)
+        assert len(heard) == 3
+
+
 async def test_a_resource_that_is_hidden_is_not_honoured_like_one_that_nobody_has() -> None:
     bench = a_bench()
     bench.apply(SENTRY, GIT, access=denying("sentry__a:1"))
