@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -25,6 +26,9 @@ from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
 
 log = logging.getLogger(__name__)
+
+COLLECT_EVERY: Final = 10_000
+"""Objects made and not freed again before the youngest are looked through; Python's own is 700 to 2,000."""
 
 _Done = TypeVar("_Done")
 
@@ -58,6 +62,7 @@ async def _serve(config: Config, environment: Mapping[str, str]) -> int:
             background(gateway),
             http_on(door, listening, GuardedProtocol),
         ):
+            spare_the_collector()
             log.info("listening on http://%s", gateway.address)
             await ended.wait()
             log.info("stopping: calls in flight get %g s", config.drain_timeout)
@@ -129,6 +134,16 @@ def run(main: Coroutine[Any, Any, _Done]) -> _Done:
     """Run a coroutine on a new event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def spare_the_collector() -> None:
+    """Set aside what lives as long as the process, and look for cycles less often.
+
+    Calls leave next to no cycles behind: nearly all that the collector looks at is alive.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
 
 
 def log_to_stderr(level: str) -> None:

@@ -25,7 +25,7 @@ from coatcheck.store.reconciling import note_through, reconcile
 from coatcheck.store.rows import INSERT_RECORD, INSERT_SETTLEMENT, writable
 
 BATCH: Final = 512
-"""Most appends in one transaction."""
+"""So many appends are a full transaction; what was submitted together stays together."""
 
 PROBE_SECONDS: Final = 1.0
 """How often a failing writer tries again by itself, so that readiness comes back without a call."""
@@ -65,7 +65,7 @@ class Writer:
         self._log = database.path.with_name(f"{database.path.name}-wal")
         self._clock = clock
         self._deliver = deliver
-        self._queue: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Append] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._files: tuple[_Key, _Key] | None = None
         self._book = Book(0, 0)
@@ -88,9 +88,9 @@ class Writer:
         self._thread.start()
         return self._book.sequence
 
-    def submit(self, append: Append) -> None:
-        """Queue one append. The order of submission is the order of positions."""
-        self._queue.put(append)
+    def submit(self, appends: Sequence[Append]) -> None:
+        """Queue appends. The order of submission is the order of positions."""
+        self._queue.put(appends)
 
     def stop(self) -> None:
         """Write everything queued so far, close the connection and end the thread; blocks until then."""
@@ -116,12 +116,12 @@ class Writer:
     def _collect(self) -> tuple[list[Append], bool]:
         batch: list[Append] = []
         try:
-            append = self._queue.get(timeout=None if self.healthy else PROBE_SECONDS)
-            while append is not None:
-                batch.append(append)
-                if len(batch) == BATCH:
+            appends = self._queue.get(timeout=None if self.healthy else PROBE_SECONDS)
+            while appends is not None:
+                batch += appends
+                if len(batch) >= BATCH:
                     return batch, True
-                append = self._queue.get_nowait()
+                appends = self._queue.get_nowait()
         except queue.Empty:
             return batch, True
         return batch, False
