@@ -61,7 +61,7 @@ async def test_a_session_takes_over_the_roles_that_its_client_has_by_now() -> No
     session = opened(made())
     former = session.principal
     session.renew(replace(former, roles=frozenset({"dev"})))
-    assert (session.principal.roles, session.grant_id) == ({"dev"}, former.grant_id)
+    assert (session.principal.roles, session.grant_id) == (frozenset({"dev"}), former.grant_id)
     assert talk_of(session).principal is session.principal
 
 
