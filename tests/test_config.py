@@ -332,6 +332,34 @@ def test_what_may_not_be_opened(http: str, insecure: bool, identity: IdentityRul
     assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
+@pytest.mark.parametrize(
+    "proxied",
+    [
+        {"public_url": "https://gate.example.com"},
+        {"public_url": "http://gw"},
+        {"public_url": "https://203.0.113.7:8443"},
+        {"trusted_proxies": ["127.0.0.1/32"]},
+    ],
+)
+def test_a_proxy_on_this_machine_opens_the_gateway_to_others(proxied: dict[str, Any]) -> None:
+    config = load_config({"http": "127.0.0.1:8080", **proxied}, HOME)
+    check_exposure(config, BEARER)
+    check_exposure(config, IdentityRules((Provider.FORWARDED,)))
+    check_exposure(config, IdentityRules(), has_grants=True)
+    for identity, words in (
+        (IdentityRules(), "nobody has to say"),
+        (IdentityRules((Provider.NONE,)), "none lets anyone in"),
+        (IdentityRules((Provider.BEARER, Provider.NONE)), "none lets anyone in"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            check_exposure(config, identity)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])
+def test_a_public_url_on_this_machine_opens_nothing(url: str) -> None:
+    check_exposure(load_config({"http": "127.0.0.1:8080", "public_url": url}, HOME), IdentityRules())
+
+
 # --- the cost of a start --------------------------------------------------------------------------------
 
 

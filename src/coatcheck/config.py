@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from coatcheck.core.wire import peers
 from coatcheck.declared import settings_toml
 from coatcheck.declared.reading.addresses import Address, Network
 from coatcheck.declared.reading.problems import Unfit, nearest
@@ -229,6 +231,15 @@ def check_exposure(
     Raises:
         ConfigError: the message has one line for each reason.
     """
+    complaints = _of_the_surfaces(config, identity, anonymous)
+    opening = _opening(config)
+    if opening is not None:
+        complaints += _of_strangers(opening, config, identity, nobody=anonymous and not has_grants)
+    _raise_all(complaints)
+
+
+def _of_the_surfaces(config: Config, identity: IdentityRules, anonymous: bool) -> list[str]:
+    """Complain about what is wrong wherever the gateway listens."""
     complaints = []
     if Provider.NONE in identity.providers and not anonymous:
         complaints.append(
@@ -240,27 +251,49 @@ def check_exposure(
             f"{config.admin} can be reached from other machines, and the API speaks no TLS itself"
             " (put a TLS proxy in front and add --insecure, or give a loopback address)"
         )
-    if config.http.is_loopback:
-        _raise_all(complaints)
-        return
-    if not config.insecure:
+    if not config.http.is_loopback and not config.insecure:
         complaints.append(
             f"{config.http} can be reached from other machines, and the gateway speaks no TLS itself"
             " (put a TLS proxy in front and add --insecure, or listen on 127.0.0.1)"
         )
-    if not identity.providers and not has_grants and anonymous:
+    return complaints
+
+
+def _of_strangers(opening: str, config: Config, identity: IdentityRules, *, nobody: bool) -> list[str]:
+    """Complain about what lets in callers from other machines whom nothing vouches for."""
+    complaints = []
+    if not identity.providers and nobody:
         complaints.append(
-            f"{config.http} can be reached from other machines, and nobody has to say who they are"
+            f"{opening}, and nobody has to say who they are"
             ' (add serverAuth with "providers": ["bearer"] and tokens)'
         )
     if Provider.NONE in identity.providers:
         complaints.append(
-            f"{config.http} can be reached from other machines, and the provider none lets anyone in"
-            " (remove none from serverAuth.providers)"
+            f"{opening}, and the provider none lets anyone in (remove none from serverAuth.providers)"
         )
-    if Provider.FORWARDED in identity.providers and not identity.forwarded.trusted:
+    if Provider.FORWARDED in identity.providers and _trusts_anyone(config, identity):
         complaints.append(
-            f"{config.http} can be reached from other machines, and any of them could set the header"
+            f"{opening}, and any of them could set the header"
             f" {identity.forwarded.header} (name the proxies in serverAuth.forwarded.trusted_proxies)"
         )
-    _raise_all(complaints)
+    return complaints
+
+
+def _opening(config: Config) -> str | None:
+    """Say how other machines reach the gateway, or None if they cannot.
+
+    Behind a proxy on this machine every caller comes from loopback: that there is one shows in the settings.
+    """
+    if not config.http.is_loopback:
+        return f"{config.http} can be reached from other machines"
+    if config.trusted_proxies:
+        return "trusted_proxies brings callers from other machines"
+    host = urlsplit(config.public_url or "").hostname
+    if host is not None and host != "localhost" and not peers.is_loopback(host):
+        return f"public_url {config.public_url} brings callers from other machines"
+    return None
+
+
+def _trusts_anyone(config: Config, identity: IdentityRules) -> bool:
+    """Tell whether no proxies are named; on loopback those on this machine are meant."""
+    return not config.http.is_loopback and not identity.forwarded.trusted

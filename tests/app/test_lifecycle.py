@@ -189,6 +189,7 @@ REFUSED_STARTS: dict[str, tuple[tuple[str, ...], str, dict[str, str], str]] = {
     "no JSON": ((), "mcpServers:", {}, "servers.json"),
     "beyond loopback": (("--http", "0.0.0.0:0"), "{}", {}, "--insecure"),
     "beyond loopback and anonymous": (("--http", "0.0.0.0:0", "--insecure"), "{}", {}, "serverAuth"),
+    "behind a proxy and anonymous": (("--public-url", "https://gate.example"), "{}", {}, "serverAuth"),
     "an unknown setting": ((), "{}", {"COATCHECK_DRIAN_TIMEOUT": "1"}, "COATCHECK_DRAIN_TIMEOUT"),
     "a bad setting": ((), "{}", {"COATCHECK_BODY_LIMIT": "lots"}, "body_limit"),
     "an address that is none": (("--http", "nowhere"), "{}", {}, "nowhere"),

@@ -86,6 +86,8 @@ def test_a_file_that_others_can_read_is_known(tmp_path: Path) -> None:
         file.chmod(mode)
         assert FromFile(file).is_open_to_others is is_open
     assert not FromFile(tmp_path / "none").is_open_to_others
+    tmp_path.chmod(0o755)
+    assert not FromFile(tmp_path).is_open_to_others, "or its mode would be told to be changed"
 
 
 # --- the keyring ------------------------------------------------------------------------------------------

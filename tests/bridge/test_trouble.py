@@ -218,8 +218,9 @@ async def test_a_401_says_what_the_gateway_says_and_where_the_grant_came_from(tm
     assert "authorization" not in gateway.server.requests[1].headers
 
 
-async def test_a_grant_that_comes_back_is_not_shown() -> None:
-    step = writing(refusing("401 Unauthorized", f"I do not know {GRANT}."))
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "429 Oh", "500 Oh"])
+async def test_a_grant_that_comes_back_is_not_shown(status: str) -> None:
+    step = writing(refusing(status, f"I do not know {GRANT}."))
     async with scripted(tools_call=step) as gateway, conversation(gateway.server.url) as talk:
         await talk.say(CALL)
         assert "I do not know [redacted]" in (await talk.hear())["error"]["message"]

@@ -328,6 +328,15 @@ def test_standard_input_that_says_nothing_is_waited_for_aloud(data: Path) -> Non
     assert servers(data)["a"]["headers"] == {"X-Key": "value"}
 
 
+@pytest.mark.parametrize("name", ["-", "--", "--help", "-rf"])
+def test_a_name_that_other_commands_take_for_an_option(name: str, data: Path, run: Run) -> None:
+    ran = run("add", "--url", URL, "--", name)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("coatcheck: a name that begins with a hyphen is an option to other commands\n")
+    assert not (data / "servers.json").exists()
+    assert run("add", "--url", URL, "--", "a-").code == 0
+
+
 def test_a_taken_name(data: Path, run: Run) -> None:
     assert run("add", "a", "--url", URL).code == 0
     before = (data / "servers.json").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -213,9 +214,14 @@ def test_serve_without_configuration_says_how_to_begin(data: Path) -> None:
         text=True,
     )
     assert child.stderr is not None
-    first, second = child.stderr.readline(), child.stderr.readline()
-    assert first.startswith(f"coatcheck: no servers yet. Write {data / 'servers.json'}, for example:")
-    assert list(json.loads(second)) == ["mcpServers"]
+    first, second, third = (child.stderr.readline() for _ in range(3))
+    assert first == "coatcheck: no servers yet. Add one in another terminal:\n"
+    assert third == f"It goes to {data / 'servers.json'}, which is read by itself.\n"
+    added = subprocess.run(
+        [*COMMAND, *shlex.split(second)[1:]], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert json.loads(added.stdout)["file"] == str(data / "servers.json")
+    (data / "servers.json").unlink()
     socket = data / "coatcheck.sock"
     until(socket.exists)
     assert json.loads(run("list").out)["items"] == []

@@ -22,3 +22,8 @@ from coatcheck.cli.reaching.near import suggestion
 )
 def test_suggestion(wanted: str, names: list[str], expected: str) -> None:
     assert suggestion(wanted, names, "tools") == expected
+
+
+def test_where_there_are_no_servers_the_command_that_adds_one_is_named() -> None:
+    assert suggestion("tme", ["time"], "servers") == "did you mean time?"
+    assert suggestion("tme", [], "servers") == "there are no servers; `coatcheck add` declares one"

@@ -56,7 +56,7 @@ def test_an_unknown_name_gets_the_right_one(data: Path, run: Run) -> None:
 def test_no_file_at_all(data: Path, run: Run) -> None:
     ran = run("remove", "time")
     assert (ran.code, ran.out) == (1, "")
-    assert "there are no servers" in ran.err
+    assert "there are no servers; `coatcheck add` declares one" in ran.err
     assert list(data.iterdir()) == []
 
 

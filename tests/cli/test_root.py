@@ -215,3 +215,12 @@ def test_ctrl_c_is_quiet(api: FakeApi) -> None:
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=10)
     assert (child.returncode, out, err) == (130, b"", b"")
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("lsit", "list"), ("sever", "serve"), ("dokter", "doctor")])
+def test_a_command_that_there_is_not_names_the_one_probably_meant(wrong: str, near: str, run: Run) -> None:
+    ran = run(wrong)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"No such command '{wrong}'. Did you mean " in ran.err
+    assert near in ran.err.partition("Did you mean")[2]
+    assert "Did you mean" not in run("xyzzy").err

@@ -62,12 +62,19 @@ def test_list_gives_the_items_as_they_are(api: FakeApi, run: Run) -> None:
     assert api.asked[-1].query == {"probe": "true"}
 
 
+def test_tools_without_any_says_where_to_look(api: FakeApi, run: Run) -> None:
+    api.answers["GET /tools"] = Canned(value={"items": [], "next": None, "failing": []})
+    ran = run("tools", "--json")
+    assert (ran.code, json.loads(ran.out)["items"]) == (0, [])
+    assert "`coatcheck add` adds one" in ran.err
+
+
 def test_list_without_servers_says_how_to_add_one(api: FakeApi, run: Run) -> None:
     api.answers["GET /servers"] = items()
     ran = run("list", "--json")
     assert ran.code == 0
     assert json.loads(ran.out) == {"items": [], "next": None}
-    assert "servers.json" in ran.err
+    assert "`coatcheck add` adds one to servers.json" in ran.err
 
 
 def test_tools_of_all_and_of_one(api: FakeApi, run: Run) -> None:

@@ -286,6 +286,9 @@ def test_notices_are_those_of_the_server(tmp_path: Path) -> None:
     path.write_text('{"mcpServers": {"a": {"command": "x", "autoApprove": []}}}')
     edited = add_server(path, "web", {"url": "http://x.example", "headers": {"A": "b"}}, SOURCES)
     assert [each.message for each in edited.notices] == ["headers go to this server unencrypted"]
+    for host, told in (("127.example", 1), ("127.0.0.1.example", 1), ("127.0.0.9", 0), ("localhost", 0)):
+        entry = {"url": f"http://{host}", "headers": {"A": "b"}}
+        assert len(add_server(path, "other", entry, SOURCES, replace=True).notices) == told, host
 
 
 # --- literals ---------------------------------------------------------------------------------------------------

@@ -109,6 +109,26 @@ async def test_an_edit_is_told(edited: tuple[Edit, Path]) -> None:
             watch.take([file])
 
 
+async def test_calls_of_one_turn_share_a_look_and_what_is_read_later_has_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text("one")
+    watch = Watch()
+    watch.take([file])
+    later: list[bool] = []
+    assert not watch.changed()
+    file.write_text("three")
+    assert not watch.changed()  # read from its socket before the edit, by a client that cannot know of it
+    asyncio.get_running_loop().call_soon(lambda: later.append(watch.changed()))
+    await asyncio.sleep(0)
+    assert later == [True]
+    assert watch.changed()  # that nothing changed is shared, that something did is looked at anew
+    watch.take([file])
+    assert not watch.changed()
+    watch.take([file])
+    file.write_text("four of them")
+    assert watch.changed()  # what was taken anew is looked at anew
+
+
 def test_going_and_coming_are_changes(tmp_path: Path) -> None:
     file = tmp_path / "f"
     watch = Watch()

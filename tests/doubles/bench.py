@@ -123,7 +123,9 @@ class Bench:
         self.conversations.watch = self.changes.watch_for
         self.servers.changed = lambda _: self.changes.note()
         self.watches = Watches(self.servers, self.clock)
-        self.listening = Listening(self.servers, self.records, self.changes, self.watches, 2)
+        self.listening = Listening(
+            self.servers, self.records, self.changes, self.watches, lambda: self.snapshot, 2
+        )
         self.standing = StandingRequests(self.servers, self.calls, self.records, self.watches)
         self.apply(*servers)
 

@@ -91,7 +91,8 @@ def who(presented: Presented, *providers: Provider, rules: ForwardedRules | None
         ((B, F), forwarded("carol", peer="192.0.2.1", authorization=GITHUB), "<foreign>"),
         ((B, F), forwarded("carol", peer="192.0.2.1", authorization=f"Bearer {ALICE}"), "alice"),
         ((B, F), forwarded("carol", peer="192.0.2.1"), "<missing>"),
-        ((F, N), forwarded("carol", peer="192.0.2.1"), "anonymous"),
+        ((F, N), forwarded("carol", peer="192.0.2.1"), "<missing>"),
+        ((F, N), request(), "anonymous"),
         ((F, N), forwarded("a", "b"), "<bad_forwarded_subject>"),
         ((F, B, N), forwarded("*", authorization=f"Bearer {ALICE}"), "<bad_forwarded_subject>"),
         ((B, F, N), request(f"Bearer {UNHEARD}"), "<unknown>"),
@@ -213,3 +214,11 @@ def test_without_a_provider_nobody_is_anonymous_unless_that_is_said() -> None:
     assert isinstance(refused, Refused)
     assert refused.reason == "missing"
     assert chain(IdentityRules((N,)), anonymous=False).identify(request()) == ANONYMOUS
+
+
+@pytest.mark.parametrize("providers", [(), (N,), (B, N)])
+def test_nobody_from_another_machine_is_anonymous(providers: tuple[Provider, ...]) -> None:
+    assert who(Presented({}, "127.0.0.1", "127.0.0.1"), *providers) == "anonymous"
+    assert who(Presented({}, "::1", "::ffff:127.0.0.1"), *providers) == "anonymous"
+    assert who(Presented({}, "127.0.0.1", "203.0.113.9"), *providers) == "<missing>"
+    assert who(Presented({}, "203.0.113.9", "203.0.113.9"), *providers) == "<missing>"

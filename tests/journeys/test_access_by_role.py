@@ -128,6 +128,27 @@ def test_a_server_never_heard_from_is_asked_before_a_call_is_judged(team: Team, 
 
 
 @ERAS
+@pytest.mark.parametrize(
+    ("role", "servers"), [("all", SERVERS), ("read", SERVERS), ("late", ("web",)), ("none", ())]
+)
+def test_what_a_server_says_of_itself_is_for_those_who_may_use_it(
+    team: Team, era: str, role: str, servers: tuple[str, ...]
+) -> None:
+    def told(path: str) -> str:
+        if era == "modern":
+            opening = team.ask(role, era, path, "server/discover").result
+        else:
+            opening = team.hall.session(path, team.grants[role]).opened.result
+        return str(opening.get("instructions", ""))
+
+    for server in SERVERS:
+        team.ask("all", era, f"/mcp/{server}", "tools/list")  # known by now, to whoever may know
+        assert told(f"/mcp/{server}") == ("Purge with care." if server in servers else "")
+    assert told("/mcp").count("Purge with care.") == len(servers)
+    assert all((f"## {server}" in told("/mcp")) is (server in servers) for server in SERVERS)
+
+
+@ERAS
 @EVERY_ROLE
 def test_each_role_sees_its_part_of_every_list(team: Team, role: str, era: str) -> None:
     for method, member, key in LISTS:

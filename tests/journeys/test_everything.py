@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
+from real.beside import both, of_any_era, same
 from real.servers import time_server
 from real.whole import (
     LEGACY,
@@ -83,36 +83,14 @@ WAYS = (("stdio", "http"), ("http", "http"), ("old", "sse"), ("old", "http"))
 each_way = pytest.mark.parametrize(
     ("server", "way"), WAYS, ids=[f"{server}-by-{way}" for server, way in WAYS]
 )
-ASKING = {
-    "get-roots-list",
-    "trigger-elicitation-request",
-    "trigger-sampling-request",
-    "trigger-url-elicitation",
-}
-
-
-def both(house: House, kind: Kind, can: tuple[str, ...], *ways: Way) -> list[dict[str, Any]]:
-    """Take the tour each way, at the same time."""
-
-    def toured(reached: Way) -> dict[str, Any]:
-        with house.drivers.connect(kind, reached, can) as party:
-            return everything.tour(party, can)
-
-    with ThreadPoolExecutor(len(ways)) as all_at_once:
-        return list(all_at_once.map(toured, ways))
-
-
-def same(seen: dict[str, Any], expected: dict[str, Any], but: tuple[str, ...] = ()) -> None:
-    assert seen.keys() == expected.keys()
-    for stop in expected.keys() - set(but):
-        assert seen[stop] == expected[stop], stop
+ASKING = everything.ASKING_TOOLS
 
 
 @each_way
 @pytest.mark.parametrize("kind", LEGACY, ids=lambda kind: kind.name)
 def test_a_client_that_can_be_asked(house: House, kind: Kind, server: str, way: str) -> None:
     direct, through = house.direct(server), house.through(server, way)
-    expected, seen = both(house, kind, kind.asks, direct, through)
+    expected, seen = both(house.drivers, kind, kind.asks, direct, through)
     same(seen, expected)
     assert "Ada to: Resource trigger-sampling-request" in seen["sampling"]["result"]["content"][0]["text"]
     offered = {tool["name"] for tool in seen["tools"]} & ASKING
@@ -125,7 +103,7 @@ def test_a_client_that_can_be_asked(house: House, kind: Kind, server: str, way: 
 def test_a_client_that_cannot(house: House, server: str, way: str) -> None:
     """It shares its session at the server with others, and is offered what needs no question."""
     direct, through = house.direct(server), house.through(server, way)
-    expected, seen = both(house, TYPESCRIPT_1, (), direct, through)
+    expected, seen = both(house.drivers, TYPESCRIPT_1, (), direct, through)
     same(seen, expected)
     assert not {tool["name"] for tool in seen["tools"]} & ASKING
 
@@ -167,13 +145,3 @@ def test_a_client_without_sessions(house: House, kind: Kind, server: str) -> Non
         assert party.greeting["protocolVersion"] == MODERN
         seen = everything.stateless_tour(party)
     same(of_any_era(seen), of_any_era(expected))
-
-
-OF_ONE_ERA = {"execution", "ttlMs", "cacheScope", "resultType"}
-"""What the SDKs show in one of the eras only: support of tasks in the older, hints for caches in the newer."""
-
-
-def of_any_era(seen: Any) -> Any:
-    if isinstance(seen, dict):
-        return {name: of_any_era(value) for name, value in seen.items() if name not in OF_ONE_ERA}
-    return [of_any_era(value) for value in seen] if isinstance(seen, list) else seen

@@ -57,6 +57,14 @@ async def test_a_session_is_found_by_its_own_grant_and_route_alone() -> None:
     assert len(sessions) == 1
 
 
+async def test_a_session_takes_over_the_roles_that_its_client_has_by_now() -> None:
+    session = opened(made())
+    former = session.principal
+    session.renew(replace(former, roles=frozenset({"dev"})))
+    assert (session.principal.roles, session.grant_id) == (frozenset({"dev"}), former.grant_id)
+    assert talk_of(session).principal is session.principal
+
+
 async def test_an_idle_session_ends_and_a_used_one_does_not() -> None:
     clock = HandClock()
     sessions = made(clock, idle=60.0)

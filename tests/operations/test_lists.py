@@ -270,6 +270,16 @@ async def test_what_is_cached_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert any(key[3][0] == "s0" for key in bench.lists._cache)  # type: ignore[index]  # a key is a plain tuple
 
 
+async def test_what_is_cached_weighs_no_more_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench(SENTRY)
+    size = len((await bench.list("tools/list", snapshot_of(SENTRY))).raw)  # type: ignore[union-attr]
+    monkeypatch.setattr(module, "MAX_CACHED_BYTES", 3 * size)
+    for number in range(20):
+        shown = await bench.list("tools/list", snapshot_of(SENTRY), asked=asked_by(a_principal(f"s{number}")))
+        assert len(shown.raw) == size  # type: ignore[union-attr]
+    assert len(bench.lists._cache) == 3
+
+
 # --- servers that fail ------------------------------------------------------------------------------------------
 
 GONE = UpstreamLost("sentry went away")

@@ -150,3 +150,26 @@ async def test_at_the_end_every_count_is_written() -> None:
     assert recorded(bench) == 1
     await bench.refusals.flush(everything=True)
     assert recorded(bench) == 5
+
+
+async def test_an_address_that_presents_ever_other_things_fills_no_disk() -> None:
+    bench = Bench()
+
+    async def strange(number: int, address: str = "192.0.2.1", reason: str = "foreign") -> None:
+        await bench.refusals.note(Refused(reason, "", f"sha256:{number:012}"), "/mcp", address)
+
+    for number in range(300):
+        await strange(number)
+    most = refusals.MAX_OF_ADDRESS
+    assert len(bench.entries) == most + 1
+    assert (bench.entries[-1].record.grant_id, bench.entries[-1].record.reason) == ("", "foreign")
+    await bench.refusals.note(REVOKED, "/mcp", "192.0.2.1")
+    assert bench.entries[-1].record.grant_id == "file-1"
+    await strange(1000, reason="malformed")
+    await strange(1001, address="192.0.2.2")
+    assert len(bench.entries) == most + 4
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.flush()
+    assert recorded(bench) == 303
+    await strange(2000)
+    assert bench.entries[-1].record.grant_id == "sha256:000000002000"

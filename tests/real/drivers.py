@@ -139,10 +139,12 @@ OLDEST: Final = Kind("mcp-1-sse", "2025-03-26", lambda url: _python("python_sdk.
 """A client of the deprecated HTTP+SSE transport, to be connected to a URL that ends in `/sse`."""
 
 
-def inspector(url: str, grant: str, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the Inspector's command line once."""
-    command = [npm_command("mcp-inspector"), "--cli", url, "--transport", "http"]
-    command += ["--header", f"Authorization: Bearer {grant}", *arguments]
+def inspector(
+    url: str, grant: str, home: Path, *arguments: str, transport: str = "http"
+) -> subprocess.CompletedProcess[str]:
+    """Run the Inspector's command line once, over `http` or the older `sse`; with a grant where one is given."""
+    command = [npm_command("mcp-inspector"), "--cli", url, "--transport", transport]
+    command += [*(["--header", f"Authorization: Bearer {grant}"] if grant else []), *arguments]
     return _once(command, surroundings(home), home)
 
 

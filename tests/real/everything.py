@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +14,20 @@ from typing import Any, Final
 
 from gateway import free_port
 from real.installed import node_server, surroundings
+from real.servers import accepts
 from real.whole import Failed, Party, Way
 
 START_SECONDS: Final = 20.0
 DOCUMENT: Final = "demo://resource/static/document/features.md"
 DYNAMIC: Final = "demo://resource/dynamic"
 LINK: Final = "https://example.org/authorize"
+ASKING_TOOLS: Final = {
+    "get-roots-list",
+    "trigger-elicitation-request",
+    "trigger-sampling-request",
+    "trigger-url-elicitation",
+}
+"""The tools that it offers only to clients that can be asked."""
 
 
 @contextmanager
@@ -32,7 +39,7 @@ def listening(transport: str, place: Path) -> Iterator[str]:
         child = subprocess.Popen([*node_server("everything"), transport], env=env, stdout=log, stderr=log)
     try:
         limit = time.monotonic() + START_SECONDS
-        while not _accepts(port):
+        while not accepts(port):
             assert child.poll() is None, (place / "everything.log").read_text()
             assert time.monotonic() < limit, "the everything server does not listen"
             time.sleep(0.02)
@@ -40,11 +47,6 @@ def listening(transport: str, place: Path) -> Iterator[str]:
     finally:
         child.kill()
         child.wait()
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as trial:
-        return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
 def declared() -> dict[str, Any]:
@@ -90,6 +92,8 @@ def constant(seen: Any) -> Any:
     text = json.dumps(seen)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>", text)
     text = re.sub(r"\d{1,2}:\d\d:\d\d [AP]M", "<time>", text)
+    # What an SDK could not read, which it shows cut to a length.
+    text = re.sub(r"input_value=.*?, input_type", "input_value=<value>, input_type", text)
     # A picture of the time, in base64.
     text = re.sub(r"(\"blob\": \"UmVz)[^\"]+", r"\1<text>", text)
     plain: dict[str, Any] = json.loads(text)

@@ -27,7 +27,7 @@ def say(words: str) -> None:
 
 @cache
 def server(name: str) -> Path:
-    """Return the folder of commands of one real server: time, git, sqlite or datasette."""
+    """Return the folder of commands of one real server: time, git, fetch, sqlite or datasette."""
     return environment(PINS / "servers" / f"{name}.txt", BUILD / "servers" / name, say)
 
 
@@ -62,7 +62,7 @@ def npm_clients() -> Path:
 
 @cache
 def node_server(name: str) -> list[str]:
-    """Return the command of one of the reference servers written for Node: everything or filesystem."""
+    """Return the command of a reference server for Node: everything, filesystem, memory, sequential-thinking."""
     packages = _packages("servers", BUILD / "servers" / "npm") / "node_modules" / "@modelcontextprotocol"
     return [str(node() / "node"), str(packages / f"server-{name}" / "dist" / "index.js")]
 

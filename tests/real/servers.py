@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,13 @@ from typing import Any
 
 from demo import sample
 from demo.programs import Program, free_port
-from real.installed import server
+from real.installed import node_server, server
+
+
+def accepts(port: int) -> bool:
+    """Tell whether somebody listens on a port of the loopback."""
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
 def time_server() -> dict[str, Any]:
@@ -31,6 +38,31 @@ def notes_server(directory: Path) -> dict[str, Any]:
     """Declare the SQLite server: stdio, handshake era only."""
     notes = sample.notes(directory / "notes.db")
     return {"command": str(server("sqlite") / "mcp-server-sqlite"), "args": ["--db-path", str(notes)]}
+
+
+def memory_server(file: Path) -> dict[str, Any]:
+    """Declare the memory server, which keeps what it is told in a file: stdio, handshake era only."""
+    return _written_for_node("memory", env={"MEMORY_FILE_PATH": str(file)})
+
+
+def filesystem_server(directory: Path) -> dict[str, Any]:
+    """Declare the filesystem server over one folder: stdio, handshake era only."""
+    return _written_for_node("filesystem", str(directory))
+
+
+def thinking_server() -> dict[str, Any]:
+    """Declare the sequential thinking server: stdio, handshake era only."""
+    return _written_for_node("sequential-thinking", env={"DISABLE_THOUGHT_LOGGING": "true"})
+
+
+def fetch_server() -> dict[str, Any]:
+    """Declare the fetch server, which may fetch from this machine: stdio, both eras."""
+    return {"command": str(server("fetch") / "mcp-server-fetch"), "args": ["--allow-private-ips"]}
+
+
+def _written_for_node(name: str, *arguments: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    program, *args = node_server(name)
+    return {"command": program, "args": [*args, *arguments], **({"env": env} if env else {})}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -213,22 +214,24 @@ class Drivers:
         self._place = place
         self._running: dict[Sequence[str], Driver] = {}
         self._stack = ExitStack()
-        self._count = 0
+        self._numbers = count(1)
+        self._starting = threading.Lock()
 
     def of(self, kind: Kind) -> Driver:
         """Return the driver around this SDK."""
         command = tuple(kind.command())
-        if command not in self._running:
-            driver = kind.start(self._place / kind.name)
-            self._stack.callback(driver.close)
-            self._running[command] = driver
-        return self._running[command]
+        with self._starting:
+            if command not in self._running:
+                driver = kind.start(self._place / kind.name)
+                self._stack.callback(driver.close)
+                self._running[command] = driver
+            return self._running[command]
 
     @contextmanager
     def connect(self, kind: Kind, way: Way, can: Sequence[str] | None = None, **more: Any) -> Iterator[Party]:
         """Open a connection of this kind under a name of its own."""
-        self._count += 1
-        with kind.connect(self.of(kind), f"connection-{self._count}", way, can, **more) as party:
+        name = f"connection-{next(self._numbers)}"  # in one step: tours begin in several threads
+        with kind.connect(self.of(kind), name, way, can, **more) as party:
             yield party
 
     def close(self) -> None:

@@ -52,9 +52,10 @@ class Heard:
         self.oversized = False
         self.news = asyncio.Event()
 
-    def on_line(self, line: bytes) -> None:
+    def on_line(self, line: bytes) -> bool:
         self.lines.append(line)
         self.news.set()
+        return False
 
     def on_stderr(self, chunk: bytes) -> None:
         self.stderr += len(chunk)

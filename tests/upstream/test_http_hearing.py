@@ -18,6 +18,7 @@ from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.hop.pool import PoolLimits
 from coatcheck.upstream.http.hop.reading import ReplyLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
+from coatcheck.upstream.pace import Pace
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, unheard
 from upstream.raw_servers import STREAM, RawServer, Request, chunk, event, fault, plain, text_result
@@ -282,7 +283,7 @@ async def test_a_flood_is_read_at_a_pace_and_calls_go_on() -> None:
             await asyncio.sleep(0)
 
     client = session_client()
-    limits = HttpLimits(reply=ReplyLimits(pace=200))
+    limits = HttpLimits(pace=Pace(200))
     async with RawServer(Talking(get=get)) as server, upstream_of(server, client, limits) as upstream:
         tracemalloc.start()
         try:

@@ -11,6 +11,7 @@ from coatcheck.errors import UpstreamBadReply, UpstreamLost, UpstreamUnreachable
 from coatcheck.upstream.http.hop.connection import Connection, StaleConnection
 from coatcheck.upstream.http.hop.pool import Pool, PoolLimits
 from coatcheck.upstream.http.hop.reading import Received, ReplyLimits
+from coatcheck.upstream.pace import Pace
 from upstream.raw_servers import RawServer, Request, chunk, plain
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -21,7 +22,7 @@ def pool_of(server: RawServer, limits: PoolLimits | None = None) -> Pool:
 
     async def dial() -> Connection:
         def make() -> Connection:
-            return Connection("weather", pool, ReplyLimits())
+            return Connection("weather", pool, ReplyLimits(), Pace())
 
         return (await loop.create_connection(make, "127.0.0.1", server.port))[1]
 

@@ -126,7 +126,7 @@ class Gateway:
         self.servers.changed = lambda _: self.changes.note()
         watches = Watches(self.servers, clock)
         self.listening = Listening(
-            self.servers, self.records, self.changes, watches, config.listens_per_grant
+            self.servers, self.records, self.changes, watches, self._snapshot, config.listens_per_grant
         )
         self.methods = Methods(self.servers, self.calls, lists, self.records, self.listening, watches)
         events = EventLimits(config.session_events, config.session_event_bytes)

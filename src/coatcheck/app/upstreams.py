@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from coatcheck.config import Config
 from coatcheck.model.server import HttpReach, Server
@@ -11,6 +12,7 @@ from coatcheck.upstream.auto import Found, open_by_url
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.hop.reading import ReplyLimits
+from coatcheck.upstream.pace import Paces
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
@@ -30,19 +32,22 @@ class RealUpstreams:
             reply=ReplyLimits(body=config.reply_limit),
         )
         self._found = Found()
+        self._paces = Paces()
         self._stdio = StdioLimits(
             connect_timeout=config.connect_timeout, child=ChildLimits(line_bytes=config.reply_limit)
         )
 
     def open(self, server: Server, client: Client) -> Upstream:
         """Return an upstream that connects on first use and speaks for this client."""
+        pace = self._paces.of(server.id)
         if isinstance(server.reach, HttpReach):
-            return open_by_url(server, self._egress, self._http, client, self._found)
+            limits = replace(self._http, pace=pace)
+            return open_by_url(server, self._egress, limits, client, self._found)
         return StdioUpstream(
             server,
             client=client,
             clock=self._clock,
             home=self._homes / server.name,
             ambient=self._environment,
-            limits=self._stdio,
+            limits=replace(self._stdio, child=replace(self._stdio.child, pace=pace)),
         )

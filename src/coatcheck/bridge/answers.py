@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.bridge.trouble import BadAnswer, Lost, Refused, Trouble
-from coatcheck.core.redact import Redactor
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Fault, Reply
 
@@ -106,7 +105,7 @@ def refusal(status: int, body: bytes) -> Trouble:
     )
 
 
-def unauthorized(body: bytes, redactor: Redactor, origin: str, mend: str) -> Refused:
+def unauthorized(body: bytes, origin: str, mend: str) -> Refused:
     """Return the trouble for a 401: the gateway's sentence, where the grant came from, what to do."""
-    said = redactor.redact_text(sentence_in(body)) or "the gateway does not accept the grant"
+    said = sentence_in(body) or "the gateway does not accept the grant"
     return Refused(f"{said} (the grant came from {origin})", fix=mend)

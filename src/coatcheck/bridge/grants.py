@@ -82,11 +82,12 @@ class FromFile:
 
     @property
     def is_open_to_others(self) -> bool:
-        """Tell whether other accounts of this machine may read the file."""
+        """Tell whether other accounts of this machine may read the file; False for what is no file."""
         try:
-            return os.name == "posix" and bool(self.path.stat().st_mode & 0o077)
+            mode = self.path.stat().st_mode
         except OSError:
             return False  # `read` says what is wrong
+        return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & 0o077)
 
     def read(self) -> Secret | None:
         """Return what the file holds, without blanks and line ends around it."""

@@ -41,9 +41,10 @@ _UNSENT: Final = (
 class Answer:
     """One HTTP answer, its body not read yet. Close it, read or not."""
 
-    def __init__(self, response: httpx2.Response, limit: int) -> None:
+    def __init__(self, response: httpx2.Response, limit: int, grant: Secret | None) -> None:
         self._response = response
         self._limit = limit
+        self._grant = grant
         self._body: bytes | None = None
         self.status = response.status_code
         self.media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -59,7 +60,7 @@ class Answer:
         return value
 
     async def read(self) -> bytes:
-        """Return the whole body.
+        """Return the whole body; that of an error without the grant, should somebody send it back.
 
         Raises:
             BadAnswer: it is longer than the limit (1 MiB for errors).
@@ -74,6 +75,8 @@ class Answer:
                     if len(body) > limit:
                         raise too_long(limit)
             self._body = bytes(body)
+            if self.status >= 300 and self._grant is not None:
+                self._body = Redactor([self._grant.reveal()]).redact(self._body)
         return self._body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -156,8 +159,7 @@ class Hop:
             return False
         if await self._reread(grant):
             return True
-        redactor = Redactor([grant.reveal()] if grant else [])
-        raise answers.unauthorized(await answer.read(), redactor, self._source.origin, self._source.mend)
+        raise answers.unauthorized(await answer.read(), self._source.origin, self._source.mend)
 
     async def _send(self, method: str, headers: Headers, body: bytes | None, grant: Secret | None) -> Answer:
         fields = [*headers, *([("Content-Type", "application/json")] if body is not None else [])]
@@ -170,7 +172,7 @@ class Hop:
             raise self._unreached(error) from None
         except httpx2.HTTPError:
             raise lost() from None
-        return Answer(response, self._limits.reply)
+        return Answer(response, self._limits.reply, grant)
 
     async def _reread(self, used: Secret | None) -> bool:
         """Tell whether there is another grant by now than the one that was refused."""

@@ -24,7 +24,7 @@ REMOTE_TYPES: Final = {
     "sse": Transport.SSE,
 }
 VARIABLE_NAME = re.compile(r"[^=\x00-\x20\x7f]{1,256}")
-_LOCAL_HOSTS = re.compile(r"localhost|127\..*|::1")
+_LOCAL_HOSTS = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
 
 
 def read_stdio(keys: Mapping[str, Place]) -> StdioReach | None:

@@ -35,9 +35,11 @@ class Watch:
         self._poll = poll
         self._look_seconds = min(LOOK_SECONDS, poll)
         self._seen: dict[str, _Seen] = {}
+        self._fresh = False
 
     def take(self, files: Iterable[Path]) -> None:
         """Remember the state of these files. Do it before reading them, so that no change is lost."""
+        self._fresh = False
         self._seen = {name: _Seen(_look(name), _digest(name)) for name in map(str, files)}
 
     def knows(self, files: Iterable[Path]) -> bool:
@@ -50,10 +52,17 @@ class Watch:
         self._seen = {name: seen for name, seen in self._seen.items() if name in kept}
 
     def changed(self) -> bool:
-        """Tell whether a file looks different since `take`: one `stat` a file, for every call to ask."""
-        for name, (look, _) in self._seen.items():  # noqa: SIM110 - a generator costs more, at every call
+        """Tell whether a file looks different since `take`: one `stat` a file, for every call to ask.
+
+        Calls of one turn of the event loop share a look that found nothing. It serves only those that were
+        read from their sockets before it, so an edit that one of them follows was there to be seen.
+        """
+        if self._fresh:
+            return False
+        for name, (look, _) in self._seen.items():
             if _look(name) != look:
                 return True
+        self._share_look()
         return False
 
     def rewritten(self) -> bool:
@@ -62,6 +71,18 @@ class Watch:
         It finds what `changed` cannot: a second write of the same size within one tick of the clock.
         """
         return self.changed() or any(_digest(name) != seen.digest for name, seen in self._seen.items())
+
+    def _share_look(self) -> None:
+        """Let this look count for what the loop has read so far: what it reads later runs after `_age`."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # nobody to share it with
+        self._fresh = True
+        loop.call_soon(self._age)
+
+    def _age(self) -> None:
+        self._fresh = False
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield whenever a file differs from what was taken, until the caller stops asking.

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from coatcheck.core.tokens import Pepper
+from coatcheck.core.wire import peers
 from coatcheck.identity.forwarded import ForwardedIdentifier
 from coatcheck.identity.grants import UNKNOWN, FileGrants, GrantIdentifier, IssuedGrants
 from coatcheck.identity.presented import read_bearer
@@ -30,11 +31,13 @@ _PERHAPS_ANOTHERS: Final = frozenset({"unknown", "foreign", "malformed", "empty"
 
 
 class AnonymousIdentifier:
-    """Serves callers that present no token at all; a presented token is never its business."""
+    """Serves callers on this machine that present no token; a presented token is never its business."""
 
     def identify(self, presented: Presented) -> Identified:
         """Return the anonymous principal for a request without a token."""
-        return NotMine() if presented.headers.get("authorization") else ANONYMOUS
+        if presented.headers.get("authorization") or not peers.is_loopback(presented.address):
+            return NotMine()
+        return ANONYMOUS
 
 
 class Chain:

@@ -162,6 +162,7 @@ class Endpoint:
         version = headers.get(ladder.VERSION_HEADER)
         if version is not None and version[0].strip() != session.caller.version:
             raise refusing.no_session(400, message, WRONG_VERSION)
+        session.renew(visit.principal)
         return session
 
     def _end_session(self, visit: Visit) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from coatcheck.core.access.decide import may_see
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.eras import reply_for
 from coatcheck.core.wire.levels import LEVELS, is_level
@@ -19,6 +20,7 @@ from coatcheck.model.era import Era
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.calling.call import Calls, not_found, our_fault, with_param
+from coatcheck.operations.calling.natures import NOT_ASKED
 from coatcheck.operations.hearing.listening import Listening
 from coatcheck.operations.hearing.standing import StandingRequests
 from coatcheck.operations.hearing.watches import LISTEN, Watches
@@ -116,14 +118,17 @@ class Methods:
         return openings.discover_result(greeting, instructions)
 
     async def _greet(self, request: Request) -> tuple[Greeting | None, str | None]:
-        """Return what one server said of itself; for all of them only what is known, without waiting."""
+        """Return what one server said of itself; for all of them only what is known, without waiting.
+
+        Instructions describe tools: they are for those who may use any.
+        """
         if request.server is not None:
             greeting = (await self._servers.of(request.server).known()).greeting
-            return greeting, greeting.instructions
+            return greeting, greeting.instructions if _may_use(request, request.server) else None
         parts = []
         for server in request.snapshot.reachable(request.asked.principal):
             catalogue = self._servers.of(server).catalogue
-            if catalogue is not None and catalogue.greeting.instructions:
+            if catalogue is not None and catalogue.greeting.instructions and _may_use(request, server):
                 parts.append((server.name, catalogue.greeting.instructions))
         return None, openings.merged_instructions(parts)
 
@@ -238,6 +243,12 @@ def _has(greeting: Greeting, capability: str, member: str) -> bool:
     if raw is None or not member:
         return raw is not None
     return (messages.members_of(raw) or {}).get(member) == b"true"
+
+
+def _may_use(request: Request, server: Server) -> bool:
+    """Tell whether the caller may use anything of a server."""
+    whole = Target(Kind.SERVER, "")
+    return may_see(whole, request.asked.principal, server, request.snapshot.access, NOT_ASKED)
 
 
 async def _pong(request: Request) -> Reply:  # noqa: ARG001 - a row of the table

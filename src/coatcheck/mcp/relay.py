@@ -17,8 +17,8 @@ from coatcheck.mcp.legacy.outlets import CONTROL, STREAM_HEADERS, Item, Outlet, 
 from coatcheck.mcp.legacy.streams import Stream, Streams
 from coatcheck.model.call import Notice
 
-WATCH_AFTER: Final = 0.02
-"""Seconds after which a request is slow enough to be worth watching its client."""
+WATCH_AFTER: Final = 0.25
+"""Seconds after which a request is slow enough to be worth a task that watches its client."""
 
 JSON_HEADERS: Final = (b"content-type", b"application/json")
 

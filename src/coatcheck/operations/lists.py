@@ -26,6 +26,8 @@ from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Asked, Matter, Records
 
 MAX_CACHED: Final = 1_000
+MAX_CACHED_BYTES: Final = 32 * 1024 * 1024
+"""Most that joined lists may take: a server may give another list each time it is asked."""
 _LISTED: Final = "the caller's own view"
 _PREFIXED: Final = frozenset({Kind.TOOL, Kind.PROMPT})
 
@@ -75,6 +77,7 @@ class Lists:
         self._records = records
         self._wait = wait
         self._cache: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._cached_bytes = 0
 
     async def list(
         self,
@@ -187,12 +190,16 @@ class Lists:
                 for entry in _visible(principal, snapshot, served.server, wanted, catalogue, prefixed)
             ]
             raw = b'{"%b":[%b]}' % (wanted.member.encode(), b",".join(items))
-            self._cache[key] = raw
-            if len(self._cache) > MAX_CACHED:
-                self._cache.popitem(last=False)
+            self._keep(key, raw)
         else:
             self._cache.move_to_end(key)
         return raw
+
+    def _keep(self, key: tuple[object, ...], raw: bytes) -> None:
+        self._cache[key] = raw
+        self._cached_bytes += len(raw)
+        while len(self._cache) > MAX_CACHED or self._cached_bytes > MAX_CACHED_BYTES:
+            self._cached_bytes -= len(self._cache.popitem(last=False)[1])
 
 
 def _visible(

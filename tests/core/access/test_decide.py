@@ -306,3 +306,45 @@ def test_narrowing_never_widens() -> None:
     assert isinstance(decide(CALL, FIND, principal, SENTRY, access, ANY), Denial)
     outside = dataclasses.replace(a_principal(servers=(GIT,)), tools=("*",))
     assert isinstance(decide(CALL, FIND, outside, SENTRY, OPEN, ANY), Denial)
+
+
+# --- resources: a flat list judges URIs, and a server may know other spellings of one -----------------------
+
+PRIVATE = rule("sentry__note://private/*", allow=False)
+ODD = ("NOTE://private/1", "note://%70rivate/1", "note://public/../private/1", " note://private/1", "note://pri\tvate/1", "note://private:/1")  # fmt: skip
+
+
+def judged(uri: str, *rules: AccessRule, default: bool = True) -> bool:
+    return may_see(Target(Kind.RESOURCE, uri), a_principal(), SENTRY, AccessList(rules, default), ANY)
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_another_spelling_of_a_denied_uri_is_denied(uri: str) -> None:
+    assert judged(uri)
+    assert judged("note://public/1", PRIVATE)
+    assert not judged("note://private/1", PRIVATE)
+    assert not judged(uri, PRIVATE)
+    assert not judged(uri, rule("*private*", allow=False))
+    assert not judged(uri, rule("sentry__Note*", allow=False))
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_another_spelling_is_allowed_by_what_allows_all_of_the_server(uri: str) -> None:
+    narrow = rule("sentry__note://* sentry__n* *private/1", allow=True)
+    assert judged("note://private/1", narrow, default=False)
+    assert not judged(uri, narrow, default=False)
+    assert judged(uri, rule("sentry__*", allow=True), default=False)
+    assert judged(uri, rule("*", allow=True), PRIVATE, default=False)
+
+
+@pytest.mark.parametrize("uri", ODD)
+def test_denials_of_something_else_do_not_reach_an_odd_uri(uri: str) -> None:
+    elsewhere = rule("sentry__delete_* sentry__file:///* git__* sentry__purge sentry__notes:*", allow=False)
+    assert not judged("file:///a", elsewhere)
+    assert judged(uri, elsewhere)
+    assert not judged("file:a", elsewhere)
+
+
+def test_a_uri_without_a_scheme_may_be_any() -> None:
+    assert not judged("../private/1", PRIVATE)
+    assert judged("plain", PRIVATE)

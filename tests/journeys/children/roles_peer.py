@@ -41,6 +41,7 @@ def opening() -> dict[str, Any]:
         "supportedVersions": ["2026-07-28"],
         "capabilities": capabilities,
         "serverInfo": {"name": "roles-peer", "version": "1"},
+        "instructions": "Purge with care.",
         "_meta": {META + "serverInfo": {"name": "roles-peer", "version": "1"}},
     }
 

@@ -84,6 +84,12 @@ def a_bench(*servers: Server) -> Bench:
     return bench
 
 
+async def for_ever(permit: Any) -> Reply:
+    """Keep a stream open."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
 async def no_owner(uri: str) -> Server | None:
     return None
 
@@ -187,12 +193,7 @@ async def test_an_edit_that_takes_a_server_away_changes_the_list_of_all() -> Non
 async def test_updates_of_resources_are_marked_and_shared() -> None:
     bench = a_bench()
     sentry = bench.upstreams.of("sentry")
-
-    async def listening(permit: Any) -> Reply:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    sentry.answer = listening
+    sentry.answer = for_ever
     call = listen(resourceSubscriptions=["a:1"])
     async with a_stream(bench, call) as (one, _), a_stream(bench, call) as (two, _):
         await settle_down()
@@ -203,6 +204,23 @@ async def test_updates_of_resources_are_marked_and_shared() -> None:
                 "uri": "a:1",
                 "_meta": {"io.modelcontextprotocol/subscriptionId": "sub-1"},
             }
+
+
+async def test_updates_end_with_the_permission_and_come_back_with_it() -> None:
+    bench = a_bench()
+    sentry = bench.upstreams.of("sentry")
+    sentry.answer = for_ever
+    async with a_stream(bench, listen(resourceSubscriptions=["a:1"])) as (heard, _):
+        await settle_down()
+        update = Notice("notifications/resources/updated", b'{"uri":"a:1"}')
+        sentry.notify(update)
+        assert len(heard) == 2
+        bench.apply(SENTRY, GIT, access=denying("sentry__a:*"))
+        sentry.notify(update)
+        assert len(heard) == 2
+        bench.apply(SENTRY, GIT)
+        sentry.notify(update)
+        assert len(heard) == 3
 
 
 async def test_a_resource_that_is_hidden_is_not_honoured_like_one_that_nobody_has() -> None:

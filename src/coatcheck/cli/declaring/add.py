@@ -12,6 +12,7 @@ from coatcheck.cli import options, show
 from coatcheck.cli.declaring import edits
 from coatcheck.cli.declaring.edits import Uptake
 from coatcheck.cli.declaring.entries import Entry, Words, entry_of
+from coatcheck.cli.declaring.given import wrong
 from coatcheck.cli.options import Where
 from coatcheck.core.names import full
 from coatcheck.declared.edit import Edited, add_server
@@ -43,6 +44,8 @@ def add(name: str, replace: bool, where: Where, as_json: bool, **reach: Any) -> 
     A VALUE may be @FILE or @env:VARIABLE, which the servers file then refers to, or @- for standard input.
     Everything else in the file stays as it is, comments included. A running gateway follows at once.
     """
+    if name.startswith("-"):
+        raise wrong("a name that begins with a hyphen is an option to other commands", "choose another name")
     entry = entry_of(name, Words(**reach), os.environ)
     config = options.load(where)
     with edits.failing_well(name):

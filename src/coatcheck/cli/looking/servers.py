@@ -12,8 +12,8 @@ from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import gateway_of
 from coatcheck.cli.reaching.reach import PATIENT_SECONDS
 
-NO_SERVERS = (
-    'no servers are declared; add one under "mcpServers" in servers.json (`coatcheck config show` says where)'
+_NO_SERVERS: Final = (
+    "no servers are declared; `coatcheck add` adds one to servers.json (`coatcheck config show` says where)"
 )
 
 _ERROR_CHARS: Final = 160
@@ -37,7 +37,7 @@ def list_servers(where: Where, as_json: bool) -> int:
         answer = reach.get("/servers", {"probe": "true"}, within=PATIENT_SECONDS)
     items = answer["items"]
     if not items:
-        show.say(f"coatcheck: {NO_SERVERS}")
+        show.say(f"coatcheck: {_NO_SERVERS}")
     if as_json:
         show.put_list(items)
     elif items:

@@ -48,6 +48,10 @@ def list_tools(server: str | None, where: Where, as_json: bool) -> int:
         show.put_table(
             ("SERVER", "TOOL", "ACCESS", "ARGUMENTS", "DESCRIPTION"), [_row(item) for item in items]
         )
+    if not items and not failing:
+        show.say(
+            "coatcheck: there are no tools; `coatcheck list` shows the servers, `coatcheck add` adds one"
+        )
     for each in failing:
         show.say(f"coatcheck: server {each['server']!r} does not answer: {show.clean_line(each['error'])}")
     if failing and not items:

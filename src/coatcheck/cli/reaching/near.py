@@ -17,6 +17,8 @@ _SHORT: Final = "operators"
 """The list that has no pages."""
 MOST_LOOKED_AT: Final = 2_000
 """How many names are looked through for one that is close."""
+SERVERS: Final = "servers"
+"""The kind of name that `coatcheck add` makes."""
 
 
 def unknown_server(reach: Reach, server: str) -> Stop | None:
@@ -27,7 +29,7 @@ def unknown_server(reach: Reach, server: str) -> Stop | None:
         return None
     if server in names:
         return None
-    return Stop(f"there is no server {server!r}", exit_code=Exit.NO, fix=suggestion(server, names, "servers"))
+    return Stop(f"there is no server {server!r}", exit_code=Exit.NO, fix=suggestion(server, names, SERVERS))
 
 
 def unknown_tool(reach: Reach, server: str, tool: str) -> Stop | None:
@@ -86,7 +88,7 @@ def _many(reach: Reach, kind: str) -> list[Any]:
 def suggestion(wanted: str, names: Sequence[str], kind: str) -> str:
     """Return what to try instead: names close to `wanted`, else those that there are, else nothing there."""
     if not names:
-        return f"there are no {kind}"
+        return f"there are no {kind}{'; `coatcheck add` declares one' if kind == SERVERS else ''}"
     folded = {name.casefold(): name for name in names}
     near = [folded[key] for key in difflib.get_close_matches(wanted.casefold(), folded, n=3, cutoff=0.6)]
     near += [name for name in names if wanted.casefold() in name.casefold() and name not in near][:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,7 +15,7 @@ from coatcheck.cli.options import Command, Where
 from coatcheck.config import Config
 from coatcheck.declared.settings import LEVELS, SETTINGS, Setting
 
-_EXAMPLE: Final = '{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}'
+_EXAMPLE: Final = "coatcheck add time{where} -- uvx mcp-server-time"
 _SWITCHES: Final = frozenset({"insecure", "allow_commands"})
 """Settings whose flag is given or not; one that is not given leaves the word to the other sources."""
 _EVERYWHERE: Final = frozenset({"data", "config"})
@@ -87,4 +88,7 @@ def _say_how_to_begin(config: Config) -> None:
     if found.path is not None or found.text is not None:
         return
     first = found.awaited[0] if found.awaited else config.data / "servers.json"
-    show.say(f"coatcheck: no servers yet. Write {first}, for example:\n  {_EXAMPLE}\nIt is read by itself.")
+    where = f" --data {shlex.quote(str(config.data))}" if config.sources["data"] != "default" else ""
+    example = _EXAMPLE.format(where=where)
+    show.say(f"coatcheck: no servers yet. Add one in another terminal:\n  {example}")
+    show.say(f"It goes to {first}, which is read by itself.")

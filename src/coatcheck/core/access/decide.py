@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from coatcheck.core import names
-from coatcheck.core.access import globs, roles
+from coatcheck.core.access import globs, roles, uris
 from coatcheck.core.access.roles import DEFAULT_RULE, Ruling
 from coatcheck.model.access import Access, AccessList, AccessRule, Nature, RoleAccess
 from coatcheck.model.call import Call, Kind, Target
@@ -59,31 +62,62 @@ def _is_left(target: Target, tools: tuple[str, ...], server: Server) -> bool:
 
 def _judge_flat(target: Target, principal: Principal, server: Server, access: AccessList) -> Ruling:
     name = names.full(server.name, target.name)
+    applies = _applies_to(target, server)
     for number, rule in enumerate(access.rules):
-        if _applies(rule, principal, name) or (
-            target.kind is Kind.SERVER and _lets_in(rule, principal, name)
-        ):
+        if _is_for(rule, principal) and applies(rule, name):
             because = f"rule {number} of the access list {'allows' if rule.allow else 'denies'} {name}"
             return Ruling(rule.allow, f"/acl/rules/{number}", because)
     word = "allows" if access.default_allow else "denies"
     return Ruling(access.default_allow, DEFAULT_RULE, f"no rule matches and the default {word}")
 
 
-def _lets_in(rule: AccessRule, principal: Principal, prefix: str) -> bool:
-    """Tell whether a rule may allow anything of a server, whose names all begin with `prefix`.
+def _applies_to(target: Target, server: Server) -> Callable[[AccessRule, str], bool]:
+    """Return how to tell whether a rule's patterns are about such a target, by its full name."""
+    if target.kind is Kind.SERVER:
+        return _lets_in
+    if target.kind is Kind.RESOURCE and not uris.is_plain(target.name):
+        return partial(_applies_to_odd, server.name + names.SEPARATOR, uris.scheme_of(target.name))
+    return _names
+
+
+def _names(rule: AccessRule, name: str) -> bool:
+    return globs.any_matches(rule.tools, name)
+
+
+def _lets_in(rule: AccessRule, prefix: str) -> bool:
+    """Tell whether a rule names a server or may allow anything of it; `prefix` begins all its names.
 
     Whoever may use anything of a server may say how much it tells; a denial has to be of everything.
     """
-    return rule.allow and _is_for(rule, principal) and any(_overlaps(one, prefix) for one in rule.tools)
+    return _names(rule, prefix) or (rule.allow and any(_overlaps(one, prefix) for one in rule.tools))
+
+
+def _applies_to_odd(prefix: str, scheme: str, rule: AccessRule, name: str) -> bool:
+    """Judge a URI that a server may read as another: believe the worse.
+
+    It is allowed only by what allows the whole server, and denied by whatever denies a URI of its scheme.
+    """
+    if rule.allow:
+        return any(
+            one.endswith("*") and prefix.startswith(one[:-1]) and "*" not in one[:-1] for one in rule.tools
+        )
+    return _names(rule, name) or any(_may_name(one, prefix, scheme) for one in rule.tools)
+
+
+def _may_name(pattern: str, prefix: str, scheme: str) -> bool:
+    """Tell whether a pattern may match a URI of this scheme; an empty scheme may turn out to be any."""
+    literal, star, _ = pattern.partition("*")
+    if not _overlaps(pattern, prefix):
+        return False
+    begins = literal[len(prefix) :].lower()
+    if not scheme or ":" not in begins:
+        return not scheme or (bool(star) and f"{scheme}:".startswith(begins))
+    return begins.partition(":")[0] == scheme
 
 
 def _overlaps(pattern: str, prefix: str) -> bool:
     literal, star, _ = pattern.partition("*")
     return literal.startswith(prefix) or (bool(star) and prefix.startswith(literal))
-
-
-def _applies(rule: AccessRule, principal: Principal, name: str) -> bool:
-    return _is_for(rule, principal) and globs.any_matches(rule.tools, name)
 
 
 def _is_for(rule: AccessRule, principal: Principal) -> bool:

@@ -29,12 +29,11 @@ class LineReader:
     Memory is bounded by `limit` bytes and one piece. After `OversizedLine` it must not be fed again.
     """
 
-    __slots__ = ("_held", "_limit", "_size")
+    __slots__ = ("_held", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: list[bytes] = []
-        self._size = 0
+        self._held = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the lines that end within `chunk`, without their LF.
@@ -44,17 +43,14 @@ class LineReader:
         """
         lines = chunk.split(b"\n")
         if self._held:
-            self._held.append(lines[0])
-            self._size += len(lines[0])
-            self._limit_size(self._size)
+            self._held += lines[0]  # not a list of pieces: each may be of one byte
+            self._limit_size(len(self._held))
             if len(lines) == 1:
                 return []
-            lines[0] = b"".join(self._held)
+            lines[0] = bytes(self._held)
             self._held.clear()
         rest = lines.pop()
-        self._size = len(rest)
-        if rest:
-            self._held.append(rest)
+        self._held += rest
         if len(chunk) > self._limit:  # else no line within it can be too long
             self._limit_size(max(map(len, (*lines, rest))))
         return lines

@@ -75,9 +75,11 @@ class Expander:
         if default is not None:
             return value or default  # as in a shell, ":-" also stands in for an empty variable
         if value is None:
-            self._findings.absence(
-                where, f"the variable {name} is not set", f"set {name}, or write ${{{name}:-default}}"
+            fix = (
+                f"set {name} where the gateway is started and start it anew, keep the value in a file and"
+                f" write ${{file:PATH}}, or write ${{{name}:-default}}"
             )
+            self._findings.absence(where, f"the variable {name} is not set", fix)
         return value
 
     def _file(self, path: str, where: str) -> str | None:

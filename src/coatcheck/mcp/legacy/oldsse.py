@@ -178,6 +178,7 @@ class OldSse:
         version = visit.arrival.headers.get(ladder.VERSION_HEADER)
         if version is not None and session.caller.version not in {"", version[0].strip()}:
             raise refusing.no_session(400, message, WRONG_VERSION)
+        session.renew(visit.principal)
         return self._lines[id]
 
     def _begin(self, visit: Visit, line: _Line, call: Call) -> None:

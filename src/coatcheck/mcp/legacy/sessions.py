@@ -79,6 +79,14 @@ class Session:
         """The grant that the session belongs to."""
         return self.principal.grant_id
 
+    def renew(self, principal: Principal) -> None:
+        """Take over what the grant, or the proxy, says now of who the client is."""
+        if principal == self.principal:
+            return
+        self.principal = principal
+        if self.conversation is not None:
+            self.conversation.principal = principal
+
     @property
     def server_id(self) -> UUID | None:
         """The server of the session's route; None: the route of all, or it was not opened yet."""

@@ -43,13 +43,18 @@ class Watch:
         wanted: frozenset[str],
         tell: Tell,
     ) -> None:
-        self.principal = principal
+        self._principal = principal
         self.server = server
         self.conversation = conversation
         self.wanted = wanted
         self.tell = tell
         self.seen: dict[str, bytes] = {}
         self.attended: set[Served] = set()
+
+    @property
+    def principal(self) -> Principal:
+        """Who watches, as of now."""
+        return self.conversation.principal if self.conversation is not None else self._principal
 
 
 class Changes:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from coatcheck.core.access.decide import decide
+from coatcheck.core.access.decide import decide, may_see
 from coatcheck.core.wire import eras, messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.access import Nature
@@ -74,12 +74,19 @@ class Listening:
     """Serves listen requests: `most` at once for each grant."""
 
     def __init__(
-        self, servers: Servers, records: Records, changes: Changes, watches: Watches, most: int
+        self,
+        servers: Servers,
+        records: Records,
+        changes: Changes,
+        watches: Watches,
+        snapshot: Callable[[], Snapshot],
+        most: int,
     ) -> None:
         self._servers = servers
         self._records = records
         self._changes = changes
         self._watches = watches
+        self._snapshot = snapshot
         self._most = most
         self._open: Counter[str] = Counter()
         self._ends: set[asyncio.Future[None]] = set()
@@ -177,7 +184,9 @@ class Listening:
             with ExitStack() as ends:
                 ends.callback(self._ends.discard, stopped)
                 for permit in permits.values():
-                    ends.callback(self._watches.watch(permit, asked.caller, tell))
+                    ends.callback(
+                        self._watches.watch(permit, asked.caller, self._while_allowed(permit, tell))
+                    )
                 if heard:
                     methods = frozenset(_LISTS[name] for name in heard)
                     watch = self._changes.watch(asked.principal, server, None, methods, tell)
@@ -189,6 +198,19 @@ class Listening:
         with suppress(LedgerUnavailable):  # nothing was called: the client may know that the stream is over
             await self._records.settle(opened, Outcome.OK)
         return Result(messages.object_of({"_meta": mark}))
+
+    def _while_allowed(self, permit: Permit, tell: Notify) -> Notify:
+        """Return what passes updates of a resource on while the rules in force let the caller know of it."""
+
+        def tell_if_allowed(notice: Notice) -> None:
+            snapshot = self._snapshot()
+            server = snapshot.by_id.get(permit.server.id)
+            if server is not None and may_see(
+                permit.target, permit.principal, server, snapshot.access, Nature.AMBIGUOUS
+            ):
+                tell(notice)
+
+        return tell_if_allowed
 
 
 def _marked(notice: Notice, id: bytes) -> Notice:

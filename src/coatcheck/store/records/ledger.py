@@ -39,6 +39,7 @@ class SqliteLedger:
         self._clock = clock
         self._limit = waiting
         self._waiting = 0
+        self._gathered: list[Append] = []
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(database, clock, self._deliver)
@@ -99,6 +100,7 @@ class SqliteLedger:
         if self._closed:
             return
         self._closed = True
+        self._flush()
         await asyncio.to_thread(self._writer.stop)  # its last batch reaches the loop before this returns
         self._tail.close()
 
@@ -113,9 +115,26 @@ class SqliteLedger:
                 fix="the disk is too slow for this many calls, or it hangs",
             )
         done = self._loop.create_future()
-        self._waiting += 1
-        self._writer.submit(Append(done, record, settlement))
+        self._submit(Append(done, record, settlement))
         return done
+
+    def _submit(self, append: Append) -> None:
+        """Give an append to the writer: at once if nothing waits, else with the others of this turn.
+
+        Each time the writer is woken it takes the interpreter lock from the loop, so under load it is woken
+        once a turn; a caller on its own does not wait for the end of a turn.
+        """
+        self._waiting += 1
+        self._gathered.append(append)
+        if self._waiting == 1:
+            self._flush()
+        elif len(self._gathered) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        appends, self._gathered = self._gathered, []
+        if appends:
+            self._writer.submit(appends)
 
     def _deliver(self, batch: Sequence[Append], settled: Sequence[Settled], last: int) -> None:
         try:
@@ -141,8 +160,7 @@ class SqliteLedger:
         now = self._clock.now()
         seconds = max(0.0, (now - record.at).total_seconds())
         settlement = Settlement(record.id, now, Outcome.CANCELLED, seconds, LEFT)
-        self._waiting += 1
-        self._writer.submit(Append(self._loop.create_future(), None, settlement))
+        self._submit(Append(self._loop.create_future(), None, settlement))
 
     async def _first(self, position: int) -> int | None:
         return await self._read(lambda reading: first_sequence_beyond(reading, position))

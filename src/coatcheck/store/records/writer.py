@@ -26,7 +26,7 @@ from coatcheck.store.records.rows import writable
 from coatcheck.store.records.statements import statements_for
 
 BATCH: Final = 512
-"""Most appends in one transaction."""
+"""So many appends are a full transaction; what was submitted together stays together."""
 
 PROBE_SECONDS: Final = 1.0
 """How often a failing writer tries again by itself, so that readiness comes back without a call."""
@@ -51,7 +51,7 @@ class Writer:
         self._say = statements_for(database.dialect)
         self._clock = clock
         self._deliver = deliver
-        self._queue: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Append] | None] = queue.SimpleQueue()
         self._driver: Driver | None = None
         self._book = Book(0, 0)
         self._owed: dict[UUID, Settlement] = {}
@@ -73,9 +73,9 @@ class Writer:
         self._thread.start()
         return self._book.sequence
 
-    def submit(self, append: Append) -> None:
-        """Queue one append. The order of submission is the order of positions."""
-        self._queue.put(append)
+    def submit(self, appends: Sequence[Append]) -> None:
+        """Queue appends. The order of submission is the order of positions."""
+        self._queue.put(appends)
 
     def stop(self) -> None:
         """Write everything queued so far, close the connection and end the thread; blocks until then."""
@@ -101,12 +101,12 @@ class Writer:
     def _collect(self) -> tuple[list[Append], bool]:
         batch: list[Append] = []
         try:
-            append = self._queue.get(timeout=None if self.healthy else PROBE_SECONDS)
-            while append is not None:
-                batch.append(append)
-                if len(batch) == BATCH:
+            appends = self._queue.get(timeout=None if self.healthy else PROBE_SECONDS)
+            while appends is not None:
+                batch += appends
+                if len(batch) >= BATCH:
                     return batch, True
-                append = self._queue.get_nowait()
+                appends = self._queue.get_nowait()
         except queue.Empty:
             return batch, True
         return batch, False

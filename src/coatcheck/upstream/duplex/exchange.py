@@ -158,19 +158,23 @@ class Exchange:
 
     # --- from the server -------------------------------------------------------------------------------
 
-    def take(self, message: bytes) -> None:
-        """Take one message: an answer, a notification, a request of the server's, or none of them."""
+    def take(self, message: bytes) -> bool:
+        """Take one message: an answer, a notification, a request of the server's, or none of them.
+
+        Returns whether it was the answer to a request under way.
+        """
         incoming = messages.read_incoming(message)
         if incoming is None:
             self._on_odd(message)
         elif incoming.reply is not None:
-            self._on_reply(incoming.id, incoming.reply)
+            return self._on_reply(incoming.id, incoming.reply)
         elif incoming.method is None:
             pass  # there is no such message
         elif incoming.id is None or incoming.id == b"null":  # which some write for a notification
             self._on_notice(incoming.method, incoming.params)
         elif len(incoming.id) <= _LONGEST_ID:
             self._on_request(incoming)
+        return False
 
     def _on_request(self, incoming: Incoming) -> None:
         if self.greeting.era is Era.LEGACY:
@@ -179,7 +183,7 @@ class Exchange:
         elif incoming.id is not None:  # a modern server must not ask, so nobody is (SEP-2575)
             self._answer(incoming.id, _PONG if incoming.method == "ping" else _NOT_OFFERED)
 
-    def _on_reply(self, id: bytes | None, reply: Reply) -> None:
+    def _on_reply(self, id: bytes | None, reply: Reply) -> bool:
         if (id is None or id == b"null") and isinstance(reply, Fault):
             id = self._underway.only_ask()  # what is not understood is refused without its id
         request = None if id is None else self._underway.end(id)
@@ -189,6 +193,7 @@ class Exchange:
             if request.listens and isinstance(reply, Result):
                 reply = notices.end_of_listening(reply)
             request.future.set_result(self._redactor.redact_reply(reply))
+        return request is not None
 
     def _on_odd(self, message: bytes) -> None:
         """Fail the request that a malformed answer belongs to; show anything else to the operator."""

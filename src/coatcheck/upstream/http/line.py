@@ -24,6 +24,7 @@ from coatcheck.upstream.http.hop.reading import Listen, Received, head_only
 from coatcheck.upstream.http.hop.replies import refuse_status
 from coatcheck.upstream.http.hop.streams import Streams
 from coatcheck.upstream.http.hop.urls import Origin, take_apart
+from coatcheck.upstream.pace import Pace
 
 _GOODBYE = 2.0
 """Seconds for the server to take note of the end of its session."""
@@ -81,6 +82,7 @@ class Line:
         self._egress = egress
         self._tls = tls
         self._limits = limits
+        self._pace = limits.pace or Pace()
         self._ids = itertools.count(1)
         self._pool = Pool(server, limits.pool, lambda: self._dial(self._pool))
         side = PoolLimits(limits.aside.at_once, limits.aside.most, limits.pool.idle)
@@ -109,7 +111,7 @@ class Line:
 
     async def _dial(self, owner: Owner) -> Connection:
         def make() -> Connection:
-            return Connection(self.server, owner, self._limits.reply)
+            return Connection(self.server, owner, self._limits.reply, self._pace)
 
         return await self._egress.dial(self.server, self._origin, self._tls, make)
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 from coatcheck.core.backoff import NO_DEATHS, BackoffRules, after_death
@@ -21,9 +20,6 @@ from coatcheck.upstream.http.line import Line, open_line
 from coatcheck.upstream.sse.session import Session
 
 log = logging.getLogger(__name__)
-
-_PACE: Final = 4000
-"""Events a second, 4 KiB counting as one: every answer comes on the one stream."""
 
 _RULES: Final = BackoffRules()
 
@@ -45,7 +41,7 @@ class Keeper:
         self._name = server.name
         self._reach = server.reach
         self._egress = egress
-        self._limits = replace(limits, reply=replace(limits.reply, pace=_PACE))
+        self._limits = limits
         self._client = client
         self._line: Line | None = None
         self._opening: asyncio.Task[Session] | None = None

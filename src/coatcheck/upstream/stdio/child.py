@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from coatcheck.core.wire.lines import LineReader, OversizedLine
+from coatcheck.upstream.pace import MESSAGE, Pace, of_body
 from coatcheck.upstream.stdio.pipes import Input, Output
 from coatcheck.upstream.stdio.spawn import Launch, NotStarted, launched, start
 from coatcheck.upstream.stdio.trouble import could_not_start, ending
@@ -23,7 +24,8 @@ class ChildLimits:
     """Bytes: the longest line of output, and what may wait for a child that does not read.
 
     Seconds: how long a child may take to end after its input closed, after SIGTERM and after SIGKILL, and
-    how long the rest of its output is waited for (a stray grandchild may hold the pipes open).
+    how long the rest of its output is waited for (a stray grandchild may hold the pipes open). `pace` is
+    shared by all children of a server; without one, each has its own.
     """
 
     line_bytes: int = 16 * 1024 * 1024
@@ -32,13 +34,14 @@ class ChildLimits:
     after_term: float = 3.0
     after_kill: float = 2.0
     rest_of_output: float = 0.2
+    pace: Pace | None = None
 
 
 class Listener(Protocol):
     """Hears what a child does. Called on the event loop; must not block or raise."""
 
-    def on_line(self, line: bytes) -> None:
-        """Take one line of standard output, without its LF."""
+    def on_line(self, line: bytes) -> bool:
+        """Take one line of standard output, without its LF; True if it was an answer that was awaited."""
         ...
 
     def on_stderr(self, chunk: bytes) -> None:
@@ -62,8 +65,9 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._reader = LineReader(limits.line_bytes)
         self._input = Input(popen.stdin, limits.backlog_bytes, self._settle)
-        self._stdout = Output(popen.stdout, self._on_stdout, self._settle)
-        self._stderr = Output(popen.stderr, listener.on_stderr, self._settle)
+        pace = limits.pace or Pace()
+        self._stdout = Output(popen.stdout, self._on_stdout, self._settle, pace)
+        self._stderr = Output(popen.stderr, self._on_stderr, self._settle, pace)
         self._gone = False
         self._rest: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -103,17 +107,21 @@ class Child:
         """The child's process id, which is also that of its group."""
         return self._popen.pid
 
-    def _on_stdout(self, chunk: bytes) -> None:
+    def _on_stdout(self, chunk: bytes) -> float:
         try:
             lines = self._reader.feed(chunk)
         except OversizedLine:
             self._stdout.close()
             self.kill()
             self._tell_gone("wrote a line longer than the limit", oversized=True)
-            return
+            return 0.0
         take = self._listener.on_line
-        for line in lines:
-            take(line)
+        unasked = sum(not take(line) for line in lines)
+        return unasked * MESSAGE + (0.0 if lines else of_body(1, len(chunk)))
+
+    def _on_stderr(self, chunk: bytes) -> float:
+        self._listener.on_stderr(chunk)
+        return of_body(1, len(chunk))
 
     # --- the end -------------------------------------------------------------------------------------
 

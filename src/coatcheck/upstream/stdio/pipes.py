@@ -12,8 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Final
 
-_CHUNK: Final = 64 * 1024
-"""What a pipe holds by default (pipe(7))."""
+from coatcheck.upstream.pace import Pace
+
+_CHUNK: Final = 8 * 1024
+"""Bytes that are read in one turn: there may be two hundred messages in them."""
 
 
 class Backlogged(Exception):
@@ -21,15 +23,21 @@ class Backlogged(Exception):
 
 
 class Output:
-    """One of a child's outputs: read as it comes, until its end or until `close`."""
+    """One of a child's outputs: read at its server's pace, until its end or until `close`.
 
-    __slots__ = ("_end", "_fd", "_loop", "_pipe", "_take", "is_open")
+    `take` gets what was read and returns how many units of the pace that took.
+    """
 
-    def __init__(self, pipe: IO[bytes], take: Callable[[bytes], None], end: Callable[[], None]) -> None:
+    __slots__ = ("_end", "_fd", "_loop", "_pace", "_pipe", "_take", "is_open")
+
+    def __init__(
+        self, pipe: IO[bytes], take: Callable[[bytes], float], end: Callable[[], None], pace: Pace
+    ) -> None:
         self._pipe = pipe
         self._take = take
         self._end = end
         self._fd = pipe.fileno()
+        self._pace = pace
         self._loop = asyncio.get_running_loop()
         self.is_open = True
         os.set_blocking(self._fd, False)
@@ -43,10 +51,23 @@ class Output:
         except OSError:
             chunk = b""
         if chunk:
-            self._take(chunk)
+            if units := self._take(chunk):
+                self._slow_down(units)
             return
         self.close()
         self._end()
+
+    def _slow_down(self, units: float) -> None:
+        """Read no more while the server is ahead of its pace: the pipe fills, and the child has to wait."""
+        self._pace.spend(units)
+        if self._pace.spent and self.is_open:
+            self._loop.remove_reader(self._fd)
+            self._pace.wait(self._read_on)
+
+    def _read_on(self) -> None:
+        if self.is_open:
+            self._loop.add_reader(self._fd, self._read)
+            self._read()
 
     def close(self) -> None:
         """Read no more. `end` is not called."""

@@ -18,7 +18,7 @@ def check_file(reading: Reading) -> Iterator[Finding]:
     if reading.file is None:
         places = " and ".join(map(str, reading.found.awaited))
         first = reading.found.awaited[0] if reading.found.awaited else "servers.json"
-        fix = f'write {first} with your servers under "mcpServers"'
+        fix = f"add a server with `coatcheck add`, or write {first}"
         yield warn("servers file", f"there is none; looked for {places}", fix)
         return
     for problem in reading.problems:

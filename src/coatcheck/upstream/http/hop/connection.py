@@ -8,12 +8,13 @@ from typing import Final, Protocol, cast
 
 from coatcheck.errors import UpstreamError, UpstreamLost
 from coatcheck.upstream.http.hop.reading import Endless, Listen, Received, ReplyLimits, ReplyReader
+from coatcheck.upstream.pace import MESSAGE, Pace
 
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Seconds of silence before a probe, between probes, and how many go unanswered (RFC 9293 section 3.8.4)."""
-_COUNTS_AS_EVENT: Final = 4096
-_AHEAD: Final = 1.0
-"""Seconds' worth of events that may be read at once."""
+_SLICE: Final = 8 * 1024
+"""Bytes of a stream that are read in one turn: there may be two hundred messages in them."""
+_NOTHING: Final = memoryview(b"")
 
 
 class StaleConnection(UpstreamLost):
@@ -47,9 +48,9 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One HTTP/1.1 connection with one exchange at a time."""
+    """One HTTP/1.1 connection with one exchange at a time, read at the pace that its server has."""
 
-    def __init__(self, server: str, owner: Owner, limits: ReplyLimits) -> None:
+    def __init__(self, server: str, owner: Owner, limits: ReplyLimits, pace: Pace) -> None:
         self.served = 0
         """How many exchanges ended well."""
         self.idle_until = 0.0
@@ -57,15 +58,14 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._owner = owner
         self._linger = limits.linger
-        self._pace = limits.pace
+        self._pace = pace
         self._reading = ReplyReader(server, limits)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Received] | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._endless = False
-        self._resting: asyncio.TimerHandle | None = None
-        self._read_until = 0.0
+        self._unread = _NOTHING
+        self._resting = False
         self._busy = False
 
     @property
@@ -87,8 +87,7 @@ class Connection(asyncio.Protocol):
         future fails with `UpstreamLost` or `UpstreamBadReply`, or with what `listen` raised.
         """
         self._busy = True
-        self._endless = endless is not None
-        if self._endless:
+        if endless is not None:
             self._notice_silence()
         self._reading.begin(listen, endless)
         self._waiter = waiter = self._loop.create_future()
@@ -97,6 +96,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once, whatever is under way; a reply still awaited is lost."""
+        self._unread = _NOTHING
         if self._transport is not None:
             self._transport.abort()
 
@@ -120,10 +120,18 @@ class Connection(asyncio.Protocol):
         """Read on; answer the waiter as soon as there is an answer."""
         if not self._busy:
             self.close()  # nobody asked: whatever this is, it must not become the reply to a later request
-            return
+        elif len(data) > _SLICE or (self._reading.touched and self._pace.spent):
+            self._unread = memoryview(data)
+            self._read_slice()
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         reading = self._reading
-        count = reading.count
         reading.feed(data)
+        if reading.effort > MESSAGE:
+            self._pace.spend(reading.effort)
+            reading.effort = 0.0
         if reading.failure is not None:
             self._break(reading.failure)
         elif reading.complete:
@@ -131,25 +139,43 @@ class Connection(asyncio.Protocol):
         elif reading.answered and self._lingering is None:
             self._answer()
             self._lingering = self._loop.call_later(self._linger, self.close)
-        elif self._endless:
-            self._slow_down(reading.count - count + len(data) / _COUNTS_AS_EVENT)
 
-    def _slow_down(self, events: float) -> None:
-        """Stop reading for as long as the server is ahead of the pace: then TCP makes it wait."""
-        now = self._loop.time()
-        self._read_until = max(self._read_until, now - _AHEAD) + events / self._pace
-        if self._read_until > now and self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-            self._resting = self._loop.call_at(self._read_until, self._read_on)
+    def _read_slice(self) -> None:
+        """Read some of what is here, if the pace allows it; the rest in another turn of the loop."""
+        if not self._pace.spent:
+            data, self._unread = self._unread[:_SLICE], self._unread[_SLICE:]
+            self._read(bytes(data))
+        if self._unread and self._busy and self._reading.events is None and not self._pace.spent:
+            data, self._unread = self._unread, _NOTHING  # a body: nothing is done with it before its end
+            self._read(bytes(data))
+        if self._unread and self._busy:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Read no more for now: so TCP makes the server wait."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.pause_reading()
+        self._resting = True
+        if self._pace.spent:
+            self._pace.wait(self._read_on)
+        else:
+            self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
-        self._resting = None
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._resting:
+            return  # the connection is gone
+        self._resting = False
+        self._read_slice()
+        if not self._resting and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Fail what is awaited, unless the end of the connection is the end of the reply."""
-        self._stop_timers()
+        if self._busy and self._unread:
+            self._read(bytes(self._unread))
+        self._unread, self._resting = _NOTHING, False
+        self._stop_linger()
         if self._busy:
             self._reading.end()
             if self._reading.complete:
@@ -164,10 +190,10 @@ class Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         reading = self._reading
-        self._stop_timers()
+        self._stop_linger()
         self._answer()
         self._busy = False
-        if reading.reusable and not reading.surplus and self.usable:
+        if reading.reusable and not reading.surplus and not self._unread and self.usable:
             self.served += 1
             self._owner.freed(self)
         else:
@@ -207,8 +233,7 @@ class Connection(asyncio.Protocol):
             return StreamEnded(f"{self._server} {how}", b"", None, count)
         return StreamEnded(f"{self._server} {how}", events.last_id, events.retry, count)
 
-    def _stop_timers(self) -> None:
-        for timer in (self._lingering, self._resting):
-            if timer is not None:
-                timer.cancel()
-        self._lingering = self._resting = None
+    def _stop_linger(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coatcheck.upstream.http.hop.asides import AsideLimits
 from coatcheck.upstream.http.hop.pool import PoolLimits
 from coatcheck.upstream.http.hop.reading import ReplyLimits
+from coatcheck.upstream.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class HttpLimits:
     up. `hearing` is how long a handshake waits for the stream of what belongs to no request, so that what the
     server says during the first call is heard. `streams` are the subscriptions of callers that may be open,
     `resumptions` how often the stream of one call may be resumed.
+    `pace` is shared by all who speak to the same server; without one, each line has its own.
     """
 
     connect: float = 60.0
@@ -27,3 +29,4 @@ class HttpLimits:
     aside: AsideLimits = AsideLimits()
     pool: PoolLimits = PoolLimits()
     reply: ReplyLimits = ReplyLimits()
+    pace: Pace | None = None

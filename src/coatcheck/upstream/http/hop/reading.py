@@ -11,6 +11,7 @@ import httptools
 
 from coatcheck.core.wire import sse
 from coatcheck.errors import UpstreamBadReply, UpstreamError
+from coatcheck.upstream import pace
 
 JSON: Final = b"application/json"
 EVENTS: Final = b"text/event-stream"
@@ -26,7 +27,7 @@ def head_only(_event: sse.Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Endless:
-    """A stream that has no size: it is read at a pace. `opened` is called when its head is there."""
+    """A stream that may go on for ever. `opened` is called when its head is there."""
 
     opened: Callable[[], None]
 
@@ -35,15 +36,13 @@ class Endless:
 class ReplyLimits:
     """Bounds on what a server may send: bytes of head, of a body or event, and of a whole stream.
 
-    `linger` is how many seconds a stream may stay open after the reply it was opened for. `pace` is how many
-    events a second are read of a stream without a size, 4 KiB counting as one; the rest waits at the server.
+    `linger` is how many seconds a stream may stay open after the reply it was opened for.
     """
 
     head: int = 64 * 1024
     body: int = 16 * 1024 * 1024
     stream: int = 256 * 1024 * 1024
     linger: float = 1.0
-    pace: int = 1000
 
 
 @dataclass(slots=True)
@@ -85,6 +84,8 @@ class ReplyReader:
         self.keep: int | None = None
         """Seconds that the server keeps an idle connection, if it said so."""
         self.reusable = False
+        self.effort = 0.0
+        """Units of `pace` that the reading took; whoever settles them sets it back."""
         self.begin(None)
 
     def begin(self, listen: Listen | None, endless: Endless | None = None) -> None:
@@ -97,7 +98,8 @@ class ReplyReader:
         self._headers: dict[bytes, bytes] = {}
         self._head_done = False
         self._head_size = 0
-        self._body: list[bytes] = []
+        self._body = b""
+        self._further = bytearray()
         self._fed = 0
         self._size = 0
         self._size_answered = 0
@@ -180,8 +182,11 @@ class ReplyReader:
             self._read_events(self.events, chunk)
         elif self._size > self._limits.body:
             self._too_large()
+        elif self._body:
+            self._further += chunk  # not a list: a piece may be of one byte
+            self.effort += pace.of_body(1, len(chunk))
         else:
-            self._body.append(chunk)
+            self._body = chunk
 
     def on_message_complete(self) -> None:
         """Note the end of the reply."""
@@ -191,8 +196,7 @@ class ReplyReader:
 
     def _finish(self) -> None:
         self.complete = True
-        body = self._body
-        self.received.body = body[0] if len(body) == 1 else b"".join(body)
+        self.received.body = self._body + self._further if self._further else self._body
 
     def _read_events(self, reader: sse.Reader, chunk: bytes) -> None:
         if self.answered:
@@ -202,6 +206,7 @@ class ReplyReader:
         if self._endless is None and self._size > self._limits.stream:
             self._fail(f"sent more than {self._limits.stream} bytes on one stream")
             return
+        self.effort += pace.of_stream(1 + chunk.count(b"\n") + chunk.count(b"\r"), len(chunk))
         try:
             for event in reader.feed(chunk):
                 self.count += 1
@@ -209,6 +214,7 @@ class ReplyReader:
                     self.answered = True
                     self._size_answered = self._size
                     return
+                self.effort += pace.MESSAGE
         except sse.OversizedEvent:
             self._too_large()
         except UpstreamError as error:
