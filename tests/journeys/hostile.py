@@ -110,27 +110,31 @@ class Raid(Exchange):
 
 
 class OldRaid(Raid):
-    """The same over HTTP+SSE: what answers a message is said on the one stream."""
+    """The same over HTTP+SSE: what answers a message is said on the stream that named where to send it."""
 
     def hear(self) -> None:
+        number = self.peer.take_voice(self)
         self.stream()
-        self.wfile.write(b"event: endpoint\ndata: /messages\n\n")
+        self.wfile.write(b"event: endpoint\ndata: /messages?%d\n\n" % number)
         self.wfile.flush()
-        self.peer.voice = self
         limit = time.monotonic() + 3 * PATIENCE
         while not self.peer.release.wait(0.02) and time.monotonic() < limit and not self.gone():
             pass
 
     def do_POST(self) -> None:  # noqa: N802 - as above
-        if self.path != "/messages":
+        if self._voice() is None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.answer(405, b"")
             return
         self.posted = True
         super().do_POST()
 
+    def _voice(self) -> OldRaid | None:
+        path, _, number = self.path.partition("?")
+        return self.peer.voices.get(number) if path == "/messages" else None
+
     def answer(self, status: int, body: bytes, media: str = "application/json", **headers: str) -> None:
-        if self.command != "POST" or self.path != "/messages" or status == 202:
+        if self.command != "POST" or self._voice() is None or status == 202:
             super().answer(status, body, media, **headers)
         else:
             self._accept()
@@ -147,7 +151,7 @@ class OldRaid(Raid):
         self.wfile.flush()
 
     def say(self, data: bytes) -> None:
-        voice = self.peer.voice
+        voice = self._voice()
         if voice is not None:
             with self.peer.speaking:
                 voice.wfile.write(data)
@@ -163,8 +167,15 @@ class Foe(Peer):
     replies: dict[str, Callable[[Raid], dict[str, Any] | None]] = field(default_factory=dict)
     gets: list[dict[str, str]] = field(default_factory=list)
     calm: threading.Event = field(default_factory=threading.Event)
-    voice: OldRaid | None = None
+    voices: dict[str, OldRaid] = field(default_factory=dict)
+    """The streams of HTTP+SSE, by the number in the address that each named."""
     speaking: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_voice(self, raid: OldRaid) -> int:
+        """Take note of a stream and return its number."""
+        with self.speaking:
+            self.voices[str(len(self.voices))] = raid
+            return len(self.voices) - 1
 
     def behave(self) -> None:
         """End every attack; from now on it is a server like any other."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -148,16 +149,11 @@ class Exchange(BaseHTTPRequestHandler):
 
     def gone(self) -> bool:
         """Tell whether the gateway has closed this connection."""
-        self.connection.settimeout(0.01)
         try:
-            return not self.connection.recv(1)
-        except TimeoutError:
-            return False
-        except OSError:
+            # No timeout of the socket's: it would be one of the writes that another thread is at, too.
+            return bool(select.select([self.connection], [], [], 0.01)[0]) and not self.connection.recv(1)
+        except (OSError, ValueError):
             return True
-        finally:
-            with suppress(OSError):
-                self.connection.settimeout(None)
 
     # --- receiving ---
 

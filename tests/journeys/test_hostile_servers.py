@@ -156,7 +156,8 @@ def test_ten_thousand_questions_at_once(scene: Scene, server: str) -> None:
     rest = [call.message() for _ in range(1)]
     while "method" in rest[-1]:
         rest.append(call.message())
-        assert len(rest) <= 64, "no more questions are open than that"
+        asked = [one for one in heard + rest if one.get("method") in QUESTIONS]
+        assert len(asked) <= 64, "no more questions are open than that"
     assert rest[-1]["result"]["content"][0]["text"] == "done"
     call.close()
     assert session.end().status == 204
