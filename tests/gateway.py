@@ -118,8 +118,8 @@ class Gateway:
         self.write(declaration)
         self.await_epoch(before)
 
-    def start(self) -> Gateway:
-        """Start the program and wait until it can answer calls."""
+    def start(self, ready: int = 200) -> Gateway:
+        """Start the program and wait until it can answer calls, or says what it lacks for that."""
         assert self._child is None, "the gateway runs already"
         self.write(self.declaration)
         command = [sys.executable, "-m", "coatcheck", "serve", "--http", f"127.0.0.1:{self.port}"]
@@ -134,7 +134,7 @@ class Gateway:
                 start_new_session=True,
             )
         limit = time.monotonic() + START_SECONDS
-        while not self._is_ready():
+        while not self._is_ready(ready):
             assert self._child.poll() is None, f"the gateway ended at once:\n{self.said()}"
             assert time.monotonic() < limit, f"the gateway is not ready:\n{self.said()}"
             time.sleep(0.02)
@@ -233,9 +233,9 @@ class Gateway:
         }
         return {**kept, "HOME": str(self.directory), **self.env}
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, expected: int = 200) -> bool:
         try:
-            return self.request("GET", "/readyz", {}).status == 200
+            return self.request("GET", "/readyz", {}).status == expected
         except (OSError, http.client.HTTPException):
             return False
 

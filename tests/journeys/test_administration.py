@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -367,3 +369,48 @@ def completed(gateway: Gateway, typed: str) -> list[str]:
     )
     assert ended.stderr == ""
     return [line for line in ended.stdout.splitlines() if line]
+
+
+# --- a store that was changed behind the gateway's back ---------------------------------------------------------
+
+
+def edit_store(gateway: Gateway, statement: str) -> None:
+    """Change the database as somebody would who has the file, and not the key."""
+    with contextlib.closing(sqlite3.connect(gateway.directory / "coatcheck.sqlite3")) as database:
+        assert database.execute(statement).rowcount == 1
+        database.commit()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE subject SET disabled = 0 WHERE name = 'bob'",
+        "DELETE FROM subject WHERE name = 'bob'",
+        "UPDATE subject SET name = 'bobby' WHERE name = 'bob'",
+    ],
+)
+def test_nobody_is_let_in_while_a_restriction_may_be_missing(gateway: Gateway, statement: str) -> None:
+    alice, bob = issue(gateway, "alice-laptop", "alice"), issue(gateway, "bob-laptop", "bob")
+    assert (status(gateway, alice), status(gateway, bob)) == (200, 200)
+    asked(gateway, "subject", "disable", "bob", "--because", "left")
+    assert (status(gateway, alice), status(gateway, bob)) == (200, 401)
+    gateway.stop()
+    edit_store(gateway, statement)
+    gateway.start(ready=503)
+    assert (status(gateway, alice), status(gateway, bob), status(gateway, None)) == (503, 503, 503)
+    assert "changed outside of the gateway" in gateway.command("doctor").stdout
+    gateway.stop()
+    assert gateway.command("migrate", "--accept-damage", "").returncode == 2
+    assert asked(gateway, "migrate", "--accept-damage", "a slip of the DBA")["damaged"]
+    gateway.start()
+    assert status(gateway, alice) == 200
+    assert changes(gateway)[-1]["because"] == "a slip of the DBA"
+    assert asked(gateway, "subject", "list")["items"] != []
+
+
+def test_a_grant_that_was_changed_outside_is_not_used_and_the_others_are(gateway: Gateway) -> None:
+    alice, bob = issue(gateway, "alice-laptop", "alice"), issue(gateway, "bob-laptop", "bob")
+    gateway.stop()
+    edit_store(gateway, "UPDATE \"grant\" SET expires_at = NULL WHERE label = 'bob-laptop'")
+    gateway.start()
+    assert (status(gateway, alice), status(gateway, bob)) == (200, 401)

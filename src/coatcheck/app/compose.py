@@ -252,6 +252,8 @@ class Gateway:
             blocking.append("stopping")
         if not self.ledger.healthy:
             blocking.append(f"the record cannot be written: {self.ledger.last_error}")
+        if self.directory.snapshot.registry.uncertain:
+            blocking.append("stored restrictions were changed outside of the gateway: see `coatcheck doctor`")
         error = self.directory.edit.error
         odd = [f"a bad edit is not used: {error}"] if error else []
         damaged = self.directory.snapshot.registry.damaged

@@ -29,6 +29,12 @@ REQUEST_RULE: Final = "(request)"
 """The rule on records of requests that are none: unreadable, of no known method, of no session."""
 
 
+UNCERTAIN: Final = Refused(
+    "uncertain", "This gateway cannot tell which grants were revoked. Tell whoever runs it."
+)
+"""What everyone is told while rows that restrict somebody are missing from the registry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A request whose caller is known. `server` None: the aggregated route, or nothing in reach (`lost`)."""
@@ -68,6 +74,8 @@ class Admission:
         if self._directory.stale():
             await self._directory.refresh()
         snapshot = self._directory.snapshot
+        if snapshot.registry.uncertain:
+            return snapshot, UNCERTAIN
         return snapshot, snapshot.identify(presented)
 
     async def admit(self, arrival: Arrival) -> Visit:
@@ -80,6 +88,9 @@ class Admission:
         if route is None:
             raise refusing.nothing_here()
         snapshot, who = await self.identify(Presented(arrival.headers, arrival.peer, arrival.address))
+        if who is UNCERTAIN:
+            self._tally.refused(UNCERTAIN.reason)
+            raise refusing.uncertain(UNCERTAIN)
         if isinstance(who, Refused):
             raise await self._refuse(who, route, arrival.address)
         server = snapshot.find_server(route.server) if route.server is not None else None

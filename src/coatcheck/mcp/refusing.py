@@ -106,6 +106,11 @@ def stopping() -> Reject:
     return counted(problem(503, "stopping", "This gateway is stopping.", _CLOSE))
 
 
+def uncertain(refused: Refused) -> Reject:
+    """Return the 503 of a gateway that cannot tell who was revoked."""
+    return counted(problem(503, refused.reason, refused.sentence))
+
+
 def client_gone() -> Reject:
     """Return the end of a request whose body never came to its end, or broke the framing."""
     return counted(misframed(400, "The client went away."))

@@ -17,6 +17,8 @@ class ObjectKind(StrEnum):
     OPERATOR = "operator"
     CONFIG = "config"
     """The file, read anew after an edit."""
+    REGISTRY = "registry"
+    """All of what is stored, taken as it is after somebody changed it outside of the gateway."""
 
 
 @dataclass(frozen=True, slots=True)

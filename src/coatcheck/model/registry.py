@@ -52,6 +52,7 @@ class Registry:
     """Everything that operators made, as of one moment. Ended objects stay, so that they can be told apart.
 
     `damaged` names the rows whose MAC does not fit, such as `grant alice-laptop`; nothing of them is used.
+    `uncertain`: what is missing may be a revocation, or a subject's being disabled, so nobody can be let in.
     """
 
     grants: Mapping[str, IssuedGrant] = field(default_factory=lambda: _NOTHING)
@@ -63,6 +64,7 @@ class Registry:
     """By name."""
     overrides: Mapping[tuple[ObjectKind, str], Override] = field(default_factory=lambda: _NOTHING)
     damaged: tuple[str, ...] = ()
+    uncertain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

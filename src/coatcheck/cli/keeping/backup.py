@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,14 +149,22 @@ def restore(file: Path, data: str | None, as_json: bool) -> int:
     epilog=options.example("coatcheck migrate --data /var/lib/coatcheck", "coatcheck migrate --check"),
 )
 @click.option("--check", is_flag=True, help="Only tell whether there is something to do; exit code 1 if so.")
+@click.option(
+    "--accept-damage",
+    "because",
+    metavar="WHY",
+    help="Take the store as it is after somebody changed it outside of the gateway; the reason is on record.",
+)
 @click.option("--data", metavar="DIR", help="The data directory.")
 @options.as_json
-def migrate(check: bool, data: str | None, as_json: bool) -> int:
+def migrate(check: bool, because: str | None, data: str | None, as_json: bool) -> int:
     """Bring the store to the form that this version uses, as a gateway does when it starts.
 
     No gateway may run on it. The database is copied beside itself first.
     """
     config = options.load(Where(data=data))
+    if because is not None:
+        return _accept(config, because, as_json)
     if check:
         return _tell_standing(config, as_json)
     from coatcheck.store.migrating import migrate_now
@@ -175,6 +184,26 @@ def migrate(check: bool, data: str | None, as_json: bool) -> int:
         show.put(f"{done.before.name}: from {done.before.revision or 'nothing'} to {done.before.head}")
         if done.copy:
             show.put(f"as it was before: {done.copy}")
+    return Exit.DONE
+
+
+def _accept(config: Config, because: str, as_json: bool) -> int:
+    """Remove damaged rows and take the rest as the whole."""
+    from coatcheck.app import accept_damage
+
+    if not because.strip():
+        raise click.UsageError("--accept-damage needs a reason, which goes on record")
+    accepted = asyncio.run(accept_damage(config, os.environ, because.strip()))
+    if as_json:
+        show.put_json(asdict(accepted))
+        return Exit.DONE
+    show.put("nothing is damaged" if not accepted.damaged else f"accepted: {', '.join(accepted.damaged)}")
+    for row in accepted.removed:
+        show.put(f"removed: {row}")
+    if accepted.damaged:
+        show.say(
+            "coatcheck: what a row that is gone had revoked or disabled is not so any more: see to it"
+        )
     return Exit.DONE
 
 

@@ -32,6 +32,8 @@ class Kind:
     unique: str = "name"
     again: bool = False
     """Whether an object of a taken key is a name that is taken, rather than an edit that came late."""
+    restricts: bool = False
+    """Whether its rows may take something away from callers, who must not get it back by losing a row."""
 
     @property
     def keys(self) -> list[Column[Any]]:
@@ -50,7 +52,13 @@ def kinds_for(seal: ReachSeal) -> dict[type[Object], Kind]:
             tables.grant, rows.grant_row, rows.grant_of, lambda grant: grant.id, "label", "label"
         ),
         Subject: Kind(
-            tables.subject, rows.subject_row, rows.subject_of, lambda one: one.name, "name", again=True
+            tables.subject,
+            rows.subject_row,
+            rows.subject_of,
+            lambda one: one.name,
+            "name",
+            again=True,
+            restricts=True,
         ),
         StoredServer: Kind(
             tables.server,
@@ -63,6 +71,11 @@ def kinds_for(seal: ReachSeal) -> dict[type[Object], Kind]:
             tables.operator, rows.operator_row, rows.operator_of, lambda one: one.name, "name", again=True
         ),
         Override: Kind(
-            tables.override, rows.override_row, rows.override_of, lambda one: (one.kind, one.id), "id"
+            tables.override,
+            rows.override_row,
+            rows.override_of,
+            lambda one: (one.kind, one.id),
+            "id",
+            restricts=True,
         ),
     }

@@ -62,7 +62,8 @@ class StoredRegistry:
         """Return everything, each row checked against its MAC; rows that fail are named, and not used.
 
         Where rows were removed or older ones put back, `NOT_WHOLE` is among the `damaged`: what is returned
-        was all written here once, and a revocation may be missing from it.
+        was all written here once, and a revocation may be missing from it. So it is `uncertain` then, as it
+        is where a row is damaged that takes something away from callers.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -140,18 +141,21 @@ class StoredRegistry:
         found: dict[str, Any] = {}
         damaged: list[str] = []
         macs: list[str] = []
+        uncertain = False
         for field, kind in zip(_FIELDS, self._kinds.values(), strict=True):
             objects: dict[Any, Any] = {}
             for row, noun in self._rows(reading, kind):
                 macs.append(row["mac"])
                 if noun is None:
                     damaged.append(kind.name_of(row))
+                    uncertain |= kind.restricts
                 else:
                     objects[kind.key_of(noun)] = noun
             found[field] = MappingProxyType(objects)
         if not self._whole.fits(reading, sum_of(macs)):
             damaged.append(NOT_WHOLE)
-        return Registry(**found, damaged=tuple(damaged))
+            uncertain = True
+        return Registry(**found, damaged=tuple(damaged), uncertain=uncertain)
 
     def _accept(self, writing: Connection) -> list[str]:
         """Remove what is damaged and take the rest as the whole."""

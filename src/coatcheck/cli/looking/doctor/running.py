@@ -77,7 +77,8 @@ def _check_rows(damaged: Sequence[str]) -> Iterator[Finding]:
         yield fail(
             "store",
             f"changed outside of the gateway, and not used: {', '.join(damaged[:_NAMED])}{more}",
-            "find out who can write the database, and restore a backup of before",
+            "find out who can write the database; restore a backup of before, or stop the gateway and run"
+            " `coatcheck migrate --accept-damage WHY`",
         )
 
 
