@@ -16,7 +16,7 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs bench conformance pins clean product tools
+.PHONY: help demo test check fix docs bench registry conformance pins clean product tools
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
@@ -43,6 +43,9 @@ docs: $(TOOLS) ## check that the documents' links, commands and examples hold
 
 bench: $(TOOLS) ## measure the gateway beside a direct call and nginx (ROUNDS=5)
 	@$(BIN)/python -m bench --rounds $(ROUNDS)
+
+registry: $(TOOLS) ## measure many grants and servers: start, look-ups, memory, revoking (ARGS= for it)
+	@$(BIN)/python -m bench.registry $(ARGS)
 
 conformance: $(TOOLS) ## run the official conformance suite through the gateway (ARGS= for it)
 	@$(BIN)/python -m conformance $(ARGS)

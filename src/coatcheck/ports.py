@@ -324,7 +324,8 @@ class RegistryStore(Protocol):
         Raises:
             Stale: an object is not at the version before the one given (another operator was faster).
             Taken: a live grant has the label, a server or subject the name.
-            StoreUnavailable: nothing was written.
+            StoreUnavailable: nothing was written; or the connection broke in the very commit, and only `load`
+                tells whether it happened.
         """
         ...
 

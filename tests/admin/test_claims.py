@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck.core.pasting import pastes
 from coatcheck.core.tokens import mint
 from journeys.operating import Office, Told
 
@@ -77,7 +78,9 @@ def test_the_page_can_run_and_tell_nothing(office: Office) -> None:
 
 def test_a_grant_of_one_server_is_told_its_own_route(office: Office) -> None:
     code, _ = invite(office, "gina-3", servers=["srv"])
-    assert "http://gw/mcp/srv/" in html.unescape(look(office, code, "POST").raw.decode())
+    text = html.unescape(look(office, code, "POST").raw.decode())
+    for each in pastes("srv", "http://gw/mcp/srv/", indent=2):  # as `coatcheck grant issue` tells it
+        assert each.text in text
 
 
 def test_a_link_of_a_revoked_grant_is_dead(office: Office) -> None:

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from coatcheck.admin.resources.gateway import Status
+from coatcheck.cli.reaching.reach import at
 from coatcheck.core.tokens import is_well_formed, mint
 from journeys.operating import Office, Told
 from journeys.wire import UnixConnection
@@ -275,6 +277,33 @@ def test_values_of_servers_go_in_and_do_not_come_out(office: Office) -> None:
     assert office.ask("GET", "/servers/second").status == 404
 
 
+def test_whoever_changes_a_server_does_not_learn_its_secrets(office: Office) -> None:
+    body = {"name": "kept", "url": office.hall.peer.url, "headers": {"X-Key": f"{CANARY}-kept"}}
+    made = office.ask("POST", "/servers", "admin", body)
+    assert made.status == 201
+    elsewhere = "http://127.0.0.1:9/mcp"
+    for patch in ({"url": elsewhere}, {"url": elsewhere, "plain": ["X-Key"]}, {"plain": ["X-Key"]}):
+        told = office.ask("PATCH", "/servers/kept", "policy_manager", patch, made.tag)
+        assert (told.status, told.code) == (422, "unfit")
+        assert "X-Key" in told.raw.decode()
+        assert CANARY not in told.raw.decode()
+    moved = {"url": elsewhere, "headers": {"X-Key": None}}
+    told = office.ask("PATCH", "/servers/kept", "policy_manager", moved, made.tag)
+    assert (told.status, told.body["server"]["sealed"]) == (200, [])
+    assert office.ask("DELETE", "/servers/kept", "policy_manager").status == 200
+
+
+@pytest.mark.parametrize("name", ["group/ann", "..", "50%2Fann", "~ann", "jos\u00e9 \u2603"])
+def test_a_subject_of_any_name_can_be_disabled(office: Office, name: str) -> None:
+    body = {"label": f"of-{name}", "subject": name, "servers": None}
+    token = office.ask("POST", "/grants", "admin", body).body["token"]
+    assert works(office, token)
+    assert office.ask("GET", at("subjects", name)).body["name"] == name
+    told = office.ask("POST", at("subjects", name, "offboard"), "policy_manager", {"because": "left"})
+    assert [one["label"] for one in told.body["grants"]] == [f"of-{name}"]
+    assert not works(office, token)
+
+
 def test_a_bad_value_is_told_without_it(office: Office) -> None:
     for headers in (
         {"X-Key": f"{CANARY}\r\nX-Evil: 1"},
@@ -434,3 +463,9 @@ def test_unknown_tokens_are_slowed_in_the_end(office: Office) -> None:
     assert statuses[-1] == 429
     assert office.ask("POST", "/login", None, {"code": mint(os.urandom, "cckb_")}).status == 429
     assert office.ask("GET", "/whoami").status == 200
+
+
+def test_the_status_has_what_its_shape_names(office: Office) -> None:
+    told = office.ask("GET", "/status").body
+    assert set(Status.__struct_fields__) <= set(told)
+    assert (told["public_url"], told["api"]) == ("http://gw", "http://gw")

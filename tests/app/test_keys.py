@@ -53,6 +53,17 @@ def test_a_key_is_made_once(home: Path) -> None:
     assert [entry.name for entry in home.iterdir()] == [KEY_FILE]
 
 
+def test_none_is_made_for_a_store_that_has_one(home: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=f"the store belongs to the key {ID}, and no key is given"
+    ) as refused:
+        load_keys(home, {}, NoEntropy(), ID)
+    assert str(home / KEY_FILE) in refused.value.fix
+    assert list(home.iterdir()) == []
+    assert load_keys(home, {"COATCHECK_KEY": GOOD}, NoEntropy(), ID).id == ID
+    assert load_keys(home, {"COATCHECK_KEY": OTHER}, NoEntropy(), ID).id == OTHER_ID, "the store refuses it"
+
+
 def test_from_outside_in_order_and_no_file_is_made(home: Path, tmp_path: Path) -> None:
     written(tmp_path / "credentials" / KEY_FILE, GOOD, 0o440)
     named = written(tmp_path / "named", OTHER + "\n")

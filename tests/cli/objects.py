@@ -43,6 +43,7 @@ def ended(*labels: str, **changes: Any) -> dict[str, Any]:
     grants = [grant(label, state="revoked") for label in labels]
     return {
         "grants": grants,
+        "revoked": [each["id"] for each in grants],
         "calls": 2,
         "streams": 1,
         "sessions": 0,

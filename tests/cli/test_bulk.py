@@ -83,9 +83,12 @@ def test_what_excel_writes(batch: FakeApi, run: Run, team: Path) -> None:
 
 def test_a_refusal_leaves_no_file(batch: FakeApi, run: Run, team: Path, tmp_path: Path) -> None:
     out = tmp_path / "tokens.csv"
-    batch.answers["POST /grants/batch"] = refusal(409, "taken", "grants[1]: a live grant has this label.")
+    batch.answers["POST /grants/batch"] = refusal(409, "taken", "Grant 2: a live grant has this label.")
     ran = run("grant", "issue", "--csv", str(team), "--out", str(out))
     assert (ran.code, out.exists()) == (1, False)
+    assert ran.err.startswith(f"coatcheck: {team}:3: a live grant has this label.\n")
+    batch.answers["POST /grants/batch"] = refusal(404, "not_found", "There is no server.")
+    assert run("grant", "issue", "--csv", str(team)).err.startswith("coatcheck: There is no server.")
 
 
 def test_no_file_is_overwritten(batch: FakeApi, run: Run, team: Path, tmp_path: Path) -> None:
@@ -137,4 +140,4 @@ def test_the_file_of_the_page(tmp_path: Path) -> None:
     assert found is not None
     path = tmp_path / "team.csv"
     path.write_text(found[0])
-    assert [row["label"] for row in read_rows(path)] == ["alice-laptop", "bob-laptop", "nightly"]
+    assert [row["label"] for row in read_rows(path).values()] == ["alice-laptop", "bob-laptop", "nightly"]

@@ -38,6 +38,15 @@ def test_with_no_gateway_and_none_overwritten(made: Path, run: Run, tmp_path: Pa
     assert copy.read_bytes() == before
 
 
+def test_a_file_is_named_from_where_one_stands(
+    made: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("backup", "copy").code == 0
+    assert run("restore", "copy", "--data", "new").code == 0
+    assert (tmp_path / "new" / "coatcheck.sqlite3").exists()
+
+
 def test_there_is_nothing_to_back_up(data: Path, run: Run, tmp_path: Path) -> None:
     ran = run("backup", str(tmp_path / "copy"))
     assert ran.code == 78

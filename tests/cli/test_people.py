@@ -127,6 +127,25 @@ def test_access(api: FakeApi, run: Run) -> None:
     assert re.search(r"alice +a +github +delete +denied +/acl/rules/0", shown)
 
 
+@pytest.mark.parametrize(
+    ("words", "items", "failing", "said"),
+    [
+        ("--subject zoe", [{**ROW, "subject": "zoe", "grant": ""}], [], "zoe has no grant in force"),
+        ("--subject alice --allowed", [{**ROW, "allowed": False}], [], "nothing of this may be called"),
+        ("--subject alice", [], [], "`coatcheck server list`"),
+        ("--subject alice", [], [{"server": "down", "error": "x"}], "nothing is known to judge"),
+        ("--server github", [], [], "`coatcheck grant list`"),
+    ],
+)
+def test_access_says_why_there_is_nothing(
+    api: FakeApi, words: str, items: list[object], failing: list[object], said: str
+) -> None:
+    api.answers["GET /access"] = Canned({"items": items, "failing": failing, "next": None})
+    code, shown = on_terminal(["access", *words.split()])
+    assert code == 0
+    assert said in shown
+
+
 @pytest.mark.parametrize("words", ["", "--tool x", "--subject a --tool x"])
 def test_access_needs_someone_or_something(api: FakeApi, run: Run, words: str) -> None:
     assert run("access", *words.split()).code == 2

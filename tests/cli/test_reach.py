@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli.fake_api import Canned, FakeApi, refusal, serving
+from coatcheck.admin.api.reading import read_name
 from coatcheck.cli.exits import Exit, Stop, exit_of
 from coatcheck.cli.reaching.answers import ApiRefusal
 from coatcheck.cli.reaching.dialling import NoGateway
-from coatcheck.cli.reaching.reach import MAX_LINE, Reach
+from coatcheck.cli.reaching.reach import MAX_LINE, Reach, at
 
 
 @pytest.fixture
@@ -35,6 +36,14 @@ def test_get_and_post(fake: FakeApi, reach: Reach) -> None:
     assert reach.post("/calls", b"{}") == b'{"n": 1.10}'
     assert fake.asked[0].query == {"q": "é &="}
     assert fake.asked[1].body == b"{}"
+
+
+def test_words_that_a_path_cannot_hold_are_coded() -> None:
+    assert at("subjects", "a b?\u00e9", "enable") == "/subjects/a%20b%3F%C3%A9/enable"
+    for word in ("group/alice", "..", ".", "50%", "a\\b", "~x"):
+        last = at("subjects", word).rpartition("/")[2]
+        assert last.startswith("~")
+        assert read_name(last) == word
 
 
 @pytest.mark.parametrize("length", [90, 99, 100, 101, 107, 108, 109, 180])

@@ -66,7 +66,7 @@ def test_tools_without_any_says_where_to_look(api: FakeApi, run: Run) -> None:
     api.answers["GET /tools"] = Canned(value={"items": [], "next": None, "failing": []})
     ran = run("tools", "--json")
     assert (ran.code, json.loads(ran.out)["items"]) == (0, [])
-    assert "`coatcheck add` adds one" in ran.err
+    assert "`coatcheck server add` and `coatcheck add` add one" in ran.err
 
 
 def test_list_without_servers_says_how_to_add_one(api: FakeApi, run: Run) -> None:
@@ -74,7 +74,8 @@ def test_list_without_servers_says_how_to_add_one(api: FakeApi, run: Run) -> Non
     ran = run("list", "--json")
     assert ran.code == 0
     assert json.loads(ran.out) == {"items": [], "next": None}
-    assert "`coatcheck add` adds one to servers.json" in ran.err
+    assert "`coatcheck server add` registers one" in ran.err
+    assert "`coatcheck add` writes one into servers.json" in ran.err
 
 
 def test_tools_of_all_and_of_one(api: FakeApi, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -81,6 +82,13 @@ def test_what_has_many_forms_has_no_mac(value: Any) -> None:
 @pytest.mark.parametrize("mac", [None, 5, b"x", "", "\u00e9" * 64])
 def test_what_is_no_mac_fits_nothing(mac: object) -> None:
     assert not row_fits(KEY, "t", {"a": 1}, "k", mac)
+
+
+@given(names, rows, names)
+def test_the_form_is_plain_json(table: str, row: dict[str, Value], key_id: str) -> None:
+    form = [1, key_id, table, sorted(row.items())]
+    expected = json.dumps(form, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    assert row_bytes(table, row, key_id) == expected
 
 
 def test_the_form_stays_as_it_is() -> None:

@@ -48,16 +48,25 @@ KEEPER = Actor("keeper", OperatorRole.POLICY_MANAGER, "192.0.2.10")
 
 
 class MemoryRegistryStore:
-    """Implements `ports.RegistryStore`. Set `failing` to have nothing written."""
+    """Implements `ports.RegistryStore`.
+
+    Set `failing` to have nothing written, `breaking` to have the next commit happen and the word of it lost,
+    `unreadable` to have nothing read.
+    """
 
     def __init__(self) -> None:
         self.registry = Registry()
         self.changes: list[Change] = []
         self.seen: dict[tuple[str, str], Seen] = {}
         self.failing: Unavailable | None = None
+        self.breaking: Unavailable | None = None
+        self.unreadable: Unavailable | None = None
         self.commits = 0
 
     async def load(self) -> Registry:
+        await asyncio.sleep(0)
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.registry
 
     async def commit(self, edit: Edit) -> None:
@@ -75,6 +84,9 @@ class MemoryRegistryStore:
         self.registry = after
         self.changes += edit.changes
         self.commits += 1
+        if self.breaking is not None:
+            broken, self.breaking = self.breaking, None
+            raise broken
 
     def _version_of(self, put: Object) -> int:
         kept: Any

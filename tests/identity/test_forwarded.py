@@ -33,6 +33,18 @@ def test_a_trusted_proxy_names_the_caller_and_its_groups() -> None:
     assert found == LOOPBACK.identify(forwarded("alice@example.com", x_forwarded_groups=("qa,dev,ops",)))
 
 
+def test_names_outside_ascii_are_read_as_proxies_write_them() -> None:
+    for raw in ("jos\u00e9".encode(), "jos\u00e9".encode("latin-1"), "jose\u0301".encode()):
+        assert subject_of(LOOPBACK.identify(forwarded(raw.decode("latin-1")))) == "jos\u00e9"
+    found = LOOPBACK.identify(
+        forwarded("eve", x_forwarded_groups=("b\u00fcro,\u2603".encode().decode("latin-1"),))
+    )
+    assert isinstance(found, Principal)
+    assert found.roles == {"b\u00fcro", "\u2603"}
+    hidden = "ev\u200be".encode().decode("latin-1")
+    assert isinstance(LOOPBACK.identify(forwarded(hidden)), Refused)
+
+
 def test_headers_can_be_named() -> None:
     identifier = ForwardedIdentifier(ForwardedRules(header="x-user", groups_header="x-teams"))
     found = identifier.identify(

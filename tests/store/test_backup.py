@@ -20,7 +20,7 @@ from coatcheck.store.backup import METADATA, back_up, read_facts, restore
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import DirectoryLocked
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.registry.store import StoredRegistry
 from ledgers import START, TickingClock, a_record, its_settlement
 from registered import KEYS, OTHER_KEYS, SystemEntropy, a_grant, an_edit, one_of_each
@@ -35,7 +35,7 @@ def home(tmp_path: Path) -> Path:
 async def filled(database: SqliteDatabase) -> SqliteDatabase:
     store = await StoredRegistry.open(database, KEYS, SystemEntropy())
     await store.commit(an_edit(one_of_each()))
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     record = a_record()
     await ledger.record_settled(record, its_settlement(record))
     await ledger.close()
@@ -60,7 +60,7 @@ async def test_what_was_backed_up_while_running_comes_back(
     again = SqliteDatabase.open(home)
     store = await StoredRegistry.open(again, KEYS, SystemEntropy())
     assert await store.load() == before
-    ledger = await SqliteLedger.open(again, TickingClock())
+    ledger = await StoredLedger.open(again, TickingClock())
     assert len(await ledger.list(RecordFilter())) == 1
     await ledger.close()
     again.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coatcheck.model.record import Outcome, RecordFilter
 from coatcheck.store.engines.sqlite import SqliteDatabase
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.records.reconciling import STOPPED
 from ledgers import TickingClock, ended
 
@@ -51,7 +51,7 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory: P
     assert len(noted["settled"]) >= KILLS * 40
 
     database = SqliteDatabase.open(directory)
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     entries = await ledger.list(RecordFilter(limit=1_000_000))
     present = {str(entry.record.id): entry for entry in entries}
     assert noted["recorded"] - present.keys() == set()
@@ -71,12 +71,12 @@ async def test_a_start_settles_what_the_last_run_left_open(directory: Path) -> N
     reader = SqliteDatabase.open_to_read(directory)
     reader.close()
     database = SqliteDatabase.open(directory)
-    first = await SqliteLedger.open(database, TickingClock())
+    first = await StoredLedger.open(database, TickingClock())
     entries = await first.list(RecordFilter(limit=1_000_000))
     assert entries
     assert all(entry.settlement is not None for entry in entries)
     await first.close()
-    second = await SqliteLedger.open(database, TickingClock())
+    second = await StoredLedger.open(database, TickingClock())
     assert await second.list(RecordFilter(limit=1_000_000)) == entries, "a second start changes nothing"
     await second.close()
     database.close()

@@ -18,7 +18,7 @@ from coatcheck.store.engines.directory import create_private, prepare
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.engines.sqlite_connection import connect
 from coatcheck.store.faults import DirectoryLocked
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.records.reading import list_entries
 from ledgers import TickingClock, a_record
 
@@ -29,7 +29,7 @@ def mode_of(path: Path) -> int:
 
 async def test_only_the_owner_can_read_what_is_there(directory: Path) -> None:
     database = SqliteDatabase.open(directory)
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     await ledger.record(a_record())
     assert mode_of(directory) == 0o700
     assert {path.name: mode_of(path) for path in directory.iterdir()} == dict.fromkeys(
@@ -177,7 +177,7 @@ def test_a_database_of_another_program_is_left_alone(directory: Path) -> None:
 
 async def test_a_command_reads_without_a_gateway(directory: Path) -> None:
     database = SqliteDatabase.open(directory)
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     await ledger.record(a_record())
     await ledger.close()
     database.close()

@@ -10,10 +10,10 @@ import pytest
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from ledgers import START, MemoryLedger, a_record, ended, its_settlement
 
-AnyLedger = SqliteLedger | MemoryLedger
+AnyLedger = StoredLedger | MemoryLedger
 ALL = RecordFilter(limit=1_000_000)
 
 

@@ -18,30 +18,30 @@ from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.engines.sqlite_driver import SqliteDriver
 from coatcheck.store.records import reconciling, writer
-from coatcheck.store.records.ledger import LEFT, SqliteLedger
+from coatcheck.store.records.ledger import LEFT, StoredLedger
 from ledgers import TickingClock, a_record, ended, its_settlement
 
 ALL = RecordFilter(limit=1_000_000)
 
 
 @pytest.fixture
-async def ledger(database: SqliteDatabase) -> AsyncIterator[SqliteLedger]:
-    opened = await SqliteLedger.open(database, TickingClock())
+async def ledger(database: SqliteDatabase) -> AsyncIterator[StoredLedger]:
+    opened = await StoredLedger.open(database, TickingClock())
     yield opened
     await opened.close()
 
 
-async def until_healthy(ledger: SqliteLedger) -> None:
+async def until_healthy(ledger: StoredLedger) -> None:
     async with asyncio.timeout(20):
         while not ledger.healthy:
             await asyncio.sleep(0.02)
 
 
-async def present(ledger: SqliteLedger) -> dict[UUID, RecordEntry]:
+async def present(ledger: StoredLedger) -> dict[UUID, RecordEntry]:
     return {entry.record.id: entry for entry in await ledger.list(ALL)}
 
 
-def statements_of(ledger: SqliteLedger) -> list[str]:
+def statements_of(ledger: StoredLedger) -> list[str]:
     seen: list[str] = []
     driver = ledger._writer._driver
     assert isinstance(driver, SqliteDriver)
@@ -49,7 +49,7 @@ def statements_of(ledger: SqliteLedger) -> list[str]:
     return seen
 
 
-async def test_callers_share_a_commit(ledger: SqliteLedger) -> None:
+async def test_callers_share_a_commit(ledger: StoredLedger) -> None:
     seen = statements_of(ledger)
     await ledger.record(a_record())
     assert seen.count("COMMIT") == 1
@@ -64,7 +64,7 @@ async def test_callers_share_a_commit(ledger: SqliteLedger) -> None:
 async def test_what_was_gathered_in_this_turn_is_written_before_the_ledger_closes(
     database: SqliteDatabase,
 ) -> None:
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     made = [a_record() for _ in range(5)]
     calls = [asyncio.create_task(ledger.record(record)) for record in made]
     await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_what_was_gathered_in_this_turn_is_written_before_the_ledger_close
     assert [entry.record for entry in await ledger.list(ALL)] == made
 
 
-async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger: SqliteLedger) -> None:
+async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger: StoredLedger) -> None:
     record = a_record()
     call = asyncio.create_task(ledger.record(record))
     await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def test_a_caller_who_leaves_while_waiting_has_its_record_settled(ledger: 
 
 
 async def test_more_waiting_than_the_limit_is_refused(database: SqliteDatabase) -> None:
-    ledger = await SqliteLedger.open(database, TickingClock(), waiting=5)
+    ledger = await StoredLedger.open(database, TickingClock(), waiting=5)
     calls = [asyncio.create_task(ledger.record(a_record())) for _ in range(8)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [type(None)] * 5 + [LedgerUnavailable] * 3
@@ -101,7 +101,7 @@ async def test_more_waiting_than_the_limit_is_refused(database: SqliteDatabase) 
     await ledger.close()
 
 
-async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger: SqliteLedger) -> None:
+async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger: StoredLedger) -> None:
     good, bad = a_record(), a_record(client_name="x\udc80y", subject="ok")
     await asyncio.gather(ledger.record(good), ledger.record(bad))
     entries = await present(ledger)
@@ -110,7 +110,7 @@ async def test_text_that_is_no_text_is_spelt_out_not_lost(ledger: SqliteLedger) 
     assert ledger.healthy
 
 
-async def test_one_bad_row_does_not_fail_its_batch(ledger: SqliteLedger) -> None:
+async def test_one_bad_row_does_not_fail_its_batch(ledger: StoredLedger) -> None:
     records = [a_record() for _ in range(20)]
     records[7] = a_record(repeats=2**80)
     answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
@@ -137,7 +137,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-async def fill(ledger: SqliteLedger) -> tuple[list[Record], list[Record]]:
+async def fill(ledger: StoredLedger) -> tuple[list[Record], list[Record]]:
     """Record and settle until the disk is full; return the ids acknowledged and those refused."""
     kept: list[Record] = []
     refused: list[Record] = []
@@ -153,7 +153,7 @@ async def fill(ledger: SqliteLedger) -> tuple[list[Record], list[Record]]:
 
 
 async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(
-    ledger: SqliteLedger, directory: Path
+    ledger: StoredLedger, directory: Path
 ) -> None:
     before = a_record()
     await ledger.record(before)
@@ -182,7 +182,7 @@ async def test_a_full_disk_refuses_calls_and_everything_comes_back_with_space(
     assert [entry.position for entry in await ledger.list(ALL)] == list(range(1, len(entries) + 2))
 
 
-async def test_a_settlement_that_failed_can_be_tried_once_more(ledger: SqliteLedger, directory: Path) -> None:
+async def test_a_settlement_that_failed_can_be_tried_once_more(ledger: StoredLedger, directory: Path) -> None:
     record = a_record()
     await ledger.record(record)
     with files_no_larger_than(1), pytest.raises(LedgerUnavailable):
@@ -193,7 +193,7 @@ async def test_a_settlement_that_failed_can_be_tried_once_more(ledger: SqliteLed
 
 
 async def test_another_program_that_locks_the_database(
-    ledger: SqliteLedger, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: StoredLedger, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = ledger._writer._driver
     assert isinstance(driver, SqliteDriver)
@@ -212,7 +212,7 @@ async def test_another_program_that_locks_the_database(
 
 @pytest.mark.parametrize("name", ["coatcheck.sqlite3", "coatcheck.sqlite3-wal"])
 async def test_a_file_removed_under_the_gateway_is_noticed(
-    ledger: SqliteLedger, directory: Path, name: str
+    ledger: StoredLedger, directory: Path, name: str
 ) -> None:
     await ledger.record(a_record())
     (directory / name).rename(directory / "moved")
@@ -221,7 +221,7 @@ async def test_a_file_removed_under_the_gateway_is_noticed(
     assert not ledger.healthy
 
 
-async def test_a_database_moved_away_and_back_is_used_again(ledger: SqliteLedger, directory: Path) -> None:
+async def test_a_database_moved_away_and_back_is_used_again(ledger: StoredLedger, directory: Path) -> None:
     first = a_record()
     await ledger.record(first)
     (directory / "coatcheck.sqlite3").rename(directory / "moved")
@@ -245,10 +245,10 @@ async def test_a_database_that_takes_no_writes_is_refused_at_start(
     other.execute("DROP TABLE settled_through")
     other.close()
     with pytest.raises(LedgerUnavailable, match="the database failed"):
-        await SqliteLedger.open(database, TickingClock())
+        await StoredLedger.open(database, TickingClock())
 
 
-async def test_what_cannot_be_read_is_said(ledger: SqliteLedger, database: SqliteDatabase) -> None:
+async def test_what_cannot_be_read_is_said(ledger: StoredLedger, database: SqliteDatabase) -> None:
     record = a_record()
     await ledger.record_settled(record, its_settlement(record))
     assert len(await ledger.list(ALL)) == 1
@@ -263,7 +263,7 @@ async def test_what_cannot_be_read_is_said(ledger: SqliteLedger, database: Sqlit
 # --- followers and starts -------------------------------------------------------------------------
 
 
-async def test_followers_see_what_recovery_settled(ledger: SqliteLedger) -> None:
+async def test_followers_see_what_recovery_settled(ledger: StoredLedger) -> None:
     record = a_record()
     await ledger.record(record)
     stream = ledger.follow(RecordFilter())
@@ -280,7 +280,7 @@ async def test_a_start_reads_only_what_was_not_noted_as_settled(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "NOTE_EVERY", 10)
-    ledger = await SqliteLedger.open(database, TickingClock())
+    ledger = await StoredLedger.open(database, TickingClock())
     left_open = a_record()
     for _ in range(25):
         record = a_record()
@@ -298,7 +298,7 @@ async def test_a_start_reads_only_what_was_not_noted_as_settled(
         lambda c: c.exec_driver_sql("SELECT position FROM settled_through").scalar_one()
     )
     assert noted == 25
-    again = await SqliteLedger.open(database, TickingClock())
+    again = await StoredLedger.open(database, TickingClock())
     unknown = [e for e in await again.list(ALL) if ended(e).outcome is Outcome.UNKNOWN]
     assert [entry.record.id for entry in unknown] == [left_open.id]
     await again.close()

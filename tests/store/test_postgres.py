@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ from sqlalchemy.exc import DBAPIError
 from coatcheck.errors import ConfigError, LedgerUnavailable
 from coatcheck.model.record import Outcome, RecordFilter
 from coatcheck.model.secret import Secret
+from coatcheck.store.engines.elsewhere import NOTE_FILE
 from coatcheck.store.engines.postgres import PostgresDatabase
 from coatcheck.store.engines.postgres_connection import application_name, name_of
 from coatcheck.store.engines.postgres_driver import PostgresDriver
+from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import DatabaseTaken, DirectoryLocked, StoreUnavailable
+from coatcheck.store.migrating import standing
 from coatcheck.store.records import reconciling
-from coatcheck.store.records.ledger import SqliteLedger
+from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.registry.store import StoredRegistry
 from coatcheck.store.tables import metadata
 from ledgers import TickingClock, a_record, ended, its_settlement
@@ -164,10 +168,25 @@ def test_the_data_directory_is_held_too(emptied_url: Secret, directory: Path) ->
     PostgresDatabase.open(emptied_url, directory).close()
 
 
+def test_a_directory_whose_store_is_on_a_server_gets_no_file(emptied_url: Secret, directory: Path) -> None:
+    SqliteDatabase.open(directory).close()
+    PostgresDatabase.open(emptied_url, directory).close()
+    note = directory / NOTE_FILE
+    assert note.read_text() == f"{name_of(emptied_url)}\n"
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    for use in (SqliteDatabase.open, SqliteDatabase.open_to_read, standing):
+        with pytest.raises(ConfigError, match="whose URL is not given") as refused:
+            use(directory)
+        assert str(note) in refused.value.fix
+    PostgresDatabase.open(emptied_url, directory).close()
+    note.unlink()
+    SqliteDatabase.open(directory).close()
+
+
 async def test_a_gateway_that_lost_its_connection_takes_the_database_back(
     opened: PostgresDatabase, postgres: PostgresServer
 ) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     first = a_record()
     await ledger.record(first)
     driver = ledger._writer._driver
@@ -186,7 +205,7 @@ async def test_a_gateway_that_lost_its_connection_takes_the_database_back(
 async def test_a_gateway_whose_place_was_taken_records_nothing_more(
     opened: PostgresDatabase, emptied_url: Secret, postgres: PostgresServer
 ) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     await ledger.record(a_record())
     driver = ledger._writer._driver
     assert isinstance(driver, PostgresDriver)
@@ -215,7 +234,7 @@ def test_a_dead_connection_of_our_own_is_ended(opened: PostgresDatabase, emptied
 # --- trouble -----------------------------------------------------------------------------------------
 
 
-async def until_healthy(ledger: SqliteLedger) -> None:
+async def until_healthy(ledger: StoredLedger) -> None:
     async with asyncio.timeout(20):
         while not ledger.healthy:
             await asyncio.sleep(0.02)
@@ -224,7 +243,7 @@ async def until_healthy(ledger: SqliteLedger) -> None:
 async def test_a_server_that_crashes_loses_nothing_and_everything_comes_back(
     opened: PostgresDatabase, postgres: PostgresServer
 ) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     store = await StoredRegistry.open(opened, KEYS, SystemEntropy())
     grant, records = a_grant(), [a_record() for _ in range(50)]
     await store.commit(an_edit([grant]))
@@ -249,7 +268,7 @@ async def test_a_server_that_crashes_loses_nothing_and_everything_comes_back(
 
 
 async def test_one_bad_row_does_not_fail_its_batch(opened: PostgresDatabase) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     records = [a_record() for _ in range(20)]
     records[7] = a_record(repeats=2**80)
     answers = await asyncio.gather(*(ledger.record(one) for one in records), return_exceptions=True)
@@ -260,7 +279,7 @@ async def test_one_bad_row_does_not_fail_its_batch(opened: PostgresDatabase) -> 
 
 
 async def test_text_that_is_no_text_is_spelt_out_not_lost(opened: PostgresDatabase) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     good, bad = a_record(), a_record(client_name="x\udc80y\x00z")
     await asyncio.gather(ledger.record(good), ledger.record(bad))
     entries = {entry.record.id: entry.record for entry in await ledger.list(ALL)}
@@ -272,11 +291,11 @@ async def test_text_that_is_no_text_is_spelt_out_not_lost(opened: PostgresDataba
 async def test_records_left_open_are_settled_at_the_next_start(
     opened: PostgresDatabase, emptied_url: Secret
 ) -> None:
-    ledger = await SqliteLedger.open(opened, TickingClock())
+    ledger = await StoredLedger.open(opened, TickingClock())
     record = a_record()
     await ledger.record(record)
     await ledger.close()
-    again = await SqliteLedger.open(opened, TickingClock())
+    again = await StoredLedger.open(opened, TickingClock())
     (entry,) = await again.list(ALL)
     assert ended(entry).outcome is Outcome.UNKNOWN
     other = a_record()

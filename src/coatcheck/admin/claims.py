@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable
 from html import escape
 from typing import Final
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coatcheck.admin.api.application import ARRIVAL
+from coatcheck.core.pasting import VARIABLE, pastes, route_of
 from coatcheck.errors import CoatcheckError, Missing
 from coatcheck.operations.registry.grants import Grants
 from coatcheck.operations.registry.views import GrantView, Issued
@@ -134,39 +134,13 @@ def _revealed(issued: Issued, origin: str) -> str:
         "nowhere: copy it now, and do not send it to anyone.</p>",
         _block(token),
     ]
-    for title, lines in paste_lines(route_of(issued.grant, origin), token):
-        parts += [f"<h2>{escape(title)}</h2>", _block(lines)]
+    shell = f"export {VARIABLE}='{token}'"
+    parts += ["<h2>Where the client is started</h2>", _block(shell)]
+    for each in pastes(*route_of(origin, issued.grant.servers), indent=2):
+        parts += [f"<h2>{escape(each.client)}: {escape(each.where)}</h2>", _block(each.text)]
+    parts.append("<p>Claude Desktop reads the token from a file that holds it alone; chmod 600 it.</p>")
     return "\n".join(parts)
 
 
 def _block(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
-
-
-def route_of(view: GrantView, origin: str) -> str:
-    """Return the URL for a client: the server's own route where the grant reaches just one."""
-    if view.servers is not None and len(view.servers) == 1:
-        return f"{origin}/mcp/{view.servers[0]}/"
-    return f"{origin}/mcp"
-
-
-def paste_lines(url: str, token: str) -> list[tuple[str, str]]:
-    """Return (client, what to paste) for the clients that most people have."""
-    shell = "'Authorization: Bearer ${COATCHECK_GRANT}'"
-    codex = f'[mcp_servers.team]\nurl = "{url}"\nbearer_token_env_var = "COATCHECK_GRANT"'
-    cursor = {"url": url, "headers": {"Authorization": "Bearer ${env:COATCHECK_GRANT}"}}
-    code = {
-        "servers": {
-            "team": {"type": "http", "url": url, "headers": {"Authorization": "Bearer ${input:grant}"}}
-        },
-        "inputs": [
-            {"type": "promptString", "id": "grant", "description": "Coatcheck grant", "password": True}
-        ],
-    }
-    return [
-        ("For the shell that starts your client", f"export COATCHECK_GRANT='{token}'"),
-        ("Claude Code", f"claude mcp add --scope user --transport http team {url} --header {shell}"),
-        ("Codex: ~/.codex/config.toml", codex),
-        ("Cursor: ~/.cursor/mcp.json", json.dumps({"mcpServers": {"team": cursor}}, indent=2)),
-        ("VS Code: .vscode/mcp.json", json.dumps(code, indent=2)),
-    ]

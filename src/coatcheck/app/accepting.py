@@ -12,7 +12,7 @@ from coatcheck.config import Config
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.operator import LOCAL_ACTOR
 from coatcheck.store.opening import open_database
-from coatcheck.store.registry.store import StoredRegistry
+from coatcheck.store.registry.store import StoredRegistry, key_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ async def accept_damage(config: Config, environment: Mapping[str, str], because:
     entropy, clock = SystemEntropy(), SystemClock()
     database = open_database(config.data, config.database)
     try:
-        store = await StoredRegistry.open(database, load_keys(config.data, environment, entropy), entropy)
+        keys = load_keys(config.data, environment, entropy, await database.read(key_id_of))
+        store = await StoredRegistry.open(database, keys, entropy)
         damaged = (await store.load()).damaged
         if not damaged:
             return Accepted((), ())

@@ -62,9 +62,9 @@ from coatcheck.ports import RegistryStore
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 from coatcheck.store.engines.database import Database
-from coatcheck.store.engines.sqlite import SqliteDatabase
-from coatcheck.store.records.ledger import SqliteLedger
-from coatcheck.store.registry.store import StoredRegistry
+from coatcheck.store.opening import open_database
+from coatcheck.store.records.ledger import StoredLedger
+from coatcheck.store.registry.store import StoredRegistry, key_id_of
 from coatcheck.store.server_ids import StoredServerIds
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Gateway:
         config: Config,
         environment: Mapping[str, str],
         database: Database,
-        ledger: SqliteLedger,
+        ledger: StoredLedger,
         store: RegistryStore,
         keys: Keys,
         *,
@@ -187,11 +187,11 @@ class Gateway:
         Raises:
             ConfigError: settings, data directory or file cannot be used.
         """
-        database = open_database(config)
+        database = open_database(config.data, config.database)
         try:
             entropy = SystemEntropy()
-            keys = load_keys(config.data, environment, entropy)
-            ledger = await SqliteLedger.open(database, SystemClock())
+            keys = load_keys(config.data, environment, entropy, await database.read(key_id_of))
+            ledger = await StoredLedger.open(database, SystemClock())
             store = await StoredRegistry.open(database, keys, entropy)
             registry = await store.load()
             gateway = cls(config, environment, database, ledger, store, keys, team=team)
@@ -252,7 +252,9 @@ class Gateway:
             blocking.append("stopping")
         if not self.ledger.healthy:
             blocking.append(f"the record cannot be written: {self.ledger.last_error}")
-        if self.directory.snapshot.registry.uncertain:
+        if self.registered.book.behind:
+            blocking.append("what operators made cannot be read from the store")
+        elif self.directory.snapshot.registry.uncertain:
             blocking.append("stored restrictions were changed outside of the gateway: see `coatcheck doctor`")
         error = self.directory.edit.error
         odd = [f"a bad edit is not used: {error}"] if error else []
@@ -296,19 +298,6 @@ class Gateway:
             "config_edit_bad": ("1 while a bad edit is not used.", float(bool(self.directory.edit.error))),
             "ledger_healthy": ("1 while records can be written.", float(self.ledger.healthy)),
         }
-
-
-def open_database(config: Config) -> Database:
-    """Return the database that the settings ask for: a server's, or a file in the data directory.
-
-    Raises:
-        ConfigError: it cannot be used.
-    """
-    if config.database is None:
-        return SqliteDatabase.open(config.data)
-    from coatcheck.store.engines.postgres import PostgresDatabase  # an extra, which most do not have
-
-    return PostgresDatabase.open(config.database, config.data)
 
 
 def _standing(snapshot: Snapshot) -> int:

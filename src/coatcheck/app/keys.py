@@ -29,16 +29,27 @@ _MOST_BYTES: Final = 4 * KEY_BYTES
 _Answer = TypeVar("_Answer")
 
 
-def load_keys(directory: Path, environment: Mapping[str, str], entropy: Entropy) -> Keys:
+def load_keys(
+    directory: Path, environment: Mapping[str, str], entropy: Entropy, belongs_to: str | None = None
+) -> Keys:
     """Return the keys; where none is given and the data directory has no key yet, one is made there.
 
+    `belongs_to` is the id of the key that the store has already: then none is made, for it would open
+    nothing, and stand in the way of the right one.
+
     Raises:
-        ConfigError: the key cannot be read or made, is open to others, weak, or not the directory's own.
+        ConfigError: the key cannot be read or made, is open to others, weak, or not the directory's own; or
+            there is none, and the store belongs to one.
     """
     keys = find_keys(directory, environment)
     if keys is not None:
         return keys
     path = directory / KEY_FILE
+    if belongs_to is not None:
+        raise ConfigError(
+            f"the store belongs to the key {belongs_to}, and no key is given",
+            fix=f"put it into {path}, or give it by {FILE_VARIABLE}; without it, what is sealed is lost",
+        )
     _reading(path, lambda: _make(path, entropy.token(KEY_BYTES)))
     return _from_file(path)
 

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _SEEN_SECONDS: Final = 5.0
 """Between two keepings of when grants were last used."""
+_CATCH_UP_SECONDS: Final = 1.0
+"""Between two tries to read the registry again, as long as it may be behind the store."""
 COLLECT_EVERY: Final = 10_000
 """Objects made and not freed again before the youngest are looked through; Python's own is 700 to 2,000."""
 
@@ -117,6 +119,7 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
         asyncio.create_task(_flush_refusals(gateway)),
         asyncio.create_task(_sweep_sessions(gateway)),
         asyncio.create_task(_flush_seen(gateway)),
+        asyncio.create_task(_catch_up(gateway)),
         asyncio.create_task(gateway.registered.expiring.run()),
     ]
     try:
@@ -145,6 +148,13 @@ async def _flush_seen(gateway: Gateway) -> None:
         await asyncio.sleep(_SEEN_SECONDS)
         with contextlib.suppress(Unavailable):  # kept for the next time
             await gateway.seen.flush()
+
+
+async def _catch_up(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(_CATCH_UP_SECONDS)
+        with contextlib.suppress(Unavailable):  # nobody is let in until it succeeds
+            await gateway.registered.book.catch_up()
 
 
 async def _sweep_sessions(gateway: Gateway) -> None:

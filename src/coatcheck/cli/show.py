@@ -124,14 +124,18 @@ def put_page(
     items: Sequence[Any],
     rest: str | None,
     as_json: bool,
+    none: str,
 ) -> None:
-    """Print a list as JSON or a table; `rest` is the cursor of what was left out, if anything was."""
+    """Print a list as JSON or a table; `rest` is the cursor of what was left out, if anything was.
+
+    `none` is said where there is nothing to show: why that is so, and what to do.
+    """
     if as_json:
         put_json({"items": list(items), "next": rest})
     elif items:
         put_table(columns, rows)
     else:
-        say("coatcheck: there are none")
+        say(f"coatcheck: {none}")
     if rest is not None and not as_json:
         say("coatcheck: there are more; --limit says how many are shown")
 

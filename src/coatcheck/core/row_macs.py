@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 Value = str | int | None
@@ -17,8 +18,6 @@ Value = str | int | None
 
 _FORM: Final = 1
 """Number of the canonical form; another form gets another number, so that no two forms give equal bytes."""
-
-_encode: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def row_bytes(table: str, row: Mapping[str, Value], key_id: str) -> bytes:
@@ -28,11 +27,26 @@ def row_bytes(table: str, row: Mapping[str, Value], key_id: str) -> bytes:
         TypeError: a value is no text, whole number or None (floats, bytes and booleans have more than one
             form in databases).
     """
-    for name, value in row.items():
-        if not (value is None or type(value) is str or type(value) is int):
-            raise TypeError(f"column {name} of {table} holds a {type(value).__name__}")
-    form = [_FORM, key_id, table, sorted(row.items())]
-    return _encode(form).encode("ascii")
+    # Written by hand, since a start takes it over every row: half the time of an encoder for anything.
+    pairs = []
+    for name, opening in _openings(tuple(row)):
+        value = row[name]
+        kind = type(value)
+        if kind is str:
+            pairs.append(f"{opening}{quoted(value)}]")  # type: ignore[arg-type]  # kind says what it is
+        elif value is None:
+            pairs.append(f"{opening}null]")
+        elif kind is int:
+            pairs.append(f"{opening}{value}]")
+        else:
+            raise TypeError(f"column {name} of {table} holds a {kind.__name__}")
+    return f"[{_FORM},{quoted(key_id)},{quoted(table)},[{','.join(pairs)}]]".encode("ascii")
+
+
+@lru_cache(maxsize=64)  # a handful of tables
+def _openings(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return columns in their order, each with what its pair begins with."""
+    return [(name, f"[{quoted(name)},") for name in sorted(names)]
 
 
 def row_mac(key: bytes, table: str, row: Mapping[str, Value], key_id: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -40,10 +42,10 @@ class ForwardedIdentifier:
         values = presented.headers.get(self._rules.header, ())
         if not values or not self._trusts(presented.peer) or not self._knows_secret(presented):
             return NotMine()
-        subject = values[0].strip(" \t")
+        subject = _written(values[0]).strip(" \t")
         if len(values) > 1 or not self._is_subject(subject):
             return Refused("bad_forwarded_subject", _BAD)
-        groups = ",".join(presented.headers.get(self._rules.groups_header, ()))
+        groups = _written(",".join(presented.headers.get(self._rules.groups_header, ())))
         roles = frozenset(group.strip() for group in groups.split(",") if group.strip())
         return Principal(subject, roles, f"forwarded:{subject}", "forwarded", Voucher.FORWARDED)
 
@@ -60,3 +62,14 @@ class ForwardedIdentifier:
         if len(values) != 1:
             return False
         return hmac.compare_digest(values[0].encode(), self._rules.secret.reveal().encode())
+
+
+def _written(value: str) -> str:
+    """Return what a header says that was read as Latin-1, as all are: proxies write names in UTF-8.
+
+    In NFC (Unicode annex 15), so that whoever is called the same in `servers.json`, or was disabled by an
+    operator, is the same here.
+    """
+    with suppress(UnicodeError):  # it was written in Latin-1
+        value = value.encode("latin-1").decode("utf-8")
+    return unicodedata.normalize("NFC", value)

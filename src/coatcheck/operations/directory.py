@@ -231,6 +231,28 @@ class Directory:
             snapshot = replace(snapshot, issued=merging.with_tokens(old.issued, old.registry, kinds.grants))
         self._publish(snapshot, _gone(snapshot, merging.ends_with(old.registry, puts)))
 
+    def renew(self, registry: Registry) -> None:
+        """Publish the registry as the store was read again, whatever is different; nothing if nothing is.
+
+        To be called under `lock`.
+        """
+        old = self.snapshot
+        if registry == old.registry:
+            return
+        servers = merging.servers_of(old.declared, registry)
+        live = merging.live_of(old.declared, registry)
+        snapshot = replace(
+            old,
+            epoch=old.epoch + 1,
+            registry=registry,
+            servers=servers,
+            by_id=MappingProxyType({server.id: server for server in servers.values()}),
+            live=live,
+            ended=_ended(old, old.declared.grants, live),
+            issued=MappingProxyType(merging.tokens_of(registry.grants.values())),
+        )
+        self._publish(snapshot, _gone(snapshot, merging.ends_between(old.registry, registry)))
+
     def _publish(self, snapshot: Snapshot, gone: Gone) -> None:
         known = Known(
             snapshot.declared.declaration.identity,

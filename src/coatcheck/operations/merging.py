@@ -206,6 +206,27 @@ def ends_with(old: Registry, puts: Sequence[Object]) -> Ends:
     return ends
 
 
+def ends_between(old: Registry, new: Registry) -> Ends:
+    """Return what ends, or has another scope, where the whole registry was read again."""
+    ends = ends_with(old, _different(old, new))
+    ends.grants.update(old.grants.keys() - new.grants.keys())
+    ends.servers.update(old.servers.keys() - new.servers.keys())
+    ends.altered_subjects.update(old.subjects.keys() - new.subjects.keys())
+    return ends
+
+
+def _different(old: Registry, new: Registry) -> list[Object]:
+    """Return what is in `new` and not so in `old`; what is in `old` alone is for the caller."""
+    pairs: list[tuple[Mapping[Any, Any], Mapping[Any, Any]]] = [
+        (old.grants, new.grants),
+        (old.subjects, new.subjects),
+        (old.servers, new.servers),
+        (old.operators, new.operators),
+        (old.overrides, new.overrides),
+    ]
+    return [noun for before, now in pairs for key, noun in now.items() if before.get(key) != noun]
+
+
 def _judge_subject(before: Subject | None, now: Subject, ends: Ends) -> None:
     if now.disabled:
         ends.subjects.add(now.name)

@@ -31,6 +31,7 @@ from coatcheck.store.engines.directory import (
     prepare,
     sync,
 )
+from coatcheck.store.engines.elsewhere import require_here
 from coatcheck.store.engines.sqlite_connection import connect, copy_to
 from coatcheck.store.faults import explain
 
@@ -69,6 +70,7 @@ def back_up(directory: Path, destination: Path, *, now: datetime, version: str) 
     Raises:
         ConfigError: there is no database, it cannot be read, or the destination exists or cannot be written.
     """
+    require_here(directory)
     path = directory.expanduser().absolute() / DATABASE_FILE
     if not path.is_file():
         raise ConfigError(f"there is no database in {path.parent}", fix=f"name another --data; {PG_DUMP}")

@@ -9,6 +9,7 @@ from coatcheck.errors import ConfigError
 from coatcheck.model.secret import Secret
 from coatcheck.store import schema
 from coatcheck.store.engines.directory import DATABASE_FILE
+from coatcheck.store.engines.elsewhere import require_here
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.opening import open_database
 
@@ -45,6 +46,7 @@ def standing(directory: Path, url: Secret | None = None) -> Standing:
         from coatcheck.store.engines.postgres import PostgresDatabase
 
         return Standing(*PostgresDatabase.revision_at(url))
+    require_here(directory)
     path = directory.expanduser().absolute() / DATABASE_FILE
     if not path.exists():
         return Standing(str(path), None)

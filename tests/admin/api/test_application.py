@@ -357,10 +357,39 @@ async def test_a_write_repeated_with_its_key_is_done_once(house: House) -> None:
         "POST", "/api/v1/coats", "policy_manager", {"colour": "red"}, Idempotency_Key="k"
     )
     assert theirs.json["version"] == 2
+    del house.guests.tokens[house.guests.of("policy_manager")]
+    house.guests.tokens[mint(os.urandom, "ccka_")] = OperatorRole.POLICY_MANAGER
+    successor = await house.ask(
+        "POST", "/api/v1/coats", "policy_manager", {"colour": "red"}, Idempotency_Key="k"
+    )
+    assert successor.json["version"] == 3
     assert (
         await house.ask("POST", "/api/v1/coats", "admin", {"colour": "red"}, Idempotency_Key="a b")
     ).code == "bad_key"
-    assert house.coats.painted == ["red", "red"]
+    assert house.coats.painted == ["red", "red", "red"]
+
+
+async def test_whoever_is_ended_while_the_body_comes_changes_nothing(house: House) -> None:
+    token = mint(os.urandom, "ccka_")
+    house.guests.tokens[token] = OperatorRole.ADMIN
+    body = b'{"colour":"red"}'
+    head = (
+        f"POST /api/v1/coats HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    for ended, status in ((False, b"201"), (True, b"401")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(head.encode() + body[:4])
+        await writer.drain()
+        assert (
+            await house.ask("GET", "/api/v1/coats/x")
+        ).status == 200  # the head was judged before this was
+        if ended:
+            del house.guests.tokens[token]
+        writer.write(body[4:])
+        assert (await reader.read()).split()[1] == status
+        writer.close()
+    assert house.coats.painted == ["red"]
 
 
 @pytest.mark.parametrize(
@@ -409,6 +438,8 @@ async def test_names_are_taken_as_they_are(house: House) -> None:
         ("%27%20OR%20%271%27=%271", "' OR '1'='1"),
         ("%e2%98%83", "☃"),
         (";drop", ";drop"),
+        ("~Z3JvdXAvYWxpY2U", "group/alice"),
+        ("~Li4", ".."),
     ):
         assert (await house.ask("GET", f"/api/v1/coats/{written}")).status == 200
         assert house.coats.names[-1] == name

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from coatcheck.admin.api.problems import Problem
-from coatcheck.admin.api.reading import read_match, read_query, read_shape
+from coatcheck.admin.api.reading import read_match, read_name, read_query, read_shape
 from coatcheck.admin.resources.values import Moment
 from coatcheck.model.secret import Secret
 
@@ -107,6 +107,28 @@ def test_conditions(values: tuple[str, ...], found: Any) -> None:
     with pytest.raises(Problem) as refused:
         read_match(headers, required=True)
     assert refused.value.code == found
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("alice", "alice"),
+        ("a~b", "a~b"),
+        ("~YS9i", "a/b"),
+        ("~Lg", "."),
+        ("~w6kvJQ", "\u00e9/%"),
+        ("~fg", "~"),
+    ],
+)
+def test_a_name_that_a_path_cannot_hold_comes_in_base64url(word: str, name: str) -> None:
+    assert read_name(word) == name
+
+
+@pytest.mark.parametrize("word", ["~", "~a", "~YS9i=", "~YS 9i", "~_w", "~\u00e9"])
+def test_what_begins_as_base64url_and_is_not_is_no_name(word: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read_name(word)
+    assert refused.value.code == "not_found"
 
 
 def test_where_a_condition_is_not_owed_it_may_be_left_out() -> None:

@@ -80,6 +80,9 @@ async def test_offboarding_is_one_edit_over_both_sources() -> None:
     ended = await office.subjects.offboard(ROOT, "alice", "left")
     assert office.store.commits == commits + 1
     assert {view.state.value for view in ended.grants} == {"revoked"}
+    assert ended.revoked == {view.id for view in ended.grants}
+    assert len(ended.revoked) == 2
+    assert (await office.subjects.offboard(ROOT, "alice", "")).revoked == frozenset()
     actions = sorted(change.action for change in office.store.changes[-3:])
     assert actions == ["grant.revoke", "grant.revoke", "subject.offboard"]
     await office.subjects.enable(ROOT, "alice")
@@ -90,7 +93,7 @@ async def test_a_subject_that_nobody_knows_can_be_disabled_for_what_a_proxy_may_
     office = await Office().open()
     await office.subjects.disable(ROOT, "mallory", "")
     assert (await office.subjects.get("mallory")).disabled
-    for bad in ("", "*", "anonymous", " x", "-x"):
+    for bad in ("", "*", "anonymous", " x", "-x", "jose\u0301"):
         with pytest.raises(Unfit):
             await office.subjects.disable(ROOT, bad, "")
     with pytest.raises(Missing):
@@ -123,6 +126,14 @@ async def test_the_first_login_is_by_a_code_that_works_once() -> None:
         assert secret.reveal() not in repr(
             (office.store.registry, office.store.changes, office.operators.list())
         )
+
+
+async def test_no_first_code_is_given_out_where_another_was_invited_by_the_name() -> None:
+    office = await Office().open()
+    await office.operators.add(ROOT, "admin", OperatorRole.VIEWER)
+    assert await office.operators.bootstrap() is None
+    await office.operators.end(ROOT, "admin")
+    assert await office.operators.bootstrap() is not None
 
 
 async def test_an_operator_ends_expires_and_is_invited_anew() -> None:

@@ -90,6 +90,10 @@ async def test_commands_are_for_admins_and_only_where_they_are_allowed() -> None
     await office.registered.disable(KEEPER, "kid", "")
     with pytest.raises(Forbidden):
         await office.registered.enable(KEEPER, "kid")
+    await office.registered.disable(KEEPER, "git", "")
+    with pytest.raises(Forbidden):
+        await office.registered.enable(KEEPER, "git")
+    assert not (await office.registered.enable(ROOT, "git")).disabled  # the file's needs no permission here
     office.registered._allow_commands = False
     with pytest.raises(Forbidden, match="not taken here"):
         await office.registered.add(ROOT, child("other"))
@@ -116,6 +120,50 @@ async def test_a_change_keeps_what_it_does_not_name() -> None:
             await office.registered.change(ROOT, "crm", patch, None)
     with pytest.raises(Unfit, match="declared in the file"):
         await office.registered.change(ROOT, "git", ServerPatch(note="x"), None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example.com/mcp",
+        "http://mcp.example.com/mcp",
+        "https://mcp.example.com:8443/mcp",
+        "https://mcp.example.com.evil.net/mcp",
+    ],
+)
+async def test_a_secret_is_not_sent_to_another_origin_by_those_who_do_not_know_it(url: str) -> None:
+    office = await Office().open()
+    await office.registered.add(ROOT, remote())
+    for same in ("https://mcp.example.com/other?key=2", "https://MCP.example.com:443/mcp"):
+        await office.registered.change(KEEPER, "crm", ServerPatch(url=Secret(same)), None)
+    commits, moved = office.store.commits, Secret(url)
+    for headers in ({}, {"X-Team": Secret("red")}, {"authorization": None}):
+        patch = ServerPatch(url=moved, headers=headers, plain=frozenset({"X-Team"}))
+        with pytest.raises(Unfit, match="not sent elsewhere") as raised:
+            await office.registered.change(KEEPER, "crm", patch, None)
+        assert "Authorization" in raised.value.fix
+        assert CANARY not in f"{raised.value.message} {raised.value.fix}"
+    assert office.store.commits == commits
+
+    patch = ServerPatch(url=moved, headers={"Authorization": Secret("Bearer another")})
+    view = (await office.registered.change(KEEPER, "crm", patch, None)).server
+    assert (view.reach, view.plain) == (url, (("X-Team", "blue"),))
+    back = ServerPatch(url=Secret(URL), headers={"Authorization": None})
+    view = (await office.registered.change(KEEPER, "crm", back, None)).server
+    assert (view.reach, view.sealed) == ("https://mcp.example.com/mcp", ())
+
+
+@pytest.mark.parametrize(("new", "name"), [(remote(), "Authorization"), (child(), "KEY")])
+async def test_a_value_that_was_given_as_a_secret_is_not_shown_later(new: NewServer, name: str) -> None:
+    office = await Office().open()
+    await office.registered.add(ROOT, new)
+    with pytest.raises(Unfit, match="never shown"):
+        await office.registered.change(ROOT, new.name, ServerPatch(plain=frozenset({name})), None)
+    again: dict[str, Any] = {"headers" if new.url else "env": {name: Secret("shown")}}
+    patch = ServerPatch(plain=frozenset({name}), **again)
+    assert (await office.registered.change(ROOT, new.name, patch, None)).server.plain == ((name, "shown"),)
+    hidden = await office.registered.change(ROOT, new.name, ServerPatch(plain=frozenset()), None)
+    assert name in hidden.server.sealed
 
 
 @pytest.mark.parametrize("name", ["git", "crm"])

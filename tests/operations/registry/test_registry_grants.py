@@ -257,6 +257,48 @@ async def test_what_expires_is_cut_off_when_it_does() -> None:
     assert office.sessions.ended == [one.grant.id, two.grant.id]
 
 
+async def test_an_end_that_was_put_off_or_is_behind_a_revocation_cuts_nothing_off() -> None:
+    office = await an_office()
+    one = await office.grants.issue(ROOT, a_new("one", expires_at=START + timedelta(seconds=10)))
+    await office.grants.issue(ROOT, a_new("two", expires_at=START + timedelta(seconds=10)))
+    assert office.expiring.next_in() == 10
+    await office.grants.change(ROOT, "one", GrantPatch(expires_at=START + timedelta(seconds=20)), None)
+    ended = await office.grants.revoke(ROOT, ["two"], "gone")
+    office.sessions.ended.clear()
+    assert office.expiring.next_in() == 20
+    office.clock.advance(10)
+    assert (office.expiring.end_due(), office.sessions.ended) == (None, [])
+    office.clock.advance(10)
+    assert office.expiring.end_due() is not None
+    assert office.sessions.ended == [one.grant.id] != [grant.id for grant in ended.grants]
+
+
+async def test_a_clock_that_was_set_back_comes_by_the_same_end_again() -> None:
+    office = await an_office()
+    issued = await office.grants.issue(ROOT, a_new(expires_at=START + timedelta(seconds=10)))
+    office.clock.advance(10)
+    assert office.expiring.end_due() is not None
+    assert office.who(token_of(issued)) == "<expired>"
+    office.clock.advance(-5)
+    assert office.who(token_of(issued)) == "dora"
+    assert (office.expiring.end_due(), office.expiring.next_in()) == (None, 5)
+    office.clock.advance(5)
+    assert office.expiring.end_due() is not None
+    assert office.sessions.ended == [issued.grant.id] * 2
+
+
+async def test_ends_of_former_versions_are_not_kept_for_ever() -> None:
+    office = await an_office()
+    await office.grants.issue(ROOT, a_new())
+    for days in range(1, 1_500):
+        await office.grants.change(ROOT, "laptop", GrantPatch(expires_at=START + timedelta(days=days)), None)
+        office.expiring.next_in()
+    await office.grants.change(ROOT, "laptop", GrantPatch(expires_at=START + timedelta(seconds=10)), None)
+    assert office.expiring.next_in() == 10
+    office.clock.advance(10)
+    assert office.expiring.end_due() is not None
+
+
 # --- claiming -------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ KEY_PATTERN: Final = "^[!-~]{1,200}$"
 _KEY: Final = re.compile(r"[!-~]{1,200}\Z")
 
 Name = tuple[str, str, str]
-"""Who asks (name and origin of identity) and with which key."""
+"""Who asks (name, and what tells its token) and with which key."""
 
 
 @dataclass(slots=True)

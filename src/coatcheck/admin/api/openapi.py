@@ -18,9 +18,12 @@ from coatcheck.model.secret import Secret
 _REF: Final = "#/components/schemas/{name}"
 _NAMES: Final = re.compile(r"\{([a-z_]+)\}")
 _TAG: Final = {"type": "string", "pattern": '^"(0|[1-9][0-9]{0,17})"$'}
+_CODED: Final = (
+    "`~` and base64url stand for one with a slash, a backslash or a percent sign, or of dots alone."
+)
 _PATH_NAMES: Final = {
-    "ref": "A name, label or id.",
-    "name": "A name.",
+    "ref": f"A name, label or id. {_CODED}",
+    "name": f"A name. {_CODED}",
 }
 
 _BY_HEAD: Final = (414, 431)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
@@ -84,6 +85,31 @@ def _kinds(shape: type[msgspec.Struct]) -> dict[str, type]:
             if kind is not None:
                 found[field.encode_name] = kind
     return found
+
+
+# --- path ------------------------------------------------------------------------------------------------
+
+
+def read_name(word: str) -> str:
+    """Return the name that a word of the path stands for.
+
+    `~` and base64url without padding (RFC 4648 section 5) stand for the name in UTF-8: a path cannot hold a
+    slash, a percent sign or a lone dot in a name without being read in two ways.
+
+    Raises:
+        Problem: 404 for what begins with `~` and is not that.
+    """
+    if not word.startswith("~"):
+        return word
+    coded = word[1:]
+    try:
+        raw = base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True)
+        name = raw.decode("utf-8")
+    except ValueError:
+        name = ""
+    if not name or "=" in coded:
+        raise problem("not_found", "A name that begins with ~ must be base64url of the name in UTF-8.")
+    return name
 
 
 # --- body ------------------------------------------------------------------------------------------------

@@ -41,12 +41,17 @@ class LedgerStatus(Struct):
 
 
 class Status(Struct, kw_only=True):
-    """How the gateway does; it may say more than this."""
+    """How the gateway does; it may say more than this.
+
+    `http` is where it listens; `public_url` the origin for clients, and `api` that of this API.
+    """
 
     version: str
     pid: int
     started_at: str
     http: str
+    public_url: str
+    api: str
     ready: bool
     config: ConfigStatus
     ledger: LedgerStatus

@@ -91,9 +91,13 @@ class IssuedList(Struct):
 
 
 class EndedShape(Struct, kw_only=True):
-    """What an ending ended, and how many seconds that took."""
+    """What an ending ended, and how many seconds that took.
+
+    `revoked` holds the ids of those of `grants` that it revoked; others were revoked before, or are not.
+    """
 
     grants: list[GrantShape]
+    revoked: list[str]
     calls: int
     streams: int
     sessions: int
@@ -190,6 +194,7 @@ def ended_reply(ended: Ended) -> Reply:
     return Reply(
         EndedShape(
             grants=grants,
+            revoked=sorted(ended.revoked),
             calls=ended.calls,
             streams=ended.streams,
             sessions=ended.sessions,

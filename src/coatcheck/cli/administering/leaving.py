@@ -65,7 +65,7 @@ def offboard(name: str, because: str, where: Where, as_json: bool) -> int:
     One change: all of it or nothing. Returns when its calls and streams have ended.
     """
     answer = reach_of(where).send("POST", at("subjects", name, "offboard"), {"because": because})
-    revoked = [str(each["label"]) for each in answer.get("grants") or []]
+    revoked, _ = outcomes.revoked_by(answer)
     counted = outcomes.counted(len(revoked), "grant")
     outcomes.put_ended(answer, f"offboarded {name}, with {counted},", as_json)
     if revoked and not as_json:

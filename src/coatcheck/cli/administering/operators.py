@@ -57,7 +57,8 @@ def list_operators(where: Where, as_json: bool) -> int:
     """List the operators, those that ended last."""
     answer = reach_of(where).get("/operators")
     items = answer["items"]
-    show.put_page(_COLUMNS, [_row(item) for item in items], items, answer.get("next"), as_json)
+    none = "there are no operators; `coatcheck operator add` invites one"
+    show.put_page(_COLUMNS, [_row(item) for item in items], items, answer.get("next"), as_json, none)
     return Exit.DONE
 
 

@@ -18,6 +18,13 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def revoked_by(answer: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the labels of the grants that an ending revoked, and of those that were revoked before it."""
+    ids = set(answer["revoked"])
+    ended = [str(each["label"]) for each in answer["grants"] if each["id"] in ids]
+    return ended, [str(each["label"]) for each in answer["grants"] if each["id"] not in ids]
+
+
 def put_ended(answer: Mapping[str, Any], what: str, as_json: bool) -> None:
     """Print what was ended: `what` opens the line, such as `revoked alice-laptop`."""
     if as_json:

@@ -59,7 +59,8 @@ def list_subjects(
     if disabled is not None:
         query["disabled"] = str(disabled).lower()
     items, rest = reach_of(where).pages("/subjects", query, limit)
-    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json)
+    none = "no subject is like that" if query else "there are no subjects; `coatcheck grant issue` makes them"
+    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json, none)
     return Exit.DONE
 
 

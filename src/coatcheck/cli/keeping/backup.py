@@ -21,7 +21,6 @@ from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.config import Config
 
 _CHUNK: Final = 256 * 1024
-_MIB: Final = 1024 * 1024
 
 
 @click.command(
@@ -51,7 +50,7 @@ def backup(file: Path, where: Where, as_json: bool) -> int:
     if as_json:
         show.put_json({"file": str(file), "bytes": size})
     else:
-        show.put(f"wrote {file}, {size / _MIB:.1f} MiB")
+        show.put(f"wrote {file}, {max(1, round(size / 1024))} KiB")
         show.say("coatcheck: it does not hold the key: keep coatcheck.key, or what gives it, elsewhere")
     return Exit.DONE
 
@@ -201,9 +200,7 @@ def _accept(config: Config, because: str, as_json: bool) -> int:
     for row in accepted.removed:
         show.put(f"removed: {row}")
     if accepted.damaged:
-        show.say(
-            "coatcheck: what a row that is gone had revoked or disabled is not so any more: see to it"
-        )
+        show.say("coatcheck: what a row that is gone had revoked or disabled is not so any more: see to it")
     return Exit.DONE
 
 

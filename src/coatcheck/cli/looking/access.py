@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -58,12 +58,26 @@ def access(
     elif items:
         show.put_table(_COLUMNS, [_row(item) for item in items])
     else:
-        show.say("coatcheck: nothing may be called" if allowed else "coatcheck: there are no grants to judge")
+        show.say(f"coatcheck: {_nothing(rows, failing, subject)}")
+    if subject is not None and items and all(not item["grant"] for item in items) and not as_json:
+        name = show.clean_line(subject)
+        show.say(f"coatcheck: {name} has no grant in force: this is what one for every server would allow")
     for each in failing:
         show.say(
             f"coatcheck: the tools of {each['server']!r} are not known: {show.clean_line(each['error'])}"
         )
     return Exit.DONE
+
+
+def _nothing(rows: Sequence[Any], failing: Sequence[Any], subject: str | None) -> str:
+    """Say why there is nothing to show."""
+    if rows:
+        return "nothing of this may be called"
+    if failing:
+        return "nothing is known to judge"
+    if subject is not None:
+        return "there are no tools to judge; `coatcheck server list` shows the servers"
+    return "there are no grants in force to judge; `coatcheck grant list` shows all"
 
 
 def _read(reach: Reach, query: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:

@@ -13,7 +13,8 @@ from coatcheck.cli.reaching.gateway import gateway_of
 from coatcheck.cli.reaching.reach import PATIENT_SECONDS
 
 _NO_SERVERS: Final = (
-    "no servers are declared; `coatcheck add` adds one to servers.json (`coatcheck config show` says where)"
+    "there are no servers; `coatcheck server add` registers one with the running gateway, "
+    "`coatcheck add` writes one into servers.json (`coatcheck config show` says where)"
 )
 
 _ERROR_CHARS: Final = 160

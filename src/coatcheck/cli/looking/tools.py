@@ -50,7 +50,8 @@ def list_tools(server: str | None, where: Where, as_json: bool) -> int:
         )
     if not items and not failing:
         show.say(
-            "coatcheck: there are no tools; `coatcheck list` shows the servers, `coatcheck add` adds one"
+            "coatcheck: there are no tools; `coatcheck list` shows the servers, `coatcheck server add` and "
+            "`coatcheck add` add one"
         )
     for each in failing:
         show.say(f"coatcheck: server {each['server']!r} does not answer: {show.clean_line(each['error'])}")

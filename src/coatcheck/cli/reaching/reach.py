@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ PATIENT_SECONDS: Final = 300.0
 """For answers that wait on servers: above the gateway's own limits, so that its error is the one told."""
 PAGE: Final = 500
 """Objects to ask for at once, where more may be wanted."""
+_AMBIGUOUS: Final = re.compile(r"[/\\%\x00\r\n]")
+"""What a path cannot hold in a word, in any spelling."""
 
 
 class Reach:
@@ -135,7 +139,14 @@ class Reach:
 
 def at(*words: str) -> str:
     """Return a path below `/api/v1` whose words may hold any character."""
-    return "".join(f"/{quote(word, safe='')}" for word in words)
+    return "".join(f"/{_word(word)}" for word in words)
+
+
+def _word(word: str) -> str:
+    """Return a word of a path: one that could be read in two ways as `~` and base64url."""
+    if word not in {".", ".."} and not word.startswith("~") and not _AMBIGUOUS.search(word):
+        return quote(word, safe="")
+    return "~" + base64.urlsafe_b64encode(word.encode("utf-8", "replace")).decode().rstrip("=")
 
 
 def _url(path: str, query: Mapping[str, str] | None) -> str:

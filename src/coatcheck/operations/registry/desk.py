@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,11 +37,15 @@ class Desk:
         """Return the time, in UTC."""
         return self.clock.now()
 
-    async def ended(self, edited: Edited, started: float, grants: tuple[GrantView, ...] = ()) -> Ended:
+    async def ended(
+        self, edited: Edited, started: float, grants: tuple[GrantView, ...] = (), revoked: Iterable[str] = ()
+    ) -> Ended:
         """Wait until what an edit cut off has ended, and say what that was. `started` is monotonic."""
         sessions, calls, streams = len(edited.ending.sessions), edited.ending.calls, edited.ending.streams
         left = await edited.ending.wait()
-        return Ended(grants, calls, streams, sessions, self.clock.monotonic() - started, left)
+        return Ended(
+            grants, frozenset(revoked), calls, streams, sessions, self.clock.monotonic() - started, left
+        )
 
 
 def check_version(found: int, wanted: int | None, what: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
+from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import Final
 
 from coatcheck.model.grant import IssuedGrant
@@ -15,10 +18,16 @@ from coatcheck.ports import Clock
 LONGEST_SLEEP: Final = 30.0
 """Seconds: the wall clock may be set while we sleep."""
 SHORTEST_SLEEP: Final = 0.005
+_SPARE: Final = 1_000
+"""Ends of former versions of grants that may be kept beside those that hold."""
+_NO_GRANTS: Final[Mapping[str, IssuedGrant]] = MappingProxyType({})
 
 
 class Expiring:
-    """Looks at the end of each grant and, after a rotation, of its former token."""
+    """Knows the end of each grant and, after a rotation, of its former token, the next one first.
+
+    With many grants an edit must not look at each of them: only those that it put are looked at.
+    """
 
     def __init__(self, directory: Directory, cutting: Cutting, clock: Clock) -> None:
         self._directory = directory
@@ -26,18 +35,22 @@ class Expiring:
         self._clock = clock
         self._woken = asyncio.Event()
         self._since = clock.now()
+        self._grants = _NO_GRANTS
+        self._ends: list[tuple[datetime, str, bool]] = []
+        """A heap of moment, grant id and whether all of the grant ends; some may hold no more."""
         directory.subscribe(self._note)
 
     def end_due(self) -> Ending | None:
         """Cut off what expired since the last look, and return what that was; None for nothing."""
-        now, since = self._clock.now(), self._since
+        now = self._clock.now()
+        self._follow(now)
         self._since = now
         over: set[str] = set()
         altered: set[str] = set()
-        for grant in self._directory.snapshot.registry.grants.values():
-            for moment, ends_all in _ends(grant):
-                if since < moment <= now:
-                    (over if ends_all else altered).add(grant.id)
+        while self._ends and self._ends[0][0] <= now:
+            end = heappop(self._ends)
+            if self._holds(end):
+                (over if end[2] else altered).add(end[1])
         if not over and not altered:
             return None
         snapshot = self._directory.snapshot
@@ -47,14 +60,12 @@ class Expiring:
     def next_in(self) -> float:
         """Return the seconds until the next look is due."""
         now = self._clock.now()
-        snapshot = self._directory.snapshot
-        left = [
-            (moment - now).total_seconds()
-            for grant in snapshot.registry.grants.values()
-            for moment, _ in _ends(grant)
-            if moment > now
-        ]
-        return max(SHORTEST_SLEEP, min(left, default=LONGEST_SLEEP))
+        self._follow(now)
+        while self._ends and not self._holds(self._ends[0]):
+            heappop(self._ends)
+        if not self._ends:
+            return LONGEST_SLEEP
+        return max(SHORTEST_SLEEP, (self._ends[0][0] - now).total_seconds())
 
     async def run(self) -> None:
         """Look whenever something is due, until cancelled."""
@@ -66,6 +77,27 @@ class Expiring:
                     await self._woken.wait()
             except TimeoutError:
                 continue
+
+    def _follow(self, now: datetime) -> None:
+        """Take up the ends, after the last look, of grants that were put since."""
+        grants = self._directory.snapshot.registry.grants
+        if now < self._since or len(self._ends) > 2 * len(grants) + _SPARE:
+            self._since = min(now, self._since)  # a clock that was set back comes by the same ends again
+            self._grants, self._ends = _NO_GRANTS, []
+        if grants is self._grants:
+            return
+        before, self._grants = self._grants, grants
+        for grant in grants.values():
+            if before.get(grant.id) is not grant:
+                for moment, ends_all in _ends(grant):
+                    if moment > self._since:
+                        heappush(self._ends, (moment, grant.id, ends_all))
+
+    def _holds(self, end: tuple[datetime, str, bool]) -> bool:
+        """Tell whether an end is still one of its grant."""
+        moment, id, ends_all = end
+        grant = self._grants.get(id)
+        return grant is not None and (moment, ends_all) in _ends(grant)
 
     def _note(self, snapshot: Snapshot, gone: Gone) -> None:  # noqa: ARG002 - a listener
         """Look anew: an edit may have brought an end forward."""

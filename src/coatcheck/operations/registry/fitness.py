@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,7 +37,7 @@ def label_of(text: str) -> str:
 def subject_of(text: str) -> str:
     """Return the name of a subject. Raises as `label_of`."""
     name = _visible(text, "the name of a subject", MAX_NAME_CHARS)
-    if name in _RESERVED or name.startswith("-"):
+    if name in _RESERVED or name.startswith("-") or not unicodedata.is_normalized("NFC", name):
         raise Unfit(f"{name!r} cannot be the name of a subject", fix="choose another name")
     return name
 
@@ -86,7 +87,9 @@ def end_of(moment: datetime | None, now: datetime) -> datetime | None:
     if moment.tzinfo is None:
         raise Unfit("a time needs its offset from UTC", fix="write it as in 2027-01-31T12:00:00Z")
     if not now < moment <= now + LONGEST_LIFE:
-        raise Unfit("the end lies in the past or more than ten years ahead")
+        raise Unfit(
+            "the end lies in the past or more than ten years ahead", fix="name a later or nearer one, or none"
+        )
     return moment
 
 

@@ -143,17 +143,19 @@ class Grants:
         started = self._desk.clock.monotonic()
         fitness.note_of(because, "a reason")
         found: list[AnyGrant] = []
+        revoked: list[str] = []
 
         def make(snapshot: Snapshot) -> Edit | None:
             wanted = {id(grant): grant for grant in (self._find(snapshot, ref) for ref in refs)}
             found.extend(wanted.values())
             puts, log = revoking(self._desk, snapshot, actor, found, because)
+            revoked.extend(change.object_id for change in log)
             return Edit(tuple(puts), tuple(log)) if puts else None
 
         edited = await self._desk.book.edit(make)
         snapshot, now = edited.snapshot, self._desk.now()
         views = tuple(view_of(snapshot, snapshot.registry.grants.get(one.id, one), now) for one in found)
-        return await self._desk.ended(edited, started, views)
+        return await self._desk.ended(edited, started, views, revoked)
 
     async def restore(self, actor: Actor, ref: str) -> GrantView:
         """Lift the revocation of a grant of the file.

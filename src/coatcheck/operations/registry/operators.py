@@ -41,9 +41,12 @@ class Operators:
     async def bootstrap(self) -> Secret | None:
         """Return a new one-time code for the operator `admin` while nobody ever logged in, else None.
 
-        Codes given before are void from then on.
+        Codes given before are void from then on. None as well if the local account invited someone else by
+        that name: it can invite again.
         """
-        if self.has_login:
+        known = self._desk.book.registry.operators.get(FIRST)
+        taken = known is not None and known.ended_at is None and known.role is not OperatorRole.ADMIN
+        if self.has_login or taken:
             return None
         _, code = await self.add(GATEWAY, FIRST, OperatorRole.ADMIN)
         return code

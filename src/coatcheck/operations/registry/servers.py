@@ -16,11 +16,11 @@ from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, StdioReach, StoredServer
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import verdict_on
-from coatcheck.operations.registry import changes, fitness
+from coatcheck.operations.registry import amending, changes, fitness
 from coatcheck.operations.registry.desk import Desk, check_version
 from coatcheck.operations.registry.ending import overriding
 from coatcheck.operations.registry.paging import page_of
-from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerFilter, ServerPatch
+from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
 from coatcheck.operations.registry.registered import of_file, of_store
 from coatcheck.operations.registry.views import Ended, Page, RegisteredView
 from coatcheck.operations.views import ToolView
@@ -96,7 +96,7 @@ class RegisteredServers:
         Raises:
             Missing: no such server.
             Stale: it is not at `version`.
-            Unfit: it is of the file, or a value cannot be.
+            Unfit: it is of the file, a value cannot be, or a secret one would be told or sent elsewhere.
             Forbidden: as for `add`.
         """
         names: list[str] = []
@@ -105,12 +105,14 @@ class RegisteredServers:
             before = self._own(snapshot, ref)
             names.append(before.name)
             check_version(before.version, version, f"the server {before.name}")
-            wanted = _patched(before, patch)
+            wanted = amending.amended(before, patch)
             if wanted.command is not None:
                 self._check_commands(actor)
+            reach = self._fit(wanted)
+            amending.check_secrets_stay(before, reach, patch, wanted.plain)
             after = replace(
                 before,
-                reach=self._fit(wanted),
+                reach=reach,
                 plain=_plain(wanted.plain, wanted.headers, wanted.env),
                 note=fitness.note_of(wanted.note),
                 version=before.version + 1,
@@ -142,7 +144,7 @@ class RegisteredServers:
 
         Raises:
             Missing: no such server.
-            Forbidden: as for `add`.
+            Forbidden: as for `add`; of a command that the file declares, the actor is no admin.
         """
 
         def make(snapshot: Snapshot) -> Edit | None:
@@ -156,6 +158,8 @@ class RegisteredServers:
                 return self._edit(actor, "server.enable", server, after)
             if verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id)) is None:
                 return None
+            if isinstance(server.reach, StdioReach):
+                _check_admin(actor)
             what = (ObjectKind.SERVER, str(server.id), server.name)
             word, change = overriding(self._desk, snapshot, actor, what, Verdict.DISABLED, "", lifted=True)
             return Edit((word,), (change,))
@@ -221,8 +225,7 @@ class RegisteredServers:
         return server
 
     def _check_commands(self, actor: Actor) -> None:
-        if actor.role is not OperatorRole.ADMIN:
-            raise Forbidden("servers that are commands are for admins", fix="ask an admin")
+        _check_admin(actor)
         if not self._allow_commands:
             fix = "start the gateway with --allow-commands, or declare the server in the file"
             raise Forbidden("servers that are commands are not taken here", fix=fix)
@@ -232,6 +235,11 @@ class RegisteredServers:
         told = changes.of_server(before) if before is not None else None
         change = self._desk.scribe.changed(actor, action, what, told, changes.of_server(after), after.because)
         return Edit((after,), (change,))
+
+
+def _check_admin(actor: Actor) -> None:
+    if actor.role is not OperatorRole.ADMIN:
+        raise Forbidden("servers that are commands are for admins", fix="ask an admin")
 
 
 def find_server(snapshot: Snapshot, ref: str) -> AnyServer:
@@ -273,38 +281,3 @@ def _plain(names: frozenset[str], *given: Mapping[str, Secret]) -> frozenset[str
     if odd := sorted(names - known):
         raise Unfit(f"{odd[0]!r} is to be shown, but there is no such header or variable")
     return names
-
-
-def _patched(before: StoredServer, patch: ServerPatch) -> NewServer:
-    """Return a server as a new one would be written that is the old one changed."""
-    reach = before.reach
-    note = before.note if patch.note is UNSAID else patch.note
-    plain = before.plain if patch.plain is UNSAID else patch.plain
-    if isinstance(reach, HttpReach):
-        _refuse(patch, ("command", "args", "env", "cwd"), "a server with a URL")
-        headers = _merged(reach.headers, {} if patch.headers is UNSAID else patch.headers)
-        url = reach.url if patch.url is UNSAID else patch.url
-        transport = reach.transport if patch.transport is UNSAID else patch.transport
-        return NewServer(before.name, url, transport, headers, plain=plain & headers.keys(), note=note)
-    _refuse(patch, ("url", "transport", "headers"), "a server with a command")
-    env = _merged(reach.env, {} if patch.env is UNSAID else patch.env)
-    return NewServer(
-        before.name,
-        command=reach.command if patch.command is UNSAID else patch.command,
-        args=reach.args if patch.args is UNSAID else patch.args,
-        env=env,
-        cwd=reach.cwd if patch.cwd is UNSAID else patch.cwd,
-        plain=plain & env.keys(),
-        note=note,
-    )
-
-
-def _refuse(patch: ServerPatch, foreign: tuple[str, ...], what: str) -> None:
-    for name in foreign:
-        if getattr(patch, name) is not UNSAID:
-            raise Unfit(f"{name} has no meaning for {what}", fix="remove it, or add another server")
-
-
-def _merged(old: Mapping[str, Secret], changed: Mapping[str, Secret | None]) -> dict[str, Secret]:
-    merged: dict[str, Secret | None] = {**old, **changed}
-    return {name: secret for name, secret in merged.items() if secret is not None}

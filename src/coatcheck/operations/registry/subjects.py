@@ -112,11 +112,13 @@ class Subjects:
     async def _disable(self, actor: Actor, name: str, because: str, *, offboard: bool) -> Ended:
         started = self._desk.clock.monotonic()
         fitness.note_of(because, "a reason")
+        revoked: list[str] = []
 
         def make(snapshot: Snapshot) -> Edit | None:
             before = find_subject(snapshot, name) or Subject(fitness.subject_of(name))
             owned = [grant for grant in all_grants(snapshot) if grant.subject == name and offboard]
             puts, log = revoking(self._desk, snapshot, actor, owned, because)
+            revoked.extend(change.object_id for change in log)
             if not before.disabled:
                 after = self._next(before, disabled=True, because=because)
                 verb = "subject.offboard" if offboard else "subject.disable"
@@ -127,7 +129,7 @@ class Subjects:
         edited = await self._desk.book.edit(make)
         snapshot, now = edited.snapshot, self._desk.now()
         views = tuple(view_of(snapshot, one, now) for one in all_grants(snapshot) if one.subject == name)
-        return await self._desk.ended(edited, started, views)
+        return await self._desk.ended(edited, started, views, revoked)
 
     # --- looking -----------------------------------------------------------------------------------------
 

@@ -140,11 +140,13 @@ class Issued:
 class Ended:
     """What an ending ended. `calls` were cancelled, `streams` closed, `sessions` of clients ended.
 
+    `grants` are all that it was about; `revoked` holds the ids of those that it revoked: others were before.
     `seconds` is how long all of it took. `left` counts calls and streams that were cut off, but had not said
     so when the wait was over: nothing of them reaches a caller or a server any more.
     """
 
     grants: Sequence[GrantView] = ()
+    revoked: frozenset[str] = frozenset()
     calls: int = 0
     streams: int = 0
     sessions: int = 0

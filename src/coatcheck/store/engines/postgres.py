@@ -16,6 +16,7 @@ from coatcheck.model.secret import Secret
 from coatcheck.store import schema
 from coatcheck.store.engines.database import READERS, Database
 from coatcheck.store.engines.directory import DirectoryLock, prepare
+from coatcheck.store.engines.elsewhere import note_elsewhere
 from coatcheck.store.engines.postgres_connection import application_name, connect, name_of, require_psycopg
 from coatcheck.store.faults import DatabaseTaken, explain
 
@@ -74,6 +75,8 @@ class PostgresDatabase(Database):
             with database._writers.connect() as connection:
                 revision = schema.revision_of(connection, name)
             schema.migrate(database._writers, revision, name)
+            if directory is not None:
+                note_elsewhere(prepare(directory), name)
         except Exception as error:  # noqa: BLE001  # re-raised; the locks must not outlive a failed opening
             if database is not None:
                 database.close()

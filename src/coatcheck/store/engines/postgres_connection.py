@@ -22,6 +22,9 @@ _SETTINGS: Final = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
     "client_encoding": "UTF8",
+    "tcp_keepalives_idle": "30",  # a machine that died lets go of the lock in a minute, not in two hours
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _READING: Final = {
     "default_transaction_read_only": "on",

@@ -15,6 +15,7 @@ from coatcheck.errors import ConfigError
 from coatcheck.store import schema
 from coatcheck.store.engines.database import READERS, Database
 from coatcheck.store.engines.directory import DATABASE_FILE, DirectoryLock, create_private, prepare
+from coatcheck.store.engines.elsewhere import require_here
 from coatcheck.store.engines.sqlite_connection import connect, copy_to
 from coatcheck.store.engines.sqlite_driver import SqliteDriver
 from coatcheck.store.engines.turns import Turns
@@ -44,6 +45,7 @@ class SqliteDatabase(Database):
             DirectoryLocked: another process has the directory.
             ConfigError: the directory or the file cannot be used, is damaged, foreign or too new.
         """
+        require_here(directory)
         home = prepare(directory)
         lock = DirectoryLock.take(home)
         path = home / DATABASE_FILE
@@ -66,6 +68,7 @@ class SqliteDatabase(Database):
         Raises:
             ConfigError: there is no database, or it cannot be read as it is.
         """
+        require_here(directory)
         path = directory.expanduser().absolute() / DATABASE_FILE
         if not path.is_file():
             raise ConfigError(

@@ -26,7 +26,7 @@ _Read = TypeVar("_Read")
 LEFT: Final = "the caller left before the request was sent"
 
 
-class SqliteLedger:
+class StoredLedger:
     """Implements `ports.Ledger`. Belongs to the event loop it was opened on.
 
     A record is in one transaction with whatever else waits, and the caller goes on when that transaction

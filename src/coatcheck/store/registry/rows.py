@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from sys import intern
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from coatcheck.core.row_macs import Value
 from coatcheck.model.change import ObjectKind
@@ -49,6 +52,21 @@ def _texts_of(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
+@lru_cache(maxsize=4_096)
+def _roles_of(text: str) -> frozenset[str]:
+    return frozenset(map(intern, json.loads(text)))
+
+
+_read_proofs: Final = msgspec.json.Decoder(list[tuple[str, str, int | None]]).decode
+
+
+def _proofs_of(text: str, grant_id: str) -> tuple[Proof, ...]:
+    """Read proofs. The public id of a first token is the id of its grant: one text serves both."""
+    return tuple(
+        Proof(grant_id if id == grant_id else id, mac, _time(until)) for id, mac, until in _read_proofs(text)
+    )
+
+
 # --- grants --------------------------------------------------------------------------------------------
 
 
@@ -75,23 +93,23 @@ def grant_row(grant: IssuedGrant) -> Row:
 
 
 def grant_of(row: Stored) -> IssuedGrant:
-    """Read the row of a grant."""
+    """Read the row of a grant. Texts that many grants share are kept once."""
     claim = None if row["claim"] is None else json.loads(row["claim"])
     return IssuedGrant(
         id=row["id"],
         label=row["label"],
-        subject=row["subject"],
+        subject=intern(row["subject"]),
         servers=None if row["servers"] is None else _servers_of(row["servers"]),
         tools=None if row["tools"] is None else _texts_of(row["tools"]),
-        proofs=tuple(Proof(id, mac, _time(until)) for id, mac, until in json.loads(row["proofs"])),
+        proofs=_proofs_of(row["proofs"], row["id"]),
         issued_at=time_of(row["issued_at"]),
-        issued_by=row["issued_by"],
+        issued_by=intern(row["issued_by"]),
         expires_at=_time(row["expires_at"]),
         claim=None if claim is None else Claim(claim[0], time_of(claim[1])),
         revoked_at=_time(row["revoked_at"]),
-        revoked_by=row["revoked_by"],
-        because=row["because"],
-        note=row["note"],
+        revoked_by=intern(row["revoked_by"]),
+        because=intern(row["because"]),
+        note=intern(row["note"]),
         version=row["version"],
     )
 
@@ -116,9 +134,9 @@ def subject_row(subject: Subject) -> Row:
 def subject_of(row: Stored) -> Subject:
     """Read the row of a subject."""
     return Subject(
-        name=row["name"],
+        name=intern(row["name"]),
         kind=SubjectKind(row["kind"]),
-        roles=frozenset(json.loads(row["roles"])),
+        roles=_roles_of(row["roles"]),
         disabled=bool(row["disabled"]),
         because=row["because"],
         note=row["note"],

@@ -178,7 +178,8 @@ class StoredRegistry:
             yield row, self._noun(kind, row)
 
     def _noun(self, kind: Kind, row: dict[str, Any]) -> Object | None:
-        covered = {name: value for name, value in row.items() if name != "mac"}
+        covered = row.copy()
+        del covered["mac"]
         if not row_fits(self._mac_key, kind.table.name, covered, self._key_id, row["mac"]):
             return None
         try:

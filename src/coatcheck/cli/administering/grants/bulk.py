@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from coatcheck.cli.administering.grants.asking import ALL, body_of
 from coatcheck.cli.administering.outcomes import counted
 from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.options import Expiry, Where
+from coatcheck.cli.reaching.answers import ApiRefusal
 from coatcheck.cli.reaching.gateway import reach_of
+from coatcheck.cli.reaching.reach import Reach
 
 MOST: Final = 1_000
 _MAX_BYTES: Final = 4 * 1024 * 1024
@@ -25,6 +28,8 @@ _NEEDED: Final = ("label", "subject", "servers")
 _KNOWN: Final = (*_NEEDED, "tools", "expires", "note", "claim")
 _WRITTEN: Final = ("label", "subject", "id", "expires_at", "token", "claim_url")
 _TRUTH: Final = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True}
+_NUMBERED: Final = re.compile(r"grant (\d+): ", re.IGNORECASE)
+_OF_A_ROW: Final = frozenset({404, 409, 422})
 _FORM: Final = (
     "the first row names the columns: label,subject,servers and any of tools,expires,note,claim; "
     "several servers or tools are separated by spaces, all servers are `all`"
@@ -41,17 +46,34 @@ def issue_many(file: Path, out: Path | None, where: Where, as_json: bool) -> int
     reach = reach_of(where)
     reach.get("/status")  # before the file is made
     if out is None:
-        items = reach.send("POST", "/grants/batch", {"grants": rows})["items"]
-        _put(items, as_json)
+        _put(_issue(reach, file, rows), as_json)
         return Exit.DONE
     with _new_file(out) as target:
-        items = reach.send("POST", "/grants/batch", {"grants": rows})["items"]
+        items = _issue(reach, file, rows)
         write_tokens(items, target)
     if as_json:
         show.put_json({"issued": len(items), "file": str(out)})
     else:
         show.put(f"issued {counted(len(items), 'grant')}; their tokens are in {out}, and nowhere else")
     return Exit.DONE
+
+
+def _issue(reach: Reach, file: Path, rows: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the grants made. A refusal that names one by its number is told with the line of its row."""
+    lines = list(rows)
+    try:
+        items: list[dict[str, Any]] = reach.send("POST", "/grants/batch", {"grants": list(rows.values())})[
+            "items"
+        ]
+        return items
+    except ApiRefusal as refusal:
+        named = _NUMBERED.match(refusal.message)
+        number = int(named[1]) if named else 1
+        if refusal.status not in _OF_A_ROW or (named is None and len(lines) > 1) or number > len(lines):
+            raise
+        told = refusal.message[named.end() if named else 0 :]
+        message = f"{file}:{lines[number - 1]}: {told}"
+        raise Stop(message, exit_code=refusal.exit_code, fix=refusal.fix) from None
 
 
 def _put(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
@@ -66,8 +88,8 @@ def _put(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 # --- what is read ------------------------------------------------------------------------------------------
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Return the grants that a CSV file (RFC 4180, UTF-8) asks for, as the API takes them.
+def read_rows(file: Path) -> dict[int, dict[str, Any]]:
+    """Return the grants that a CSV file (RFC 4180, UTF-8) asks for, as the API takes them, each by its line.
 
     Raises:
         Stop: the file cannot be read, or every row that cannot be, with its line.
@@ -80,10 +102,11 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         raise _unfit(f"{file}:{reader.line_num}: {error}") from None
     if not 1 <= len(found) <= MOST:
         raise _unfit(f"{file} has {len(found)} rows of grants", f"give from 1 to {MOST} at once")
-    rows, wrong = [], []
+    rows: dict[int, dict[str, Any]] = {}
+    wrong = []
     for line, row in found:
         try:
-            rows.append(_grant(row))
+            rows[line] = _grant(row)
         except (ValueError, click.BadParameter) as error:
             wrong.append(f"{file}:{line}: {error}")
     if wrong:

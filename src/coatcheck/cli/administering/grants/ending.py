@@ -48,10 +48,16 @@ def revoke(grant: tuple[str, ...], all_of: str | None, because: str, where: Wher
     if len(refs) > _MOST:
         raise click.UsageError(f"at most {_MOST} at once")
     answer = _revoke(reach, refs, because)
-    labels = [str(each["label"]) for each in answer["grants"]] or refs
-    told = ", ".join(labels) if len(labels) <= 5 else outcomes.counted(len(labels), "grant")
-    outcomes.put_ended(answer, f"revoked {told}", as_json)
+    revoked, before = outcomes.revoked_by(answer)
+    if revoked or as_json:
+        outcomes.put_ended(answer, f"revoked {_told(revoked)}", as_json)
+    if before:
+        show.say(f"coatcheck: {_told(before)} {'was' if len(before) == 1 else 'were'} revoked before")
     return Exit.DONE
+
+
+def _told(labels: list[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 5 else outcomes.counted(len(labels), "grant")
 
 
 def _revoke(reach: Reach, refs: list[str], because: str) -> dict[str, Any]:

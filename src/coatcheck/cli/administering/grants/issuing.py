@@ -10,13 +10,13 @@ import click
 
 from coatcheck.cli import options, show, since
 from coatcheck.cli.administering.grants.asking import body_of, scope, servers_of
-from coatcheck.cli.administering.grants.pasting import VARIABLE, pastes, route_of
 from coatcheck.cli.completing import names
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Expiry, Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.near import unknown_name
 from coatcheck.cli.reaching.place import address_for_clients
+from coatcheck.core.pasting import VARIABLE, pastes, route_of
 
 
 @click.command(

@@ -37,7 +37,8 @@ def list_grants(limit: int, where: Where, as_json: bool, **wanted: str | None) -
     """List grants by label: those issued here and those of the servers file."""
     query = {name: value for name, value in wanted.items() if value is not None}
     items, rest = reach_of(where).pages("/grants", query, limit)
-    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json)
+    none = "no grant is like that" if query else "there are no grants; `coatcheck grant issue` makes one"
+    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json, none)
     return Exit.DONE
 
 

@@ -32,7 +32,8 @@ def list_servers(probe: bool, limit: int, where: Where, as_json: bool) -> int:
     """List the servers by name: those registered here and those of the servers file."""
     query = {"probe": "true"} if probe else {}
     items, rest = reach_of(where).pages("/servers", query, limit, within=PATIENT_SECONDS)
-    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json)
+    none = "there are no servers; `coatcheck server add` registers one"
+    show.put_page(_COLUMNS, [_row(item) for item in items], items, rest, as_json, none)
     return Exit.DONE
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 TEAM: Final = "team"
+"""What clients call a connection that reaches more than one server."""
 VARIABLE: Final = "COATCHECK_GRANT"
 
 
@@ -20,25 +22,32 @@ class Paste:
     text: str
 
 
-def route_of(origin: str, servers: list[str] | None) -> tuple[str, str]:
+def route_of(origin: str, servers: Sequence[str] | None) -> tuple[str, str]:
     """Return the name and the URL of the connection: of one server if that is all there is, else of all."""
     if servers is not None and len(servers) == 1:
         return servers[0], f"{origin}/mcp/{servers[0]}/"
     return TEAM, f"{origin}/mcp"
 
 
-def pastes(name: str, url: str) -> tuple[Paste, ...]:
-    """Return what to paste for each client. The grant stays in a variable or a file of its own."""
+def pastes(name: str, url: str, indent: int | None = None) -> tuple[Paste, ...]:
+    """Return what to paste for each client. The grant stays in a variable or a file of its own.
+
+    `indent` is how far JSON is indented; None: it is one line.
+    """
     command = ["claude", "mcp", "add", "--scope", "user", "--transport", "http", name, url]
     header = f"--header 'Authorization: Bearer ${{{VARIABLE}}}'"
     cursor = {"url": url, "headers": {"Authorization": f"Bearer ${{env:{VARIABLE}}}"}}
     bridge = {"command": "coatcheck", "args": ["bridge", url, "--grant-file", "/path/to/grant"]}
     return (
         Paste("Claude Code", "in a shell", f"{shlex.join(command)} {header}"),
-        Paste("Cursor", "~/.cursor/mcp.json", _json({"mcpServers": {name: cursor}})),
-        Paste("VS Code", ".vscode/mcp.json", _json(_vs_code(name, url))),
+        Paste("Cursor", "~/.cursor/mcp.json", json.dumps({"mcpServers": {name: cursor}}, indent=indent)),
+        Paste("VS Code", ".vscode/mcp.json", json.dumps(_vs_code(name, url), indent=indent)),
         Paste("Codex", "~/.codex/config.toml", _codex(name, url)),
-        Paste("Claude Desktop", "claude_desktop_config.json", _json({"mcpServers": {name: bridge}})),
+        Paste(
+            "Claude Desktop",
+            "claude_desktop_config.json",
+            json.dumps({"mcpServers": {name: bridge}}, indent=indent),
+        ),
     )
 
 
@@ -55,7 +64,3 @@ def _codex(name: str, url: str) -> str:
         name if all(char.isalnum() or char in "-_" for char in name) and name.isascii() else json.dumps(name)
     )
     return f'[mcp_servers.{key}]\nurl = {json.dumps(url)}\nbearer_token_env_var = "{VARIABLE}"'
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value)
