@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
-from real.beside import both, of_any_era, same
+from real.beside import Fronted, both, of_any_era, same
 from real.servers import time_server
 from real.whole import (
     LEGACY,
@@ -30,13 +29,9 @@ pytestmark = pytest.mark.real
 
 
 @dataclass(frozen=True)
-class House:
+class House(Fronted):
     """The server in each transport, with and without a gateway before it."""
 
-    gateway: Gateway
-    grant: str
-    drivers: Drivers
-    place: Path
     http: str
     sse: str
     among: Gateway

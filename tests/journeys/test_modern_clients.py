@@ -16,6 +16,7 @@ import pytest
 
 from demo.environments import ROOT
 from gateway import Gateway, free_port, new_grant
+from real.beside import Fronted
 from real.everything import refused, tried
 from real.servers import accepts
 from real.whole import EVERYTHING, MODERN, STATELESS, Drivers, Kind, Party, Way
@@ -47,13 +48,9 @@ ROUND = "test_input_required_result_"
 
 
 @dataclass(frozen=True)
-class House:
+class House(Fronted):
     """Both servers over HTTP, a gateway before them and before two of the same that it starts, and a grant."""
 
-    gateway: Gateway
-    grant: str
-    drivers: Drivers
-    place: Path
     urls: dict[str, str]
 
     def ways(self, server: str, wire: str) -> tuple[Way, Way]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from gateway import Gateway, new_grant
-from real.beside import of_any_era
+from real.beside import Fronted, of_any_era
 from real.everything import tried
 from real.servers import (
     fetch_server,
@@ -148,13 +148,9 @@ NAMES: Final = ("memory", "filesystem", "thinking", "git", "fetch", "time", "not
 
 
 @dataclass(frozen=True)
-class House:
+class House(Fronted):
     """One gateway before all of them, and a grant."""
 
-    gateway: Gateway
-    grant: str
-    drivers: Drivers
-    place: Path
     servers: Mapping[str, Public]
 
     def direct(self, name: str) -> Way:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway import Gateway, new_grant
 from real import everything
-from real.beside import Seen, both, of_any_era, same
+from real.beside import Fronted, Seen, both, of_any_era, same
 from real.installed import node, npm_clients, surroundings
 from real.whole import LEGACY, MODERN, PYTHON_1, STATELESS, TYPESCRIPT_2, Drivers, Kind, Way
 
@@ -21,13 +21,9 @@ pytestmark = pytest.mark.real
 
 
 @dataclass(frozen=True)
-class House:
+class House(Fronted):
     """The server over HTTP, a gateway before it and before one that it starts, and homes for the commands."""
 
-    gateway: Gateway
-    grant: str
-    drivers: Drivers
-    place: Path
     http: str
     homes: Iterator[int] = field(default_factory=count)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from coatcheck.mcp import outlets
 from coatcheck.mcp import relay as relay_module
-from coatcheck.mcp.legacy import outlets
-from coatcheck.mcp.legacy.outlets import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Outlet
 from coatcheck.mcp.legacy.streams import EventLimits, Streams
+from coatcheck.mcp.outlets import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Outlet
 from coatcheck.mcp.relay import Relay
 from coatcheck.model.call import Notice
 from doubles.clock import HandClock

@@ -10,10 +10,10 @@ import pytest
 
 from coatcheck.core.wire.messages import CallerNotice, CallerReply
 from coatcheck.mcp.legacy import sessions as sessions_module
-from coatcheck.mcp.legacy.outlets import Outlet
 from coatcheck.mcp.legacy.sessions import MAX_NOTICES, Session, SessionLimits, Sessions
 from coatcheck.mcp.legacy.streams import Stream
 from coatcheck.mcp.legacy.voices import ENDED
+from coatcheck.mcp.outlets import Outlet
 from coatcheck.model.call import Caller, Question, Result
 from coatcheck.model.era import Era
 from coatcheck.operations.inflight import Cut, Inflight

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from gateway import Gateway
 from real import everything
 from real.whole import Drivers, Kind, Way
 
 Seen = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fronted:
+    """What every such comparison has: a gateway, a grant for it, the drivers of the SDKs, a place of its own."""
+
+    gateway: Gateway
+    grant: str
+    drivers: Drivers
+    place: Path
 
 
 def both(drivers: Drivers, kind: Kind, can: tuple[str, ...], *ways: Way) -> list[Seen]:

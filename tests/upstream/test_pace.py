@@ -263,3 +263,19 @@ async def test_a_child_that_chatters_is_read_in_turns_and_answers_are_free(word:
     assert listener.steps.heard == 20_000
     assert listener.steps.most <= 2 * (8 * 1024 // (len(word) + 1) + 1)
     assert pace._until == 0 or word == "notice"
+
+
+async def test_one_that_fails_leaves_nobody_waiting() -> None:
+    pace, gone = Pace(10_000), asyncio.Event()
+    pace.spend(10_000)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    loop, told = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: told.append(context.get("exception")))
+    pace.wait(fail)
+    pace.wait(gone.set)
+    async with asyncio.timeout(10):
+        await gone.wait()
+    assert [type(one) for one in told] == [ZeroDivisionError]

@@ -11,7 +11,7 @@ from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.core.wire import framing, peers
 from coatcheck.core.wire.framing import Arrival
 from coatcheck.mcp import refusing
-from coatcheck.mcp.legacy.outlets import Receive, Send
+from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.routes import find_route
 from coatcheck.operations.tally import Tally

@@ -11,7 +11,7 @@ from typing import Final
 
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.framing import Headers
-from coatcheck.mcp.legacy.outlets import Receive
+from coatcheck.mcp.outlets import Receive
 from coatcheck.mcp.refusing import Reject, client_gone, counted, misframed, problem, rpc
 from coatcheck.model.call import Fault
 

@@ -15,9 +15,9 @@ from coatcheck.mcp.bodies import check_accepts_streams, check_media, read_one
 from coatcheck.mcp.exchange import Exchanges, Wire, opener_of
 from coatcheck.mcp.legacy.holding import serve_stream
 from coatcheck.mcp.legacy.oldsse import WRONG_VERSION, OldSse
-from coatcheck.mcp.legacy.outlets import Receive, Send
 from coatcheck.mcp.legacy.sessions import Session, Sessions
 from coatcheck.mcp.methods import Methods
+from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.refusing import RawHeaders, Reject
 from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.request import Request

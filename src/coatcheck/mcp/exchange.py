@@ -11,10 +11,10 @@ from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings, refusing
 from coatcheck.mcp.bodies import Streams
-from coatcheck.mcp.legacy.outlets import Receive, Send
 from coatcheck.mcp.legacy.sessions import Session
 from coatcheck.mcp.legacy.voices import Outward
 from coatcheck.mcp.methods import Methods
+from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.relay import Relay, send_json
 from coatcheck.mcp.request import Request
 from coatcheck.model.call import Call, Caller, Fault, Reply

@@ -11,9 +11,9 @@ from coatcheck.core.wire.eras import META_VERSION
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp.admission import Admission, caller_of
 from coatcheck.mcp.exchange import REVOKED, STOPPING, UNRECORDED, opener_of
-from coatcheck.mcp.legacy.outlets import Item
 from coatcheck.mcp.legacy.sessions import Session, Sessions
 from coatcheck.mcp.methods import Methods
+from coatcheck.mcp.outlets import Item
 from coatcheck.mcp.request import Request
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply
 from coatcheck.model.era import Era

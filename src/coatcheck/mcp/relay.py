@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Final
 
 from coatcheck.core.wire import sse
-from coatcheck.mcp.legacy import outlets
-from coatcheck.mcp.legacy.outlets import CONTROL, STREAM_HEADERS, Item, Outlet, Receive, Send, Way, item_of
+from coatcheck.mcp import outlets
 from coatcheck.mcp.legacy.streams import Stream, Streams
+from coatcheck.mcp.outlets import CONTROL, STREAM_HEADERS, Item, Outlet, Receive, Send, Way, item_of
 from coatcheck.model.call import Notice
 
 WATCH_AFTER: Final = 0.25

@@ -65,11 +65,16 @@ class Pace:
         asyncio.get_running_loop().call_at(self._until, self._next)
 
     def _next(self) -> None:
-        while self._waiting and not self.spent:
-            self._waiting[0]()  # it stays first meanwhile, so that `wait` sets no second timer
-            self._waiting.popleft()
-        if self._waiting:
-            self._set_timer()
+        try:
+            while self._waiting and not self.spent:
+                go_on = self._waiting[0]  # it stays first meanwhile, so that `wait` sets no second timer
+                try:
+                    go_on()
+                finally:
+                    self._waiting.popleft()
+        finally:
+            if self._waiting:
+                self._set_timer()  # one that failed must not leave the others waiting for ever
 
 
 class Paces:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.mcp.legacy.outlets import Item, Outlet
 from coatcheck.mcp.legacy.streams import FORGET_SECONDS, MAX_RETRY_MS, RETRY_MS, EventLimits, Stream, Streams
+from coatcheck.mcp.outlets import Item, Outlet
 from doubles.clock import HandClock
 from doubles.responses import Client
 

@@ -11,9 +11,9 @@ import pytest
 
 from coatcheck.core.wire.messages import CallerReply
 from coatcheck.mcp.legacy import voices
-from coatcheck.mcp.legacy.outlets import Item, Outlet
 from coatcheck.mcp.legacy.streams import EventLimits, Streams
 from coatcheck.mcp.legacy.voices import MAX_HELD, MAX_QUESTIONS, SessionVoice
+from coatcheck.mcp.outlets import Item, Outlet
 from coatcheck.mcp.relay import Relay
 from coatcheck.model.call import Fault, Notice, Question, Result
 from doubles.clock import HandClock

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from coatcheck.core.wire import messages
 from coatcheck.mcp import refusing
-from coatcheck.mcp.legacy.outlets import Outlet, Receive, Send
 from coatcheck.mcp.legacy.sessions import Session
 from coatcheck.mcp.legacy.streams import Stream
+from coatcheck.mcp.outlets import Outlet, Receive, Send
 from coatcheck.model.call import Fault
 from coatcheck.operations.inflight import Cut, Inflight
 

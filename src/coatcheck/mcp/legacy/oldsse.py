@@ -18,10 +18,10 @@ from coatcheck.mcp.admission import Admission, Visit
 from coatcheck.mcp.bodies import check_accepts_streams, check_body_media, read_one
 from coatcheck.mcp.exchange import Exchanges, opener_of
 from coatcheck.mcp.legacy.holding import hold
-from coatcheck.mcp.legacy.outlets import CONTROL, Item, Outlet, Receive, Send, item_of
 from coatcheck.mcp.legacy.sessions import Session, Sessions
 from coatcheck.mcp.legacy.voices import Outward
 from coatcheck.mcp.methods import Methods
+from coatcheck.mcp.outlets import CONTROL, Item, Outlet, Receive, Send, item_of
 from coatcheck.mcp.refusing import Reject
 from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.request import Request

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from coatcheck.core.wire import messages
 from coatcheck.errors import UpstreamError
-from coatcheck.mcp.legacy.outlets import Outlet, StandingWay
 from coatcheck.mcp.legacy.streams import EventLimits, Stream, Streams
 from coatcheck.mcp.legacy.voices import Outward, SessionVoice
+from coatcheck.mcp.outlets import Outlet, StandingWay
 from coatcheck.model.call import Caller, Notice
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.grant import Principal

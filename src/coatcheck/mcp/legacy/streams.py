@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coatcheck.core.wire import messages
-from coatcheck.mcp.legacy.outlets import CONTROL, REPLAYED, Item, Outlet, frame
+from coatcheck.mcp.outlets import CONTROL, REPLAYED, Item, Outlet, frame
 from coatcheck.model.call import Fault
 
 RETRY_MS: Final = 1000

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from coatcheck.core.wire import messages
-from coatcheck.mcp.legacy.outlets import Item, Outlet, StandingWay, Way, item_of
 from coatcheck.mcp.legacy.streams import Stream, Streams
+from coatcheck.mcp.outlets import Item, Outlet, StandingWay, Way, item_of
 from coatcheck.model.call import Fault, Notice, Question, Reply
 
 ASK_SECONDS: Final = 600.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.mcp.legacy import outlets
-from coatcheck.mcp.legacy.outlets import (
+from coatcheck.mcp import outlets
+from coatcheck.mcp.outlets import (
     MAX_WAITING_BYTES,
     MAX_WAITING_EVENTS,
     MOST_BYTES,
