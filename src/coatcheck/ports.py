@@ -212,6 +212,34 @@ class Upstreams(Protocol):
         ...
 
 
+# --- OAuth towards servers ---------------------------------------------------------------------------
+
+
+class Bearers(Protocol):
+    """Access tokens for servers that want OAuth, kept good: renewed early, and once for all who wait."""
+
+    def find(self, credential: UUID) -> Secret | None:
+        """Return a token that is good now without waiting, or None: then `get` is to be asked."""
+        ...
+
+    async def get(self, credential: UUID) -> Secret:
+        """Return a token that is good now, renewed first if need be.
+
+        Raises:
+            UpstreamCredentialRefused: there is none to be had until an operator connects the credential
+                anew, or the authorization server cannot be reached. The message is fit for callers.
+        """
+        ...
+
+    async def refused(self, credential: UUID, token: Secret) -> Secret:
+        """Take note that the server answered 401 to this token, and return another one to send once more.
+
+        Raises:
+            UpstreamCredentialRefused: as for `get`; also where the other one was refused just before.
+        """
+        ...
+
+
 # --- identity --------------------------------------------------------------------------------------
 
 

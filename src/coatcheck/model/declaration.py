@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from types import MappingProxyType
 
 from coatcheck.model.access import OPEN, Access
+from coatcheck.model.credential import NO_BLANKS, Blank, Custody, Upkeep
 from coatcheck.model.grant import Grant
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach
@@ -25,12 +28,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredServer:
-    """A server as the file gives it: a `Server` but for its UUID."""
+    """A server as the file gives it: a `Server` but for its UUID.
+
+    `blanks` are to be filled in, as in `StoredServer`. `custody` says of each other place that holds a
+    secret, such as `headers/Authorization`, where that comes from.
+    """
 
     name: str
     reach: HttpReach | StdioReach
     idle: IdlePolicy = IdlePolicy()
     marks: AccessMarks = AccessMarks()
+    upkeep: Upkeep = Upkeep()
+    blanks: Mapping[str, Blank] = field(default_factory=lambda: NO_BLANKS)
+    custody: Mapping[str, Custody] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Provider(StrEnum):

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.credential import Credential
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.server import StoredServer
@@ -43,7 +44,7 @@ class Override:
     lifted: bool = False
 
 
-Object = IssuedGrant | Subject | StoredServer | Operator | Override
+Object = IssuedGrant | Subject | StoredServer | Operator | Override | Credential
 """What the registry keeps. Each has a `version`, which grows by one with each change of it."""
 
 
@@ -63,6 +64,7 @@ class Registry:
     operators: Mapping[str, Operator] = field(default_factory=lambda: _NOTHING)
     """By name."""
     overrides: Mapping[tuple[ObjectKind, str], Override] = field(default_factory=lambda: _NOTHING)
+    credentials: Mapping[UUID, Credential] = field(default_factory=lambda: _NOTHING)
     damaged: tuple[str, ...] = ()
     uncertain: bool = False
 

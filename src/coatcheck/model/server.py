@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
+from coatcheck.model.credential import NO_BLANKS, Blank, Upkeep, Use
 from coatcheck.model.secret import Secret
 
 NO_SECRETS: Mapping[str, Secret] = MappingProxyType({})
@@ -36,12 +37,14 @@ class HttpReach:
 
     `url` is what is dialled; `shown_url` is what may be displayed: as written, without expanded
     variables, user information, query or fragment. Header values are secret whatever they hold.
+    `bearer` is the OAuth credential whose access token goes into the Authorization header of each request.
     """
 
     url: Secret
     shown_url: str
     headers: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
     transport: Transport = Transport.AUTO
+    bearer: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,11 @@ class AccessMarks:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One registered server. Two equal servers need no new connection or child; unequal ones do."""
+    """One registered server. Two equal servers need no new connection or child; unequal ones do.
+
+    `uses` are the credentials in its reach. `lacking` says in one sentence why it cannot be used, such as a
+    credential that is not there; empty if it can.
+    """
 
     id: UUID
     name: str
@@ -94,13 +101,18 @@ class Server:
     idle: IdlePolicy = IdlePolicy()
     marks: AccessMarks = AccessMarks()
     source: Source = Source.FILE
+    upkeep: Upkeep = Upkeep()
+    uses: tuple[Use, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredServer:
     """A server that an operator registered, as the store keeps it; its secrets are sealed there.
 
-    `plain` names the headers or variables whose values may be shown. `version` counts the changes, from 1.
+    Wherever `blanks` has a value to be filled in, `reach` has a stand-in: `-`, or in a URL one that leaves it
+    a URL. `plain` names the headers or variables whose values may be shown. `version` counts the changes,
+    from 1.
     """
 
     id: UUID
@@ -115,4 +127,6 @@ class StoredServer:
     because: str = ""
     ended_at: datetime | None = None
     note: str = ""
+    upkeep: Upkeep = Upkeep()
+    blanks: Mapping[str, Blank] = field(default_factory=lambda: NO_BLANKS)
     version: int = 1

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from coatcheck.errors import ConfigError
 from coatcheck.model.change import ObjectKind
+from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Operator
@@ -36,6 +37,7 @@ def with_puts(registry: Registry, puts: Iterable[Object]) -> Registry:
     servers: dict[UUID, StoredServer] = {}
     operators: dict[str, Operator] = {}
     overrides: dict[tuple[ObjectKind, str], Override] = {}
+    credentials: dict[UUID, Credential] = {}
     for put in puts:
         if isinstance(put, IssuedGrant):
             grants[put.id] = put
@@ -45,6 +47,8 @@ def with_puts(registry: Registry, puts: Iterable[Object]) -> Registry:
             servers[put.id] = put
         elif isinstance(put, Operator):
             operators[put.name] = put
+        elif isinstance(put, Credential):
+            credentials[put.id] = put
         else:
             overrides[put.kind, put.id] = put
     return replace(
@@ -54,6 +58,7 @@ def with_puts(registry: Registry, puts: Iterable[Object]) -> Registry:
         servers=joined(registry.servers, servers) if servers else registry.servers,
         operators=joined(registry.operators, operators) if operators else registry.operators,
         overrides=joined(registry.overrides, overrides) if overrides else registry.overrides,
+        credentials=joined(registry.credentials, credentials) if credentials else registry.credentials,
     )
 
 
@@ -158,7 +163,8 @@ def touched(puts: Sequence[Object]) -> Touched:
     """Return what the objects put by an edit concern."""
     overrides = {put.kind for put in puts if isinstance(put, Override)}
     return Touched(
-        servers=ObjectKind.SERVER in overrides or any(isinstance(put, StoredServer) for put in puts),
+        servers=ObjectKind.SERVER in overrides
+        or any(isinstance(put, StoredServer | Credential) for put in puts),
         file_grants=ObjectKind.GRANT in overrides,
         grants=tuple(put for put in puts if isinstance(put, IssuedGrant)),
     )
@@ -223,6 +229,7 @@ def _different(old: Registry, new: Registry) -> list[Object]:
         (old.servers, new.servers),
         (old.operators, new.operators),
         (old.overrides, new.overrides),
+        (old.credentials, new.credentials),
     ]
     return [noun for before, now in pairs for key, noun in now.items() if before.get(key) != noun]
 
