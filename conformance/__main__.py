@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance import installed
+from conformance.clients import run_clients
 from conformance.counts import Run, Tally, compare, whole
 from conformance.legs import LEGS, WIRES, Leg, Wire, line, row
 from conformance.programs import SERVER, declaration, fixture, gateway, new_grant
@@ -41,11 +42,13 @@ class Asked:
     direct_only: bool
     verbose: bool
     keep: bool
+    auth: bool
 
     @property
     def reports(self) -> bool:
         """Tell whether this is a whole run, whose outcome is the report."""
-        return len(self.legs) == len(LEGS) and self.scenario is None and not self.direct_only
+        whole = len(self.legs) == len(LEGS) and self.scenario is None
+        return whole and not self.direct_only and not self.auth
 
 
 def main() -> int:
@@ -73,6 +76,7 @@ def arguments() -> Asked:
     names = [leg.name for leg in LEGS]
     parser.add_argument("--leg", action="append", choices=names, help="only this leg; repeatable")
     parser.add_argument("--scenario", help="only this scenario of the suite")
+    parser.add_argument("--auth", action="store_true", help="the scenarios of authorization instead")
     parser.add_argument("--direct", action="store_true", help="only the direct runs, without a gateway")
     parser.add_argument(
         "--verbose", action="store_true", help="name every scenario, and show what the suite saw"
@@ -81,7 +85,7 @@ def arguments() -> Asked:
     given = parser.parse_args()
     legs = [leg for leg in LEGS if not given.leg or leg.name in given.leg]
     wires = [wire for wire in WIRES if any(leg.wire == wire for leg in legs)]
-    return Asked(legs, wires, given.scenario, given.direct, given.verbose, given.keep)
+    return Asked(legs, wires, given.scenario, given.direct, given.verbose, given.keep, given.auth)
 
 
 async def run(suite: Suite, asked: Asked) -> bool:
@@ -91,6 +95,8 @@ async def run(suite: Suite, asked: Asked) -> bool:
     # What is running is ended on the way out, whoever wants us to end.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     shutil.rmtree(RUNS, ignore_errors=True)
+    if asked.auth:
+        return await run_clients(suite, RUNS / "auth", asked.scenario)
     if asked.reports:
         REPORT.unlink(missing_ok=True)
     good = True

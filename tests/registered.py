@@ -11,6 +11,20 @@ from uuid import UUID, uuid4
 
 from coatcheck.core.keys import Keys
 from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.credential import (
+    Assurance,
+    Blank,
+    Credential,
+    CredentialKind,
+    CredentialVersion,
+    Custody,
+    OauthTerms,
+    OnRefusal,
+    Probe,
+    Replace,
+    Stage,
+    Upkeep,
+)
 from coatcheck.model.grant import Claim, IssuedGrant, Proof
 from coatcheck.model.operator import Operator, OperatorRole
 from coatcheck.model.registry import Edit, Object, Override, Verdict
@@ -69,6 +83,8 @@ def a_server(name: str = "github", **changes: Any) -> StoredServer:
         idle=IdlePolicy(adaptive=False, after=30.5),
         marks=AccessMarks(read=("get_*",), write=("put_*", "x")),
         plain=frozenset({"X-Team"}),
+        upkeep=Upkeep(Replace.RESTART, Probe("whoami", '{"caf\u00e9": 1}')),
+        blanks={"headers/Authorization": Blank((Secret("planted-before "), Secret("")), ("github-token",))},
     )
     return dataclasses.replace(server, **changes)
 
@@ -99,8 +115,73 @@ def an_override(id: str = "file-0123456789ab", **changes: Any) -> Override:
     return dataclasses.replace(override, **changes)
 
 
+def a_version(number: int = 1, stage: Stage = Stage.ACTIVE, **changes: Any) -> CredentialVersion:
+    gone = stage is Stage.RETIRED
+    version = CredentialVersion(
+        number,
+        stage,
+        f"{number:016x}",
+        START,
+        "root",
+        material=None if gone else Secret(f"planted-material-{number}"),
+        assurance=Assurance.PROVEN,
+        verified_at=START + timedelta(minutes=1),
+        activated_at=START + timedelta(minutes=2),
+        ended_at=START + timedelta(days=1) if gone else None,
+        expires_at=START + timedelta(days=30),
+        refused_at=START + timedelta(days=2),
+        refused_by="github",
+    )
+    return dataclasses.replace(version, **changes)
+
+
+def a_credential(name: str = "github-token", **changes: Any) -> Credential:
+    versions = (
+        a_version(4, Stage.STAGED, assurance=Assurance.NEVER, verified_at=None, activated_at=None),
+        a_version(3, Stage.ACTIVE),
+        a_version(2, Stage.PREVIOUS, refused_at=None, refused_by=""),
+        a_version(1, Stage.RETIRED),
+    )
+    credential = Credential(
+        uuid4(), name, Custody.STORE, versions, START, "root", owner="team-a", interval=30, note="caf\u00e9"
+    )
+    return dataclasses.replace(credential, **changes)
+
+
+def an_oauth_credential(name: str = "notion-oauth", **changes: Any) -> Credential:
+    terms = OauthTerms(
+        "authorization_code",
+        "https://example.com/mcp",
+        "https://issuer.example",
+        "client-1",
+        Secret("planted-client-secret"),
+        "client_secret_basic",
+        registered=True,
+        scopes=("read", "write"),
+        reconnect="the refresh token is dead",
+    )
+    return a_credential(
+        name,
+        kind=CredentialKind.OAUTH,
+        versions=(a_version(7),),
+        oauth=terms,
+        on_refusal=OnRefusal.ROLL_BACK,
+        interval=None,
+        **changes,
+    )
+
+
 def one_of_each() -> tuple[Object, ...]:
-    return (a_grant(), a_subject(), a_server(), a_child(), an_operator(), an_override())
+    return (
+        a_grant(),
+        a_subject(),
+        a_server(),
+        a_child(),
+        an_operator(),
+        an_override(),
+        a_credential(),
+        an_oauth_credential(),
+    )
 
 
 def a_change(name: str = "alice-laptop", **changes: Any) -> Change:

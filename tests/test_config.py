@@ -50,7 +50,7 @@ def test_defaults() -> None:
     assert (config.call_longest, config.upstream_idle, config.listens_per_grant) == (1800, 300, 32)
     assert (config.children_per_grant, config.children_total) == (8, 64)
     assert (config.drain_timeout, config.list_wait, config.list_ttl) == (20, 10, 5)
-    assert config.log_level == "info"
+    assert (config.notices_webhook, config.log_level) == (None, "info")
     assert set(config.sources.values()) == {"default"}
 
 
@@ -126,10 +126,12 @@ EVERY: dict[str, Any] = {
     "listens_per_grant": 7,
     "children_per_grant": 8,
     "children_total": 9,
+    "credential_drain": "5m",
     "upstream_idle": "10m",
     "drain_timeout": 1.5,
     "list_wait": "1s",
     "list_ttl": "0",
+    "notices_webhook": "https://hooks.example.com/services/planted-7731",
     "log_level": "debug",
 }
 
@@ -231,12 +233,26 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
         ("calls_total", "many", "whole number"),
         ("calls_total", True, "whole number"),
         ("log_level", "loud", "not one of"),
+        ("notices_webhook", "hooks.example.com", "no http or https URL"),
+        ("notices_webhook", "http://hooks.example.com/planted-7731", "not https"),
+        ("notices_webhook", "https://a:planted-7731@hooks.example.com/", "user information"),
     ],
 )
 def test_unfit_values_are_refused_by_name(name: str, value: Any, word: str) -> None:
     message = told({name: value})
     assert f"--{name.replace('_', '-')}: {name}: " in message
     assert word in message
+    assert "planted-7731" not in message
+
+
+def test_the_webhook_is_a_secret() -> None:
+    url = "https://hooks.example.com/services/planted-7731"
+    config = load_config({}, HOME | {"COATCHECK_NOTICES_WEBHOOK": url})
+    assert config.notices_webhook is not None
+    assert config.notices_webhook.reveal() == url
+    (shown,) = [one for one in config.describe() if one.name == "notices_webhook"]
+    assert (shown.value, shown.source) == ("Secret(***)", "COATCHECK_NOTICES_WEBHOOK")
+    assert "planted-7731" not in repr(config)
 
 
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:

@@ -123,6 +123,19 @@ def test_only_decide_makes_a_permit() -> None:
     assert copiers == set()
 
 
+def test_only_what_tries_credentials_makes_a_probe() -> None:
+    makers = {place(path): called(tree, "ProbeCall") for path, tree in TREES.items()}
+    assert len(makers.pop("operations/credentials/trying.py")) == 1
+    assert {path: lines for path, lines in makers.items() if lines} == {}
+    copiers = {
+        place(path)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == "ProbeCall" and isinstance(node.ctx, ast.Store)
+    }
+    assert copiers == set()
+
+
 def test_only_the_app_has_a_clock_or_randomness() -> None:
     found = {
         place(path): clocks_in(tree) for path, tree in TREES.items() if not place(path).startswith("app/")

@@ -72,10 +72,12 @@ class Config:
     listens_per_grant: int
     children_per_grant: int
     children_total: int
+    credential_drain: float
     upstream_idle: float
     drain_timeout: float
     list_wait: float
     list_ttl: float
+    notices_webhook: Secret | None
     log_level: str
     sources: Mapping[str, str]
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from coatcheck.model.secret import Secret
+
 
 class CoatcheckError(Exception):
     """A failure with a stable `code` and a `fix`: what the reader can do about it (may be empty)."""
@@ -59,10 +64,35 @@ class Unfit(CallerError):
     code = "unfit"
 
 
+class NotVerified(CallerError):
+    """A server refused the new version of a credential, so nothing was switched. REST: 409.
+
+    `verdicts` are what each server said, as `operations.credentials.views.Verdict`.
+    """
+
+    code = "not_verified"
+
+    def __init__(self, message: str, *, fix: str = "", verdicts: Sequence[Any] = ()) -> None:
+        super().__init__(message, fix=fix)
+        self.verdicts = tuple(verdicts)
+
+
+class Unproven(NotVerified):
+    """The servers took the new version, and an obviously wrong one as well: it proves nothing. REST: 409."""
+
+    code = "unproven"
+
+
 class Forbidden(CallerError):
     """The operator's role, or a setting, does not allow it. REST: 403."""
 
     code = "forbidden"
+
+
+class Damaged(CallerError):
+    """Stored rows were changed outside of the gateway, and this cannot be done with them. REST: 409."""
+
+    code = "damaged"
 
 
 # --- blame: the server ---------------------------------------------------------------------------
@@ -76,6 +106,11 @@ class UpstreamError(CoatcheckError):
     """
 
     code = "upstream"
+    status: int | None = None
+    """The HTTP status, where that says no."""
+    said: Secret | None = None
+    """What the server gave as its reason, as it came. It may hold what we sent, so it is only for who cleans
+    it."""
 
     def __init__(self, message: str, *, fix: str = "", detail: str = "", reached: bool = False) -> None:
         super().__init__(message, fix=fix)
@@ -113,6 +148,14 @@ class UpstreamCredentialRefused(UpstreamError):
     code = "upstream_credential_refused"
 
 
+class AuthorizationRefused(UpstreamCredentialRefused):
+    """An authorization server said no, and would again. `error`: its word for it (RFC 6749 5.2), if known."""
+
+    def __init__(self, message: str, *, fix: str = "", error: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.error = error
+
+
 class UpstreamTimeout(UpstreamError):
     """The server did not connect, start or answer within its time."""
 
@@ -147,3 +190,9 @@ class ConfigError(CoatcheckError):
     """A setting or file that we refuse to run with. The command line exits 78."""
 
     code = "config"
+
+
+class Sealed(ConfigError):
+    """The store belongs to a key, and that is not the one given, or none is. REST, MCP: 503."""
+
+    code = "sealed"

@@ -9,14 +9,17 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from coatcheck.core.keys import Keys
 from coatcheck.core.wire.standing import Standing
+from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.call import Caller, Notice, Question, Reply
 from coatcheck.model.catalogue import Greeting
-from coatcheck.model.change import ChangeEntry, ChangeFilter
+from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
 from coatcheck.model.decision import Permit
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal, Seen
+from coatcheck.model.oauth import AuthorizationServer, Discovery, OauthClient, Tokens
 from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.model.registry import Edit, Registry
 from coatcheck.model.secret import Secret
@@ -55,6 +58,19 @@ class Ask(StrEnum):
     TEMPLATES = "resources/templates/list"
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeCall:
+    """A call of a tool by which an operator wants a server to show whether it takes a credential.
+
+    `arguments` is a raw JSON object, `mirrored` as in `Call`. Made in `operations/credentials/trying.py`, of
+    what an operator wrote, and nowhere else: `tests/test_house.py` holds that.
+    """
+
+    tool: str
+    arguments: bytes
+    mirrored: tuple[tuple[str, str], ...] = ()
+
+
 class State(StrEnum):
     """Where a server stands. `idle`: not started or stopped for want of calls; the next call starts it."""
 
@@ -69,7 +85,8 @@ class State(StrEnum):
 class UpstreamStatus:
     """What an operator is told of a server. `stderr` holds the last lines of a child, newest last.
 
-    `sessions` are those that are open with a server that has sessions.
+    `sessions` are those that are open with a server that has sessions. `expiry` is what the server said of
+    when the credential ends that it was sent, as it said it.
     """
 
     state: State
@@ -79,6 +96,7 @@ class UpstreamStatus:
     pid: int | None = None
     stderr: tuple[str, ...] = ()
     sessions: int = 0
+    expiry: str = ""
 
 
 Notify = Callable[[Notice], None]
@@ -169,8 +187,8 @@ class Upstream(Protocol):
         """Return what the server said of itself, connecting first if need be."""
         ...
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
-        """Send one of the gateway's own requests and return the reply."""
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
+        """Send one of the gateway's own requests and return the reply. A probe is never sent twice."""
         ...
 
     async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
@@ -227,7 +245,8 @@ class Bearers(Protocol):
 
         Raises:
             UpstreamCredentialRefused: there is none to be had until an operator connects the credential
-                anew, or the authorization server cannot be reached. The message is fit for callers.
+                anew. The message is fit for callers.
+            UpstreamUnreachable: the authorization server, or our store, fails for now.
         """
         ...
 
@@ -235,7 +254,52 @@ class Bearers(Protocol):
         """Take note that the server answered 401 to this token, and return another one to send once more.
 
         Raises:
-            UpstreamCredentialRefused: as for `get`; also where the other one was refused just before.
+            UpstreamCredentialRefused, UpstreamUnreachable: as for `get`; also where the token is a new one.
+        """
+        ...
+
+    async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:
+        """Take note that the server wants these scopes as well, and return what the caller is told."""
+        ...
+
+
+class Authorizer(Protocol):
+    """Authorization servers. `name` is what errors call the server that tokens are for, `resource` its URL.
+
+    Every method raises an `UpstreamError` with a message fit for operators, which quotes nothing.
+    """
+
+    async def discover(self, name: str, resource: str, issuer: str) -> Discovery:
+        """Find where tokens for a server are had: at `issuer`, if it names that one among others."""
+        ...
+
+    async def describe(self, name: str, resource: str, issuer: str) -> AuthorizationServer:
+        """Return an authorization server by its issuer."""
+        ...
+
+    async def register(
+        self, name: str, resource: str, server: AuthorizationServer, redirect: str, scopes: tuple[str, ...]
+    ) -> OauthClient:
+        """Register us, to be called back at `redirect` (RFC 7591).
+
+        Raises:
+            AuthorizationRefused: it registers nobody, or not us.
+        """
+        ...
+
+    async def ask(
+        self,
+        name: str,
+        resource: str,
+        server: AuthorizationServer,
+        client: OauthClient,
+        form: Mapping[str, str],
+    ) -> Tokens:
+        """Send a token request: `form` without what proves the client.
+
+        Raises:
+            AuthorizationRefused: the server said no, and would again.
+            Unfit: the client's private key cannot be used.
         """
         ...
 
@@ -324,6 +388,14 @@ class Sink(Protocol):
         ...
 
 
+class Notifier(Protocol):
+    """Tells people of what they should look at. Never blocks and never raises; what it loses, it logs."""
+
+    def notify(self, text: str) -> None:
+        """Take a few lines of plain text, free of secrets."""
+        ...
+
+
 class ServerIds(Protocol):
     """Remembers the UUID that a declared server got at first sight."""
 
@@ -336,7 +408,15 @@ class ServerIds(Protocol):
 
 
 class RegistryStore(Protocol):
-    """What operators made: grants, subjects, servers, operators, and their word on objects of the file."""
+    """What operators made: grants, subjects, servers, credentials, operators, and their word on the file.
+
+    `key_id` names the key that all of it is sealed with.
+    """
+
+    @property
+    def key_id(self) -> str:
+        """The id of the key that the store belongs to."""
+        ...
 
     async def load(self) -> Registry:
         """Return everything, each row checked against its MAC; rows that fail are named, and not used.
@@ -354,6 +434,16 @@ class RegistryStore(Protocol):
             Taken: a live grant has the label, a server or subject the name.
             StoreUnavailable: nothing was written; or the connection broke in the very commit, and only `load`
                 tells whether it happened.
+        """
+        ...
+
+    async def rekey(self, keys: Keys, change: Change) -> None:
+        """Seal everything with another key, all of it or nothing. Calls go on, edits wait.
+
+        Raises:
+            Damaged: a row was changed outside of the gateway; nothing happened.
+            StoreUnavailable: nothing happened; or the connection broke in the very commit, and after the
+                next `load` that succeeds `key_id` tells.
         """
         ...
 

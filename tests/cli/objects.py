@@ -91,5 +91,94 @@ def registered(name: str, **changes: Any) -> dict[str, Any]:
         "state": "ready",
         "degraded": False,
         "tools": 2,
+        "credentials": [{"place": "headers/Authorization", "name": "github-authorization", "number": 1}],
+        "lacking": "",
+        "upkeep": {"replace": "overlap", "probe": None},
         **changes,
+    }
+
+
+def version(number: int, stage: str = "active", **changes: Any) -> dict[str, Any]:
+    """Return a version of a credential."""
+    return {
+        "number": number,
+        "stage": stage,
+        "print": f"{number:016x}",
+        "made_at": "2026-11-21T08:00:00Z",
+        "made_by": "local",
+        "assurance": "proven",
+        "kept": stage != "retired",
+        "verified_at": "2026-11-21T08:00:01Z",
+        "activated_at": "2026-11-21T08:00:02Z",
+        "ended_at": None,
+        "expires_at": None,
+        "refused_at": None,
+        "refused_by": "",
+        "in_use": 0,
+        **changes,
+    }
+
+
+def credential(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a credential."""
+    return {
+        "id": f"id-of-{name}",
+        "name": name,
+        "custody": "store",
+        "kind": "value",
+        "owner": "",
+        "state": "ok",
+        "interval_days": 90,
+        "due_at": "2027-02-19T08:00:00Z",
+        "expires_at": None,
+        "on_refusal": "flag",
+        "note": "",
+        "version": 3,
+        "created_at": "2026-11-21T08:00:00Z",
+        "created_by": "local",
+        "used_by": [{"server": "github", "place": "headers/Authorization"}],
+        "versions": [version(2), version(1, "previous")],
+        "oauth": None,
+        "warnings": [],
+        **changes,
+    }
+
+
+def verdict(server: str = "github", **changes: Any) -> dict[str, Any]:
+    """Return what a server said to a version."""
+    took = "took it and lists 12 tools; an obviously wrong one was refused"
+    return {
+        "server": server,
+        "ok": True,
+        "sentence": took,
+        "tools": 12,
+        "control": "refused",
+        "probe": False,
+        **changes,
+    }
+
+
+def activated(name: str, **changes: Any) -> dict[str, Any]:
+    """Return what comes of a rotation."""
+    return {
+        "credential": credential(name),
+        "number": 2,
+        "former": 1,
+        "assurance": "proven",
+        "verdicts": [verdict()],
+        "effect_seconds": 0.03,
+        "drained": True,
+        "left": 0,
+        "drain_seconds": 0.4,
+        "warnings": [],
+        **changes,
+    }
+
+
+def due(name: str, *reasons: str, **changes: Any) -> dict[str, Any]:
+    """Return a line of the rotation plan."""
+    return {
+        "credential": credential(name, **changes),
+        "reasons": list(reasons),
+        "since": "2026-11-20T08:00:00Z",
     }

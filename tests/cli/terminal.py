@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,15 @@ import termios
 from collections.abc import Sequence
 
 COLUMNS = 120
+
+
+_SHOWN_FOR_A_WHILE = re.compile(r"\x1b\[\?25l[^\x1b]*(?:\r\x1b\[2K[^\x1b]*)*\x1b\[\?25h\r\x1b\[1A\x1b\[2K")
+"""What `show.waiting` shows, and takes away again."""
+
+
+def settled(shown: str) -> str:
+    """Return what stays on a terminal of what a command showed."""
+    return _SHOWN_FOR_A_WHILE.sub("", shown)
 
 
 def on_terminal(arguments: Sequence[str], *, stdin: bool = True) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cli.fake_api import Canned, FakeApi, items, refusal
+from cli.objects import due
 from cli.ran import Ran, Run
 from cli.test_servers import server, tool
 from coatcheck.cli.looking.doctor.finding import Finding, Status, fail, next_step, ok, warn
@@ -37,6 +38,7 @@ def well(api: FakeApi, data: Path) -> FakeApi:
     (data / "servers.json").write_text(SERVERS)
     api.answers["GET /servers"] = items(server("here"))
     api.answers["GET /tools"] = items(tool("here", "now"), failing=[])
+    api.answers["GET /credentials/plan"] = items()
     return api
 
 
@@ -59,6 +61,7 @@ def test_all_is_well(well: FakeApi, run: Run) -> None:
         "gateway",
         "record",
         "server here",
+        "credentials",
         "tool names",
     ]
     assert "connect a client" in json.loads(ran.out)["next_step"]
@@ -169,7 +172,23 @@ def test_a_failing_server_tells_its_last_words(well: FakeApi, run: Run) -> None:
     (only,) = found(ran, "fail")
     assert only["message"] == "it exited with 7"
     assert [line[:6] for line in only["detail"]] == [f"line {n}" for n in range(4, 9)]
-    assert well.asked[-2].query == {"probe": "true"}
+    assert next(asked for asked in well.asked if asked.path == "/servers").query == {"probe": "true"}
+
+
+def test_credentials_that_fail_and_that_are_late(well: FakeApi, run: Run) -> None:
+    plan = [
+        due("a", "failing", "never verified"),
+        due("b", "lacking", used_by=[]),
+        due("c", "overdue"),
+        due("d", "due"),
+    ]
+    well.answers["GET /credentials/plan"] = items(*plan)
+    ran = run("doctor")
+    assert ran.code == 1
+    (bad,) = found(ran, "fail")
+    assert (bad["check"], bad["fix"]) == ("credential a", "coatcheck credential rotate a")
+    assert [each["check"] for each in found(ran, "warn")] == ["credential b", "credential c"]
+    assert json.loads(ran.out)["next_step"] == "coatcheck credential rotate a"
 
 
 @pytest.mark.parametrize(

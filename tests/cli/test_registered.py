@@ -21,7 +21,15 @@ SECRET = "canary-4471"
 @pytest.fixture
 def adding(api: FakeApi) -> FakeApi:
     tools = [{"name": "get_issue"}, {"name": "make_issue"}]
-    api.answers["POST /servers"] = Canned({"server": registered("github"), "tools": tools, "error": ""}, 201)
+    api.answers["POST /servers"] = Canned(
+        {
+            "server": registered("github"),
+            "tools": tools,
+            "error": "",
+            "credentials": ["github-authorization"],
+        },
+        201,
+    )
     return api
 
 
@@ -116,10 +124,60 @@ def test_what_callers_will_see(adding: FakeApi) -> None:
     assert "added github\n" in shown
     assert "route: /mcp/github/, and on /mcp as github__TOOL\n" in shown
     assert "see 2 tools: get_issue, make_issue\n" in shown
+    again = "to give it another value: coatcheck credential rotate github-authorization"
+    assert f"credential github-authorization; {again}\n" in shown
+
+
+def test_how_credentials_are_looked_after(adding: FakeApi, run: Run) -> None:
+    words = ("--probe", 'whoami {"deep": {"a": [1]}}', "--replace", "restart")
+    assert run("server", "add", "github", "--url", URL, *words).code == 0
+    assert body(adding)["upkeep"] == {
+        "replace": "restart",
+        "probe": {"tool": "whoami", "arguments": {"deep": {"a": [1]}}},
+    }
+    adding.answers["GET /servers/github"] = Canned(registered("github"))
+    adding.answers["PATCH /servers/github"] = adding.answers["POST /servers"]
+    ran = run("server", "change", "github", "--probe", "whoami")
+    assert (ran.code, body(adding)) == (0, {"upkeep": {"probe": {"tool": "whoami", "arguments": {}}}})
+    assert run("server", "change", "github", "--no-probe").code == 0
+    assert body(adding) == {"upkeep": {"probe": None}}
+    asked = len(adding.asked)
+    for wrong in ("", '{"a": 1}', "whoami [1]", "whoami {", 'whoami {"a": 1} x'):
+        assert run("server", "add", "github", "--url", URL, "--probe", wrong).code == 2
+    assert run("server", "change", "github", "--probe", "a", "--no-probe").code == 2
+    assert len(adding.asked) == asked
+
+
+def test_a_credential_that_there_is_is_named(adding: FakeApi, run: Run) -> None:
+    named = "Bearer ${credential:shared}"
+    ran = run("server", "add", "github", "--url", URL, "--header", f"Authorization: {named}")
+    assert (ran.code, ran.err) == (0, "")
+    assert body(adding)["headers"] == {"Authorization": named}
+    assert body(adding)["plain"] == ["Authorization"]
+    ran = run("server", "add", "db", "--", "run", "--dsn", "${credential:dsn}")
+    assert (ran.code, body(adding)["args"]) == (0, ["--dsn", "${credential:dsn}"])
+    assert "can see the arguments" in ran.err
+
+
+def test_a_server_that_wants_oauth(adding: FakeApi, run: Run) -> None:
+    assert run("server", "add", "github", "--url", URL, "--oauth", "--oauth-scope", "repo").code == 0
+    assert body(adding)["oauth"] == {"scopes": ["repo"]}
+    code, shown = on_terminal(["server", "add", "github", "--url", URL, "--oauth"])
+    assert code == 0
+    assert (
+        "credential github-authorization; next: coatcheck credential connect github-authorization\n" in shown
+    )
+    assert run("server", "add", "github", "--url", URL, "--oauth-scope", "repo").code == 2
+    assert run("server", "add", "github", "--oauth", "--", "run").code == 2
 
 
 def test_a_server_that_could_not_be_asked_is_added_all_the_same(api: FakeApi) -> None:
-    failed = {"server": registered("github"), "tools": None, "error": "it answered 401 to the credential"}
+    failed = {
+        "server": registered("github"),
+        "tools": None,
+        "error": "it answered 401 to the credential",
+        "credentials": [],
+    }
     api.answers["POST /servers"] = Canned(failed, 201)
     code, shown = on_terminal(["server", "add", "github", "--url", URL])
     assert code == 0
@@ -129,7 +187,7 @@ def test_a_server_that_could_not_be_asked_is_added_all_the_same(api: FakeApi) ->
 
 def test_change(api: FakeApi, run: Run) -> None:
     api.answers["GET /servers/github"] = Canned(registered("github"))
-    changed = {"server": registered("github"), "tools": [], "error": ""}
+    changed = {"server": registered("github"), "tools": [], "error": "", "credentials": []}
     api.answers["PATCH /servers/github"] = Canned(changed)
     words = ("--header", "Authorization: Bearer x", "--no-header", "X-Old", "--plain-header", "X-New: 1")
     assert run("server", "change", "github", *words).code == 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.fake_api import Canned, FakeApi, items, refusal
+from cli.objects import due
 from cli.ran import Run
 from coatcheck.cli.looking.tools import arguments_of
 
@@ -59,7 +60,17 @@ def test_list_gives_the_items_as_they_are(api: FakeApi, run: Run) -> None:
     assert [each["name"] for each in answer["items"]] == ["time", "git"]
     assert answer["items"][1] == server("git", state="failing", last_error="gone")
     assert answer["next"] is None
-    assert api.asked[-1].query == {"probe": "true"}
+    assert next(asked for asked in api.asked if asked.path == "/servers").query == {"probe": "true"}
+
+
+def test_list_tells_of_credentials_that_fail(api: FakeApi, run: Run) -> None:
+    api.answers["GET /servers"] = items(server("time"))
+    api.answers["GET /credentials/plan"] = items(
+        due("time-key", "failing"), due("unused-key", "overdue", used_by=[]), due("git-key", "due")
+    )
+    ran = run("list")
+    assert (ran.code, [each["name"] for each in json.loads(ran.out)["items"]]) == (0, ["time"])
+    assert ran.err == "coatcheck: the credential time-key is failing; see `coatcheck credential plan`\n"
 
 
 def test_tools_without_any_says_where_to_look(api: FakeApi, run: Run) -> None:

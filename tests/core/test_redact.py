@@ -155,3 +155,14 @@ def test_what_of_a_url_is_secret() -> None:
     shown = "https://example.com/hooks/mcp"
     assert list(url_secrets("/hooks/3f9c/mcp?api_key=k1&mode=fast&sig=s1", shown)) == ["3f9c", "k1", "s1"]
     assert list(url_secrets("/hooks/mcp", shown)) == []
+
+
+def test_what_is_learnt_is_looked_for_beside_what_was_known() -> None:
+    redactor = Redactor(["planted-first"])
+    document = b'["planted-first", "token-one", "token-two", "token-three", "token-four"]'
+    assert redactor.redact(document).count(b"[redacted]") == 1
+    for token in ("token-one", "token-two", "token-two", "token-three", "token-four", "short"):
+        redactor.learn(token)
+    clean = redactor.redact(document)
+    assert clean == b'["[redacted]", "token-one", "[redacted]", "[redacted]", "[redacted]"]'
+    assert "token" not in repr(redactor)

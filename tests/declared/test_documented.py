@@ -12,6 +12,7 @@ from coatcheck.declared.reading import headers
 from coatcheck.declared.reading.expand import Sources
 from coatcheck.declared.servers_json import known_keys, load
 from coatcheck.declared.settings import LEVELS, SETTINGS, Setting
+from coatcheck.model.credential import Replace
 from coatcheck.model.declaration import Output, Provider
 from coatcheck.secrets.env import EnvSource
 
@@ -40,7 +41,7 @@ def settings_page() -> Any:
 
 
 @pytest.mark.parametrize(
-    "key", [*known_keys(), *Provider, *Output, "adaptive", "never", "streamable-http", "sse"]
+    "key", [*known_keys(), *Provider, *Output, *Replace, "adaptive", "never", "streamable-http", "sse"]
 )
 def test_every_key_and_word_of_the_file_is_on_its_page(page: str, key: str) -> None:
     assert re.search(rf"[`\"]{re.escape(key)}[`\"]", page)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
-from coatcheck.declared.registering import reach_of
+from coatcheck.core.keys import Keys
+from coatcheck.declared.registering import parted_of
 from coatcheck.errors import Stale, Taken, Unavailable
 from coatcheck.identity.chain import chain_for
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
+from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import Declaration, DeclaredServer, IdentityRules, Provider
 from coatcheck.model.grant import IssuedGrant, Principal, Seen
 from coatcheck.model.known import Known
@@ -37,6 +39,7 @@ from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.operations.registry.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.views import Views
+from coatcheck.ports import Upstreams
 from doubles.callers import GRANTS, PEPPER, request
 from doubles.clock import HandClock
 from doubles.declarations import EditedFile, MemoryServerIds
@@ -44,6 +47,7 @@ from doubles.entropy import CountingEntropy
 from doubles.upstreams import ScriptedUpstreams
 
 ROOT = Actor("root", OperatorRole.ADMIN, "192.0.2.9")
+PRINT_KEY = bytes(range(32))
 KEEPER = Actor("keeper", OperatorRole.POLICY_MANAGER, "192.0.2.10")
 
 
@@ -62,6 +66,7 @@ class MemoryRegistryStore:
         self.breaking: Unavailable | None = None
         self.unreadable: Unavailable | None = None
         self.commits = 0
+        self.key_id = "0" * 8
 
     async def load(self) -> Registry:
         await asyncio.sleep(0)
@@ -79,7 +84,8 @@ class MemoryRegistryStore:
         after = with_puts(self.registry, edit.puts)
         labels = [grant.label for grant in after.grants.values() if grant.revoked_at is None]
         names = [one.name.casefold() for one in after.servers.values() if one.ended_at is None]
-        if len(set(labels)) < len(labels) or len(set(names)) < len(names):
+        held = [one.name for one in after.credentials.values() if one.ended_at is None]
+        if any(len(set(some)) < len(some) for some in (labels, names, held)):
             raise Taken("a label or name is in use")
         self.registry = after
         self.changes += edit.changes
@@ -87,6 +93,13 @@ class MemoryRegistryStore:
         if self.breaking is not None:
             broken, self.breaking = self.breaking, None
             raise broken
+
+    async def rekey(self, keys: Keys, change: Change) -> None:
+        await asyncio.sleep(0)
+        if self.failing is not None:
+            raise self.failing
+        self.key_id = keys.id
+        self.changes.append(change)
 
     def _version_of(self, put: Object) -> int:
         kept: Any
@@ -98,6 +111,8 @@ class MemoryRegistryStore:
             kept = self.registry.servers.get(put.id)
         elif isinstance(put, Operator):
             kept = self.registry.operators.get(put.name)
+        elif isinstance(put, Credential):
+            kept = self.registry.credentials.get(put.id)
         else:
             assert isinstance(put, Override)
             kept = self.registry.overrides.get((put.kind, put.id))
@@ -141,7 +156,10 @@ class Office:
     """The use cases over a file and a registry in memory. Use it inside a running loop, opened."""
 
     def __init__(
-        self, declaration: Declaration | None = None, store: MemoryRegistryStore | None = None
+        self,
+        declaration: Declaration | None = None,
+        store: MemoryRegistryStore | None = None,
+        upstreams: Upstreams | None = None,
     ) -> None:
         self.clock, entropy = HandClock(), CountingEntropy()
         self.store = store or MemoryRegistryStore()
@@ -149,18 +167,22 @@ class Office:
         self.ids = MemoryServerIds()
         scribe = Scribe(self.clock, entropy)
         self.directory = Directory(
-            self.file, self.ids, self._identify_by, lambda *_: None, Recalling(self.store, scribe)
+            self.file,
+            self.ids,
+            self._identify_by,
+            lambda *_: None,
+            Recalling(self.store, scribe, self.clock, PRINT_KEY),
         )
         self.inflight, self.severing, self.sessions = Inflight(), Severing(), NoSessions()
         self.upstreams = ScriptedUpstreams()
-        self.servers = Servers(self.upstreams, self.clock, ListTimes(5.0, 5.0, 30.0))
+        self.servers = Servers(upstreams or self.upstreams, self.clock, ListTimes(5.0, 5.0, 30.0))
         self.cutting = Cutting(self.inflight, self.severing, self.servers, self.sessions, self.clock)
         self.seen = SeenBook(self.store, self.clock)
         self.book = Book(self.store, self.directory, self.cutting)
-        desk = Desk(self.book, scribe, self.clock, entropy, PEPPER, self.seen)
+        self.desk = desk = Desk(self.book, scribe, self.clock, entropy, PEPPER, self.seen, PRINT_KEY)
         views = Views(self.servers, 1.0)
         self.grants, self.subjects, self.operators = Grants(desk), Subjects(desk), Operators(desk)
-        self.registered = RegisteredServers(desk, reach_of, views, allow_commands=True)
+        self.registered = RegisteredServers(desk, parted_of, views, allow_commands=True)
         self.access = AccessViews(desk, views)
         self.expiring = Expiring(self.directory, self.cutting, self.clock)
         self.directory.subscribe(self._follow)
@@ -172,7 +194,7 @@ class Office:
         self.servers.apply(snapshot.servers)
         self.cutting.begin(gone)
 
-    async def open(self) -> Office:
+    async def open(self) -> Self:
         await self.directory.open(await self.store.load())
         self.servers.apply(self.directory.snapshot.servers)
         return self

@@ -12,7 +12,7 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Client, Notify, State, Upstream, Upstreams, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, Upstream, Upstreams, UpstreamStatus
 
 ALL = {"tools": b"{}", "prompts": b"{}", "resources": b"{}"}
 _LISTED = {
@@ -54,6 +54,8 @@ class ScriptedUpstream:
         self.failing: UpstreamError | None = None
         self.greeted = 0
         self.asked: list[tuple[Ask, str | None]] = []
+        self.probed: list[ProbeCall] = []
+        self.to_probe: Reply = Result(b'{"content":[]}')
         self.forwarded: list[Permit] = []
         self.cancelled = 0
         self.drained: list[float] = []
@@ -77,7 +79,11 @@ class ScriptedUpstream:
         await self._serve()
         return self.greeting
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
+        if isinstance(what, ProbeCall):
+            self.probed.append(what)
+            await self._serve()
+            return self.to_probe
         self.asked.append((what, cursor))
         await self._serve()
         reply = self.pages.get((what, cursor)) or page_of(what, ())

@@ -38,7 +38,8 @@ class Peer:
     """What the server offers and what it saw.
 
     `tools` maps names to what each does with its exchange; a tool returns a result, or None if it wrote the
-    answer itself. `extra` are further entries of the list of tools. `broken` makes every request fail with 500; `held` keeps calls of `hang` waiting.
+    answer itself. `extra` are further entries of the list of tools. `broken` makes every request fail with 500;
+    `good` are the Authorization headers that it takes, empty: any; `held` keeps calls of `hang` waiting.
     """
 
     era: str = "dual"
@@ -46,6 +47,7 @@ class Peer:
     extra: list[dict[str, Any]] = field(default_factory=list)
     instructions: str = "Use echo.\n\n  Twice. \u00e9"
     broken: bool = False
+    good: set[str] = field(default_factory=set)
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -167,6 +169,8 @@ class Exchange(BaseHTTPRequestHandler):
             self.peer.news.notify_all()
         if self.peer.broken:
             self.answer(500, b"<html>the disk is on fire</html>", "text/html")
+        elif self.peer.good and headers.get("authorization") not in self.peer.good:
+            self.answer(401, b"bad credentials: " + headers.get("authorization", "none").encode())
         elif "id" not in self.message or "method" not in self.message:
             self.answer(202, b"")
         else:

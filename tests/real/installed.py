@@ -27,7 +27,7 @@ def say(words: str) -> None:
 
 @cache
 def server(name: str) -> Path:
-    """Return the folder of commands of one real server: time, git, fetch, sqlite or datasette."""
+    """Return the folder of commands of one real server: time, git, fetch, sqlite, datasette or iam."""
     return environment(PINS / "servers" / f"{name}.txt", BUILD / "servers" / name, say)
 
 

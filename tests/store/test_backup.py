@@ -145,6 +145,7 @@ def test_another_key(backup: Path, home: Path, key_id: str | None) -> None:
 def test_a_directory_that_is_not_empty(backup: Path, home: Path) -> None:
     home.mkdir()
     (home / "coatcheck.key").write_text("k")
+    (home / "coatcheck.key.former-0123abcd").write_text("k")
     (home / "servers.json").write_text("{}")
     (home / "coatcheck.sqlite3-wal").write_text("")
     refused(backup, home, "is not empty: it holds coatcheck.sqlite3-wal")
@@ -252,6 +253,7 @@ def test_a_backup_of_an_older_schema_is_migrated_at_the_next_start(
         "server",
         "operator",
         "override",
+        "credential",
         "change",
         "seen",
         "sealing_key",

@@ -16,7 +16,18 @@ from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import DirectoryLocked
 from coatcheck.store.migrating import migrate_now, standing
 
-REGISTRY = ("grant", "subject", "server", "operator", "override", "change", "seen", "sealing_key", "whole")
+REGISTRY = (
+    "grant",
+    "subject",
+    "server",
+    "operator",
+    "override",
+    "credential",
+    "change",
+    "seen",
+    "sealing_key",
+    "whole",
+)
 
 
 def set_back(path: Path) -> None:

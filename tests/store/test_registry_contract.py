@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
-from coatcheck.errors import ConfigError, Stale, Taken, Unfit
+from coatcheck.errors import Sealed, Stale, Taken, Unfit
 from coatcheck.model.change import ChangeFilter, ObjectKind
+from coatcheck.model.credential import Credential, Custody, Stage, Upkeep
 from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Object, Registry
+from coatcheck.model.secret import Secret
 from coatcheck.model.server import StoredServer
+from coatcheck.store import tables
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.registry.seen import CLIENTS
@@ -25,9 +31,11 @@ from registered import (
     SystemEntropy,
     a_change,
     a_child,
+    a_credential,
     a_grant,
     a_server,
     a_subject,
+    a_version,
     an_edit,
     an_operator,
     an_override,
@@ -41,7 +49,14 @@ async def store(any_database: Database) -> StoredRegistry:
 
 
 def all_of(registry: Registry) -> list[Object]:
-    kept = (registry.grants, registry.subjects, registry.servers, registry.operators, registry.overrides)
+    kept = (
+        registry.grants,
+        registry.subjects,
+        registry.servers,
+        registry.operators,
+        registry.overrides,
+        registry.credentials,
+    )
     return [noun for nouns in kept for noun in nouns.values()]
 
 
@@ -56,7 +71,7 @@ async def test_what_was_committed_is_loaded_equal(
     assert loaded.damaged == ()
     assert sorted(map(repr, all_of(loaded))) == sorted(map(repr, puts))
     assert all(one in all_of(loaded) for one in puts), "secrets are equal too"
-    grant, subject, server, child, *_ = puts
+    grant, subject, server, child, _, _, credential, oauth = puts
     assert loaded.grants == {grant.id: grant}  # type: ignore[union-attr]
     assert loaded.subjects == {"alice": subject}
     assert {one.id for one in loaded.servers.values()} == set(loaded.servers)
@@ -64,6 +79,10 @@ async def test_what_was_committed_is_loaded_equal(
     assert list(loaded.overrides) == [(ObjectKind.GRANT, "file-0123456789ab")]
     assert isinstance(server, StoredServer)
     assert isinstance(child, StoredServer)
+    assert isinstance(credential, Credential)
+    assert isinstance(oauth, Credential)
+    assert loaded.credentials == {credential.id: credential, oauth.id: oauth}
+    assert loaded.servers[server.id].upkeep.probe == server.upkeep.probe
     assert loaded.servers == {server.id: server, child.id: child}
 
 
@@ -77,7 +96,7 @@ async def test_what_has_no_limits_is_kept_so(store: StoredRegistry) -> None:
     assert loaded.grants[bare.id].servers is None
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", range(len(one_of_each())))
 async def test_each_version_is_written_once(store: StoredRegistry, index: int) -> None:
     first: Any = one_of_each()[index]
     await store.commit(an_edit([first]))
@@ -126,6 +145,41 @@ async def test_names_of_live_servers_are_unique_without_case(store: StoredRegist
     await store.commit(an_edit([a_server("github")]))
 
 
+async def test_names_of_credentials_in_use_are_unique_without_case(store: StoredRegistry) -> None:
+    first = a_credential("GitHub-Token")
+    await store.commit(an_edit([first, a_server("github-token")]))
+    with pytest.raises(Taken, match="the name 'github-token' belongs to another credential"):
+        await store.commit(an_edit([a_credential("github-token")]))
+    next_one = a_credential("github-token")
+    await store.commit(an_edit([next_one, dataclasses.replace(first, version=2, ended_at=START)]))
+    with pytest.raises(Taken):
+        await store.commit(an_edit([dataclasses.replace(first, version=3, ended_at=None)]))
+    assert (await store.load()).credentials[next_one.id] == next_one
+
+
+async def test_what_a_credential_lacks_stays_lacking(store: StoredRegistry) -> None:
+    bare = Credential(uuid4(), "bare", Custody.ENV, (), START, "file", interval=None)
+    await store.commit(an_edit([bare, a_server("none", blanks={}, upkeep=Upkeep())]))
+    loaded = await store.load()
+    assert loaded.credentials == {bare.id: bare}
+    (server,) = loaded.servers.values()
+    assert (dict(server.blanks), server.upkeep) == ({}, Upkeep())
+
+
+async def test_a_retired_version_has_no_material_in_its_row(
+    store: StoredRegistry, any_database: Database
+) -> None:
+    retired = a_version(1, Stage.RETIRED, material=Secret("planted-late"))
+    credential = a_credential(versions=(a_version(2), retired))
+    await store.commit(an_edit([credential]))
+    loaded = (await store.load()).credentials[credential.id]
+    assert [one.material for one in loaded.versions] == [Secret("planted-material-2"), None]
+    (row,) = any_database.read_now(
+        lambda reading: reading.execute(select(tables.credential.c.versions)).scalars().all()
+    )
+    assert [one["material"] is None for one in json.loads(row)] == [False, True]
+
+
 @pytest.mark.parametrize("make", [a_subject, an_operator])
 async def test_a_name_is_one_subject_or_operator(store: StoredRegistry, make: Callable[..., Object]) -> None:
     await store.commit(an_edit([make("zoe")]))
@@ -158,9 +212,7 @@ async def test_text_that_no_column_holds_is_refused(store: StoredRegistry) -> No
 
 async def test_the_store_belongs_to_its_first_key(any_database: Database, store: StoredRegistry) -> None:
     await StoredRegistry.open(any_database, KEYS, SystemEntropy())
-    with pytest.raises(
-        ConfigError, match=f"belongs to the key {KEYS.id}, and the key given is {OTHER_KEYS.id}"
-    ):
+    with pytest.raises(Sealed, match=f"belongs to the key {KEYS.id}, and the key given is {OTHER_KEYS.id}"):
         await StoredRegistry.open(any_database, OTHER_KEYS, SystemEntropy())
 
 

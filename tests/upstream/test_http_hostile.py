@@ -14,6 +14,8 @@ import pytest
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError, UpstreamLost
 from coatcheck.model.call import Fault, Notice, Result
 from coatcheck.model.era import Era
+from coatcheck.model.secret import Secret
+from coatcheck.model.server import HttpReach
 from coatcheck.ports import Ask, State
 from coatcheck.upstream.http.hop.egress import Egress, Trust
 from coatcheck.upstream.http.hop.limits import HttpLimits
@@ -283,6 +285,24 @@ async def test_a_credential_that_comes_back_is_taken_out(echo: str, shape: str) 
         assert text not in everything
         assert SECRET not in everything
         assert "[redacted]" in everything
+        await upstream.close(0)
+
+
+async def test_material_that_is_hushed_never_comes_back_though_it_is_not_sent() -> None:
+    former = "the-former-credential-99"
+
+    async def answer(request: Request, out: asyncio.StreamWriter) -> None:
+        text = f"was Bearer {former}, is Bearer {SECRET}, odd {former[:8]}"
+        done = {"jsonrpc": "2.0", "id": request.id, "result": {"content": [{"type": "text", "text": text}]}}
+        out.write(plain(message(done)))
+
+    async with RawServer(Peer(answer, "modern")) as server:
+        record = http_server(server.url, {"Authorization": f"Bearer {SECRET}"})
+        assert isinstance(record.reach, HttpReach)
+        hushed = replace(record, reach=replace(record.reach, hush=(Secret(f"Bearer {former}"),)))
+        upstream = HttpUpstream(hushed, Egress(True), HttpLimits(), gateway_itself())
+        found = await upstream.forward(permit_for(upstream.server), CALLER, lambda _: None)
+        assert "was Bearer [redacted], is Bearer [redacted], odd the-form" in repr(found)
         await upstream.close(0)
 
 

@@ -23,7 +23,7 @@ from coatcheck.model.call import Call, Fault, Kind, Result, Target
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.secret import Secret
-from coatcheck.model.server import HttpReach, IdlePolicy, Server
+from coatcheck.model.server import HttpReach, IdlePolicy, Server, StdioReach
 from coatcheck.ports import Ask, State, Upstream
 from coatcheck.upstream.stdio.upstream import StdioUpstream
 from doubles.clients import gateway_itself
@@ -420,6 +420,19 @@ async def test_secrets_of_the_environment_never_come_back(home: Path) -> None:
         await box.call("raw", {"line": f"token is {secret}\n" + '{"jsonrpc":"2.0","id":ID,"result":{}}'})
         assert box.upstream.status().stderr == ("(stdout, no message) token is [redacted]",)
         assert secret not in repr(box.upstream.status())
+
+
+async def test_material_that_is_hushed_never_comes_back_though_nothing_given_holds_it(home: Path) -> None:
+    former = "Bearer the-former-credential"
+    server = python_server("server.py", env={"NODE_ENV": "production"})
+    assert isinstance(server.reach, StdioReach)
+    hushed = replace(server, reach=replace(server.reach, hush=(Secret(former),)))
+    assert hushed == server
+    async with opened(hushed, home) as box:
+        for said in (former, "the-former-credential"):
+            await box.call("progress", {"n": 1, "note": f"with {said}"}, token="1")
+            note = json.loads(box.notices[-1].params)["note"]
+            assert note == f"with {said}".replace("the-former-credential", "[redacted]")
 
 
 def test_only_stdio_servers_are_taken(home: Path) -> None:

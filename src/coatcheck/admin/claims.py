@@ -44,6 +44,15 @@ HEADERS: Final = {
 }
 
 
+def page(title: str, body: str) -> str:
+    """Return a whole page; `body` is HTML."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    )
+
+
 class Claims:
     """Serves `/claim/CODE`. `spend` counts a wrong code against an address; False: too many."""
 
@@ -99,12 +108,7 @@ class Claims:
 
     def _page(self, status: int, title: str, body: str, headers: dict[str, str] | None = None) -> Response:
         self._tally.answered("claim", status)
-        page = (
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-            f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
-        )
-        return Response(page, status, {**HEADERS, **(headers or {})}, "text/html")
+        return Response(page(title, body), status, {**HEADERS, **(headers or {})}, "text/html")
 
 
 _TOO_MANY: Final = "<p>Wait a minute and try again.</p>"

@@ -15,11 +15,15 @@ from coatcheck.admin.api.authenticate import BySocket, ByToken
 from coatcheck.admin.api.idempotency import Answers
 from coatcheck.admin.api.openapi import document
 from coatcheck.admin.api.routes import AnyRoute
+from coatcheck.admin.callbacks import Callbacks
 from coatcheck.admin.claims import Claims
 from coatcheck.admin.resources.access import AccessRoutes
 from coatcheck.admin.resources.changes import ChangeRoutes, ListChanges
+from coatcheck.admin.resources.credentials.credentials import CredentialRoutes
+from coatcheck.admin.resources.credentials.rotations import RotationRoutes
 from coatcheck.admin.resources.gateway import GatewayRoutes
 from coatcheck.admin.resources.grants import GrantRoutes
+from coatcheck.admin.resources.keys import KeyRoutes
 from coatcheck.admin.resources.operators import OperatorRoutes
 from coatcheck.admin.resources.records import RecordRoutes
 from coatcheck.admin.resources.servers import ServerRoutes
@@ -27,10 +31,14 @@ from coatcheck.admin.resources.streams import Streams
 from coatcheck.admin.resources.subjects import SubjectRoutes
 from coatcheck.admin.resources.tools import ToolRoutes
 from coatcheck.operations.calling.call import Calls
+from coatcheck.operations.credentials.credentials import Credentials
+from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.directory import Directory
+from coatcheck.operations.oauth.connecting import Connecting
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.grants import Grants
 from coatcheck.operations.registry.operators import Operators
+from coatcheck.operations.registry.rekeying import Rekeying
 from coatcheck.operations.registry.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.tally import Tally
@@ -44,6 +52,7 @@ class Parts:
 
     `origin` returns the URL that clients reach the gateway by, without a path. `spend` counts a wrong token
     or code against an address and tells whether more are looked at. `backup` makes a copy and yields it.
+    `hasty` are the rotations too, but wait for no call with the former version.
     """
 
     directory: Directory
@@ -53,6 +62,11 @@ class Parts:
     grants: Grants
     subjects: Subjects
     servers: RegisteredServers
+    credentials: Credentials
+    rotations: Rotations
+    hasty: Rotations
+    connecting: Connecting
+    key: Rekeying
     operators: Operators
     access: AccessViews
     changes: ListChanges
@@ -66,11 +80,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The surfaces for programs: `socket` serves the local account, `network` operators by token."""
+    """The surfaces for programs: `socket` serves the local account, `network` operators by token.
+
+    `claims` and `callbacks` are pages for browsers.
+    """
 
     socket: ASGIApp
     network: ASGIApp
     claims: ASGIApp
+    callbacks: ASGIApp
     routes: Sequence[AnyRoute]
 
 
@@ -81,6 +99,9 @@ def admin_of(parts: Parts) -> Admin:
     routes: list[AnyRoute] = [
         *gateway.routes(),
         *ServerRoutes(parts.servers, parts.views).routes(),
+        *CredentialRoutes(parts.credentials).routes(),
+        *RotationRoutes(parts.rotations, parts.hasty, parts.connecting, parts.origin).routes(),
+        *KeyRoutes(parts.key).routes(),
         *ToolRoutes(parts.directory, parts.views, parts.calls).routes(),
         *GrantRoutes(parts.grants, parts.origin).routes(),
         *SubjectRoutes(parts.subjects).routes(),
@@ -100,5 +121,6 @@ def admin_of(parts: Parts) -> Admin:
         application(routes, BySocket(), around),
         application(routes, ByToken(parts.operators, parts.spend), around),
         Claims(parts.grants, parts.origin, parts.spend, parts.tally).application(),
+        Callbacks(parts.connecting, parts.spend, parts.tally).application(),
         routes,
     )

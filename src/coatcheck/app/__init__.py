@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coatcheck.app.accepting import accept_damage
 from coatcheck.app.local import local_gateway
+from coatcheck.app.offline import read_changes, read_records
 from coatcheck.app.pipes import serve_stdio
 from coatcheck.app.run import serve
 
-__all__ = ["accept_damage", "local_gateway", "serve", "serve_stdio"]
+__all__ = ["accept_damage", "local_gateway", "read_changes", "read_records", "serve", "serve_stdio"]

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from coatcheck.app.keys import load_keys
 from coatcheck.app.real import SystemClock, SystemEntropy
+from coatcheck.app.unsealing import unseal
 from coatcheck.config import Config
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.operator import LOCAL_ACTOR
 from coatcheck.store.opening import open_database
-from coatcheck.store.registry.store import StoredRegistry, key_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,7 @@ async def accept_damage(config: Config, environment: Mapping[str, str], because:
     entropy, clock = SystemEntropy(), SystemClock()
     database = open_database(config.data, config.database)
     try:
-        keys = load_keys(config.data, environment, entropy, await database.read(key_id_of))
-        store = await StoredRegistry.open(database, keys, entropy)
+        _, store = await unseal(database, config.data, environment, entropy)
         damaged = (await store.load()).damaged
         if not damaged:
             return Accepted((), ())

@@ -15,9 +15,12 @@ from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
 from coatcheck.admin.surface import Parts, admin_of
 from coatcheck.app.copying import backup_of
-from coatcheck.app.keys import load_keys
+from coatcheck.app.credentials import cloakroom_of
+from coatcheck.app.key_files import FilesOfKey
+from coatcheck.app.oauth import oauth_of
 from coatcheck.app.real import SystemClock, SystemEntropy
-from coatcheck.app.registry import Identifying, pepper_of, registered
+from coatcheck.app.registry import Identifying, registered
+from coatcheck.app.unsealing import unseal
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import Config, check_exposure
 from coatcheck.core.keys import Keys, Purpose
@@ -25,7 +28,7 @@ from coatcheck.core.sealing import Seal
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.declared.reading.expand import Sources
-from coatcheck.errors import LedgerUnavailable, Unavailable
+from coatcheck.errors import CoatcheckError, LedgerUnavailable, Unavailable
 from coatcheck.identity.throttle import Throttle
 from coatcheck.mcp.admission import Admission
 from coatcheck.mcp.endpoint import Endpoint
@@ -40,6 +43,7 @@ from coatcheck.operations.calling.gate import Gate, GateLimits
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States
+from coatcheck.operations.credentials.views import CredentialState
 from coatcheck.operations.cutting import Cutting, Gone
 from coatcheck.operations.directory import Directory, Snapshot
 from coatcheck.operations.hearing.changes import Changes
@@ -58,13 +62,12 @@ from coatcheck.operations.registry.recalling import Recalling
 from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
-from coatcheck.ports import RegistryStore
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 from coatcheck.store.engines.database import Database
 from coatcheck.store.opening import open_database
 from coatcheck.store.records.ledger import StoredLedger
-from coatcheck.store.registry.store import StoredRegistry, key_id_of
+from coatcheck.store.registry.store import StoredRegistry
 from coatcheck.store.server_ids import StoredServerIds
 
 log = logging.getLogger(__name__)
@@ -82,13 +85,12 @@ class Gateway:
         environment: Mapping[str, str],
         database: Database,
         ledger: StoredLedger,
-        store: RegistryStore,
+        store: StoredRegistry,
         keys: Keys,
         *,
         team: bool,
     ) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
-        pepper = pepper_of(keys)
         self.config = config
         self.database = database
         self.ledger = ledger
@@ -103,14 +105,23 @@ class Gateway:
         self.directory = Directory(
             self.declaration,
             StoredServerIds(database, entropy),
-            Identifying(pepper, clock),
+            Identifying(store.pepper, clock),
             self._check,
-            Recalling(store, Scribe(clock, entropy)),
+            Recalling(store, Scribe(clock, entropy), clock, store.print_key),
             anonymous=not team,
         )
         self.seen = SeenBook(store, clock)
         times = ListTimes(config.list_ttl, config.list_wait, config.call_timeout)
-        self.servers = Servers(RealUpstreams(config, environment, clock), clock, times)
+        self.oauth = oauth_of(
+            config,
+            self._snapshot,
+            lambda make: self.registered.book.edit(make),  # noqa: PLW0108 - there is no book yet
+            store.print_key,
+            clock,
+            entropy,
+        )
+        upstreams = RealUpstreams(config, environment, clock, self.oauth.bearers)
+        self.servers = Servers(upstreams, clock, times)
         self.records = Records(ledger, clock, entropy, self.tally.settled, self.seen.note)
         self.refusals = Refusals(self.records, clock, self.tally)
         gate = Gate(GateLimits(config.calls_per_grant, config.calls_total, config.queue_timeout))
@@ -121,6 +132,7 @@ class Gateway:
         lists = Lists(self.servers, self.records, config.list_wait)
         self.places = Places(PlaceLimits(config.children_per_grant, config.children_total))
         self.conversations = Conversations(self.servers, self.places, self._snapshot)
+        self.conversations.keep_seconds = config.credential_drain
         self.changes = Changes(lists, self._snapshot)
         self.conversations.watch = self.changes.watch_for
         self.servers.changed = lambda _: self.changes.note()
@@ -152,10 +164,13 @@ class Gateway:
             self.cutting,
             self.views,
             self.seen,
-            pepper,
+            store.pepper,
+            store.print_key,
             clock,
             entropy,
+            FilesOfKey(config.data, environment, entropy),
         )
+        self.cloakroom = cloakroom_of(self.registered.desk, self.servers)
         self.admin = admin_of(
             Parts(
                 directory=self.directory,
@@ -165,11 +180,16 @@ class Gateway:
                 grants=self.registered.grants,
                 subjects=self.registered.subjects,
                 servers=self.registered.servers,
+                credentials=self.cloakroom.credentials,
+                rotations=self.cloakroom.rotations,
+                hasty=self.cloakroom.hasty,
+                key=self.registered.key,
                 operators=self.registered.operators,
                 access=self.registered.access,
                 changes=store.list_changes,
                 backup=lambda: backup_of(config, clock),
                 overview=self.overview,
+                connecting=self.oauth.connecting,
                 origin=self._origin,
                 spend=Throttle(clock).spend,
                 clock=clock,
@@ -189,21 +209,42 @@ class Gateway:
         """
         database = open_database(config.data, config.database)
         try:
-            entropy = SystemEntropy()
-            keys = load_keys(config.data, environment, entropy, await database.read(key_id_of))
-            ledger = await StoredLedger.open(database, SystemClock())
-            store = await StoredRegistry.open(database, keys, entropy)
-            registry = await store.load()
-            gateway = cls(config, environment, database, ledger, store, keys, team=team)
-            await gateway.directory.open(registry)
+            return await cls.on(database, config, environment, team=team)
         except BaseException:
             database.close()
             raise
+
+    @classmethod
+    async def on(
+        cls, database: Database, config: Config, environment: Mapping[str, str], *, team: bool = False
+    ) -> Self:
+        """Do the same on a store that is open, and is the gateway's to close from then on.
+
+        Raises:
+            Sealed: the store belongs to another key; it stays open, for another try.
+            ConfigError: as `open`.
+        """
+        keys, store = await unseal(database, config.data, environment, SystemEntropy())
+        ledger = await StoredLedger.open(database, SystemClock())
+        registry = await store.load()
+        gateway = cls(config, environment, database, ledger, store, keys, team=team)
+        await gateway.directory.open(registry)
         for row in registry.damaged:
             log.error("ALARM: the stored row of %s was changed outside of the gateway; it is not used", row)
         gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
+        await gateway._adopt()
         return gateway
+
+    async def _adopt(self) -> None:
+        """Make credentials of the secrets that an earlier version kept with its servers."""
+        try:
+            made = await self.cloakroom.adopting.run()
+        except CoatcheckError as error:  # they are served as they are, and the next start tries again
+            log.warning("secrets of servers could not be made credentials: %s", error.message)
+            return
+        if made:
+            log.info("%d secrets of servers are credentials now: coatcheck credential list", made)
 
     def _snapshot(self) -> Snapshot:
         return self.directory.snapshot
@@ -236,10 +277,12 @@ class Gateway:
             async with asyncio.timeout(_CUT_SECONDS):
                 await self.sessions.drain()
         await self.servers.close(0.0)
+        await self.oauth.bearers.close()
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
             await self.refusals.flush(everything=True)
         with suppress(Unavailable):
             await self.seen.flush()
+        await self.cloakroom.refusing.close()
         await self.ledger.close()
         self.database.close()
 
@@ -291,6 +334,16 @@ class Gateway:
             "grants": (
                 "Grants that operators issued, and have not revoked.",
                 _standing(self.directory.snapshot),
+            ),
+            "credentials_failing": (
+                "Credentials that are refused, lack a value or must be connected anew.",
+                self.cloakroom.count(
+                    CredentialState.FAILING, CredentialState.LACKING, CredentialState.RECONNECT
+                ),
+            ),
+            "credentials_due": (
+                "Credentials that are due or overdue for rotation.",
+                self.cloakroom.count(CredentialState.DUE, CredentialState.OVERDUE),
             ),
             "damaged_rows": ("Stored rows changed outside.", len(self.directory.snapshot.registry.damaged)),
             "servers": ("Servers in the snapshot in force.", len(self.directory.snapshot.servers)),

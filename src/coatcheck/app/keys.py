@@ -50,8 +50,8 @@ def load_keys(
             f"the store belongs to the key {belongs_to}, and no key is given",
             fix=f"put it into {path}, or give it by {FILE_VARIABLE}; without it, what is sealed is lost",
         )
-    _reading(path, lambda: _make(path, entropy.token(KEY_BYTES)))
-    return _from_file(path)
+    reading(path, lambda: write_key(path, entropy.token(KEY_BYTES).hex()))
+    return keys_in(path)
 
 
 def find_keys(directory: Path, environment: Mapping[str, str]) -> Keys | None:
@@ -64,7 +64,7 @@ def find_keys(directory: Path, environment: Mapping[str, str]) -> Keys | None:
     own = directory / KEY_FILE
     if not os.path.lexists(own):
         return given
-    found = _from_file(own)
+    found = keys_in(own)
     if given is not None and given.id != found.id:
         raise ConfigError(
             f"two keys are given: {own} has the id {found.id}, and the one from outside {given.id}",
@@ -74,19 +74,47 @@ def find_keys(directory: Path, environment: Mapping[str, str]) -> Keys | None:
     return found if given is None else given
 
 
-def _given(environment: Mapping[str, str]) -> Keys | None:
-    if (folder := environment.get(CREDENTIALS)) and (Path(folder) / KEY_FILE).is_file():
-        return _from_file(Path(folder) / KEY_FILE, foreign=True)
+def origin_of(environment: Mapping[str, str]) -> str:
+    """Return what gives the key from outside of the data directory, for messages; empty if nothing does."""
+    if _mounted(environment) is not None:
+        return f"the systemd credential {KEY_FILE}"
     if path := environment.get(FILE_VARIABLE):
-        return _from_file(Path(path), foreign=True)
+        return f"the file {path} ({FILE_VARIABLE})"
+    return VARIABLE if environment.get(VARIABLE) else ""
+
+
+def _given(environment: Mapping[str, str]) -> Keys | None:
+    if (mounted := _mounted(environment)) is not None:
+        return keys_in(mounted, foreign=True)
+    if path := environment.get(FILE_VARIABLE):
+        return keys_in(Path(path), foreign=True)
     if text := environment.get(VARIABLE):
         return _keys_of(text, VARIABLE)
     return None
 
 
-def _from_file(path: Path, *, foreign: bool = False) -> Keys:
-    text = _reading(path, lambda: _read(path, foreign=foreign))
-    return _keys_of(text, f"the key file {path}")
+def _mounted(environment: Mapping[str, str]) -> Path | None:
+    folder = environment.get(CREDENTIALS)
+    path = Path(folder) / KEY_FILE if folder else None
+    return path if path is not None and path.is_file() else None
+
+
+def keys_in(path: Path, *, foreign: bool = False) -> Keys:
+    """Return the keys in a file. A mounted secret (`foreign`) may be a link, and readable by a group.
+
+    Raises:
+        ConfigError: the file cannot be read, is open to others, or holds no key that can be used.
+    """
+    return _keys_of(text_in(path, foreign=foreign), f"the key file {path}")
+
+
+def text_in(path: Path, *, foreign: bool = False) -> str:
+    """Return what is in a key file.
+
+    Raises:
+        ConfigError: as `keys_in`, but for the key itself.
+    """
+    return reading(path, lambda: _read(path, foreign=foreign))
 
 
 def _keys_of(text: str, where: str) -> Keys:
@@ -98,7 +126,12 @@ def _keys_of(text: str, where: str) -> Keys:
         ) from None
 
 
-def _reading(path: Path, read: Callable[[], _Answer]) -> _Answer:
+def reading(path: Path, read: Callable[[], _Answer]) -> _Answer:
+    """Do something with a key file.
+
+    Raises:
+        ConfigError: the file system did not let us.
+    """
     try:
         return read()
     except OSError as error:
@@ -109,7 +142,6 @@ def _reading(path: Path, read: Callable[[], _Answer]) -> _Answer:
 
 
 def _read(path: Path, *, foreign: bool) -> str:
-    """Read a small file. A mounted secret (`foreign`) may be a link, and readable by a group."""
     follow = 0 if foreign else os.O_NOFOLLOW
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | follow)
     try:
@@ -125,13 +157,19 @@ def _read(path: Path, *, foreign: bool) -> str:
     return text.decode("ascii", "replace")
 
 
-def _make(path: Path, key: bytes) -> None:
-    """Write the whole file under another name first: a start that is broken off leaves no half of a key."""
+def write_key(path: Path, text: str) -> None:
+    """Write a key file, mode 0600, that is on the disk when this returns; it takes the place of one there.
+
+    The whole file is written under another name first: what is broken off leaves no half of a key.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(key.hex().encode("ascii") + b"\n")
+        file.write(text.strip().encode("ascii") + b"\n")
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import uvicorn
 
-from coatcheck.app.compose import Gateway
+from coatcheck.config import Config
+from coatcheck.core.wire import framing
 from coatcheck.declared.reading.addresses import Address
 from coatcheck.errors import ConfigError
+from coatcheck.front.door import Door, Surfaces
+from coatcheck.operations.tally import Tally
 
 SOCKET_NAME: Final = "coatcheck.sock"
 KEEP_ALIVE_SECONDS: Final = 30
@@ -53,6 +56,19 @@ def bind(address: Address) -> socket.socket:
     return listening
 
 
+def standing_at(
+    surfaces: Surfaces, config: Config, listening: socket.socket, tally: Tally, *, mcp: bool
+) -> Door:
+    """Return the door to what is served on a socket; `mcp`: on the one for clients."""
+    host, port = listening.getsockname()[:2]
+    at = config.http if mcp else config.admin
+    loopback = at is None or at.is_loopback
+    public_url = config.public_url if mcp else None
+    doors = framing.doors_for(host, port, loopback=loopback, public_url=public_url)
+    own = framing.doors_for(host, port, loopback=True, public_url=public_url)
+    return Door(surfaces, doors, config.trusted_proxies, tally, own)
+
+
 @asynccontextmanager
 async def http_on(application: Any, listening: socket.socket, protocol: Any) -> AsyncIterator[None]:
     """Serve an ASGI application on a socket while the block runs."""
@@ -83,8 +99,8 @@ async def http_on(application: Any, listening: socket.socket, protocol: Any) -> 
 
 
 @asynccontextmanager
-async def control_socket(gateway: Gateway, path: Path) -> AsyncIterator[None]:
-    """Serve the API on a unix socket that only our own account can open.
+async def control_socket(api: Any, path: Path) -> AsyncIterator[None]:
+    """Serve the API, an ASGI application, on a unix socket that only our own account can open.
 
     Raises:
         ConfigError: the socket cannot be made.
@@ -93,7 +109,7 @@ async def control_socket(gateway: Gateway, path: Path) -> AsyncIterator[None]:
 
     control = _bind_control(path)
     try:
-        async with http_on(gateway.api, control, HttpToolsProtocol):
+        async with http_on(api, control, HttpToolsProtocol):
             yield
     finally:
         control.close()

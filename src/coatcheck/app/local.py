@@ -59,7 +59,7 @@ async def _serve(config: Config, path: Path, started: Future[Callable[[], None]]
     def end() -> None:
         loop.call_soon_threadsafe(ended.set)
 
-    async with control_socket(gateway, path):
+    async with control_socket(gateway.api, path):
         started.set_result(end)
         await ended.wait()
         await gateway.close()

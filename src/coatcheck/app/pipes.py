@@ -61,7 +61,7 @@ async def _serve(config: Config, environment: Mapping[str, str], wire: int) -> i
     pipe = Pipe(
         gateway.admission, gateway.methods, gateway.sessions, gateway.inflight, presented, writer.write
     )
-    async with control_socket(gateway, config.data / SOCKET_NAME), background(gateway):
+    async with control_socket(gateway.api, config.data / SOCKET_NAME), background(gateway):
         talking = asyncio.create_task(_talk(lines, pipe))
         stopping = asyncio.create_task(ended.wait())
         await asyncio.wait({talking, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coatcheck.config import Config
-from coatcheck.core.keys import Keys, Purpose
 from coatcheck.core.tokens import Pepper
-from coatcheck.declared.registering import reach_of
+from coatcheck.declared.registering import parted_of
 from coatcheck.identity.chain import chain_for
 from coatcheck.model.known import Known
 from coatcheck.operations.cutting import Cutting
@@ -19,6 +18,7 @@ from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.expiring import Expiring
 from coatcheck.operations.registry.grants import Grants
 from coatcheck.operations.registry.operators import Operators
+from coatcheck.operations.registry.rekeying import KeyFiles, Rekeying
 from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.operations.registry.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
@@ -40,8 +40,9 @@ class Identifying:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The use cases of the registry."""
+    """The use cases of the registry, and the desk that they work at."""
 
+    desk: Desk
     book: Book
     grants: Grants
     subjects: Subjects
@@ -49,11 +50,7 @@ class Registered:
     operators: Operators
     access: AccessViews
     expiring: Expiring
-
-
-def pepper_of(keys: Keys) -> Pepper:
-    """Return the key that proofs of tokens are made with."""
-    return Pepper(keys.of(Purpose.GRANT_PEPPER))
+    key: Rekeying
 
 
 def registered(
@@ -64,18 +61,22 @@ def registered(
     views: Views,
     seen: SeenBook,
     pepper: Pepper,
+    print_key: bytes,
     clock: Clock,
     entropy: Entropy,
+    key_files: KeyFiles,
 ) -> Registered:
     """Return the use cases over a store, a directory and what cuts off what ends."""
     book = Book(store, directory, cutting)
-    desk = Desk(book, Scribe(clock, entropy), clock, entropy, pepper, seen)
+    desk = Desk(book, Scribe(clock, entropy), clock, entropy, pepper, seen, print_key)
     return Registered(
+        desk,
         book,
         Grants(desk),
         Subjects(desk),
-        RegisteredServers(desk, reach_of, views, allow_commands=config.allow_commands),
+        RegisteredServers(desk, parted_of, views, allow_commands=config.allow_commands),
         Operators(desk),
         AccessViews(desk, views),
         Expiring(directory, cutting, clock),
+        Rekeying(desk, key_files),
     )

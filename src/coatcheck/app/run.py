@@ -19,12 +19,14 @@ import uvloop
 from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
 from coatcheck.app.copies import Copies
-from coatcheck.app.listening import SOCKET_NAME, bind, control_socket, http_on
+from coatcheck.app.listening import SOCKET_NAME, bind, control_socket, http_on, standing_at
+from coatcheck.app.notifying import notifying
+from coatcheck.app.sealed import SealedGateway
 from coatcheck.config import Config
-from coatcheck.core.wire import framing
-from coatcheck.errors import LedgerUnavailable, Unavailable
+from coatcheck.errors import LedgerUnavailable, Sealed, Unavailable
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
+from coatcheck.store.opening import open_database
 
 log = logging.getLogger(__name__)
 
@@ -56,26 +58,52 @@ async def _serve(config: Config, environment: Mapping[str, str], *, team: bool) 
     with ExitStack() as bound:
         listening = bound.enter_context(contextlib.closing(bind(config.http)))
         administering = bound.enter_context(contextlib.closing(bind(config.admin))) if config.admin else None
-        gateway = await Gateway.open(config, environment, team=team)
-        host, port = listening.getsockname()[:2]
-        gateway.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        ended = ended_by_signal(gateway)
+        database = open_database(config.data, config.database)
+        bound.callback(database.close)
         async with AsyncExitStack() as open_ones:
-            await open_ones.enter_async_context(control_socket(gateway, config.data / SOCKET_NAME))
+            sealed = None
+            try:
+                gateway = await Gateway.on(database, config, environment, team=team)
+            except Sealed as error:
+                sealed = SealedGateway(config, error)
+                await sealed.listen(open_ones, listening, administering)
+                found = await sealed.wait(lambda: Gateway.on(database, config, environment, team=team))
+                if found is None:
+                    return 0
+                gateway = found
+            ended = ended_by_signal(gateway)
+            gateway.address = _address_of(listening)
+            if sealed is None:
+                await open_ones.enter_async_context(control_socket(gateway.api, config.data / SOCKET_NAME))
             await open_ones.enter_async_context(background(gateway))
-            if administering is not None:
-                door = door_of(gateway, administering, mcp=False)
-                await open_ones.enter_async_context(http_on(door, administering, GuardedProtocol))
             door = door_of(gateway, listening, mcp=True)
-            await open_ones.enter_async_context(http_on(door, listening, GuardedProtocol))
-            spare_the_collector()
-            log.info("listening on http://%s", gateway.address)
-            if team:
-                await _invite(gateway, administering or listening)
-            await ended.wait()
-            log.info("stopping: calls in flight get %g s", config.drain_timeout)
-            await gateway.close()
+            desk = door_of(gateway, administering, mcp=False) if administering is not None else None
+            if sealed is not None:
+                sealed.give_way(gateway.api, door, desk)
+                if sealed.ended.is_set():
+                    ended.set()  # while the store was being opened
+            else:
+                if desk is not None and administering is not None:
+                    await open_ones.enter_async_context(http_on(desk, administering, GuardedProtocol))
+                await open_ones.enter_async_context(http_on(door, listening, GuardedProtocol))
+            await _run(gateway, ended, administering or listening)
     return 0
+
+
+async def _run(gateway: Gateway, ended: asyncio.Event, administering: socket.socket) -> None:
+    """Serve until the end is asked for, then let what is under way come to its own."""
+    spare_the_collector()
+    log.info("listening on http://%s", gateway.address)
+    if gateway.team:
+        await _invite(gateway, administering)
+    await ended.wait()
+    log.info("stopping: calls in flight get %g s", gateway.config.drain_timeout)
+    await gateway.close()
+
+
+def _address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _invite(gateway: Gateway, listening: socket.socket) -> None:
@@ -83,8 +111,7 @@ async def _invite(gateway: Gateway, listening: socket.socket) -> None:
     code = await gateway.registered.operators.bootstrap()
     if code is None:
         return
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = f"http://{_address_of(listening)}"
     sys.stderr.write(f"coatcheck: first login: coatcheck login --url {url} --code {code.reveal()}\n")
     sys.stderr.flush()
 
@@ -92,25 +119,20 @@ async def _invite(gateway: Gateway, listening: socket.socket) -> None:
 def door_of(gateway: Gateway, listening: socket.socket, *, mcp: bool) -> Door:
     """Return what is served on a socket. With `mcp`: all but the API, where that has its own address."""
     config, admin = gateway.config, gateway.admin
-    host, port = listening.getsockname()[:2]
     api = admin.network if config.admin is None or not mcp else None
     surfaces = Surfaces(
         gateway.endpoint.serve if mcp else None,
         gateway.probes.answer,
         api,
         admin.claims if mcp else None,
+        admin.callbacks if mcp else None,
     )
-    at = config.http if mcp else config.admin
-    loopback = at is None or at.is_loopback
-    public_url = config.public_url if mcp else None
-    doors = framing.doors_for(host, port, loopback=loopback, public_url=public_url)
-    own = framing.doors_for(host, port, loopback=True, public_url=public_url)
-    return Door(surfaces, doors, config.trusted_proxies, gateway.tally, own)
+    return standing_at(surfaces, config, listening, gateway.tally, mcp=mcp)
 
 
 @asynccontextmanager
 async def background(gateway: Gateway) -> AsyncIterator[None]:
-    """Follow edits, flush what is counted and copy the record, while the block runs."""
+    """Follow edits, flush what is counted, copy the record and tell of credentials, while the block runs."""
     copies = Copies(gateway.ledger)
     copies.follow(gateway.directory.snapshot)
     gateway.directory.subscribe(lambda snapshot, _: copies.follow(snapshot))
@@ -123,7 +145,8 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
         asyncio.create_task(gateway.registered.expiring.run()),
     ]
     try:
-        yield
+        async with notifying(gateway.config, gateway.cloakroom.counter):
+            yield
     finally:
         for task in tasks:
             task.cancel()

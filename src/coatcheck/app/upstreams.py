@@ -7,29 +7,45 @@ from dataclasses import replace
 
 from coatcheck.config import Config
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.ports import Client, Clock, Upstream
+from coatcheck.ports import Bearers, Client, Clock, Upstream
 from coatcheck.upstream.auto import Found, open_by_url
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.hop.reading import ReplyLimits
+from coatcheck.upstream.lacking import LackingUpstream
 from coatcheck.upstream.pace import Paces
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
 
 
-class RealUpstreams:
-    """Implements `ports.Upstreams`. `environment` is the gateway's own, of which children get a little."""
+def egress_of(config: Config) -> Egress:
+    """Return what may be dialled."""
+    return Egress(loopback=config.http.is_loopback, private=config.allow_private)
 
-    def __init__(self, config: Config, environment: Mapping[str, str], clock: Clock) -> None:
+
+class RealUpstreams:
+    """Implements `ports.Upstreams`. `environment` is the gateway's own, of which children get a little.
+
+    `bearers` have the tokens for servers that want OAuth.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        clock: Clock,
+        bearers: Bearers | None = None,
+    ) -> None:
         self._clock = clock
         self._environment = environment
         self._homes = config.data / "homes"
-        self._egress = Egress(loopback=config.http.is_loopback, private=config.allow_private)
+        self._egress = egress_of(config)
         self._http = HttpLimits(
             connect=config.connect_timeout,
             idle=config.upstream_idle,
             reply=ReplyLimits(body=config.reply_limit),
+            bearers=bearers,
         )
         self._found = Found()
         self._paces = Paces()
@@ -39,6 +55,8 @@ class RealUpstreams:
 
     def open(self, server: Server, client: Client) -> Upstream:
         """Return an upstream that connects on first use and speaks for this client."""
+        if server.lacking:
+            return LackingUpstream(server)
         pace = self._paces.of(server.id)
         if isinstance(server.reach, HttpReach):
             limits = replace(self._http, pace=pace)

@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     ROW_MAC = "row-mac"
     SECRET_SEAL = "secret-seal"  # noqa: S105
     STATE_SEAL = "state-seal"
+    CREDENTIAL_PRINT = "credential-print"
     KEY_ID = "key-id"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from coatcheck.core.surroundings import env_secrets
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Fault, Notice, Reply, Result
 
@@ -24,6 +25,9 @@ MIN_CHARS: Final = 8
 _NESTED: Final = 3
 """How deep JSON within the strings of JSON is looked through: tool results hold JSON that holds JSON."""
 
+_LAST_FEW: Final = 3
+"""How many of the secrets that follow each other may still come back in answers."""
+
 _MARK: Final = MARK.encode("ascii")
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _ASCII_ESCAPE: Final = re.compile(rb"\\u00[2-7]")
@@ -33,15 +37,26 @@ _PLAIN_ESCAPE: Final = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|(/))")
 class Redactor:
     """Replaces every occurrence of some secrets by `[redacted]`. Never shows what it looks for."""
 
-    __slots__ = ("_pattern", "_secrets", "_spellings")
+    __slots__ = ("_learnt", "_pattern", "_secrets", "_spellings")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(sorted({s for s in secrets if len(s) >= MIN_CHARS}, key=len, reverse=True))
-        self._spellings = _shortest({spelling for secret in self._secrets for spelling in _spellings(secret)})
-        self._pattern = re.compile(b"|".join(map(re.escape, self._spellings)) or b"(?!)")
+        self._learnt: tuple[str, ...] = ()
+        self._prepare()
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._secrets)} secrets)"
+        return f"Redactor({len(self._secrets) + len(self._learnt)} secrets)"
+
+    def learn(self, secret: str) -> None:
+        """Look for another secret as well: one of those that follow each other; the last few count."""
+        if len(secret) >= MIN_CHARS and secret not in self._learnt:
+            self._learnt = (secret, *self._learnt)[:_LAST_FEW]
+            self._prepare()
+
+    def _prepare(self) -> None:
+        secrets = (*self._secrets, *self._learnt)
+        self._spellings = _shortest({spelling for secret in secrets for spelling in _spellings(secret)})
+        self._pattern = re.compile(b"|".join(map(re.escape, self._spellings)) or b"(?!)")
 
     def redact(self, document: bytes) -> bytes:
         """Return a JSON document without the secrets, and still JSON; the same object if it had none."""
@@ -201,6 +216,12 @@ def header_secrets(name: str, value: str) -> Iterator[str]:
             return
         yield pair
         yield pair.partition(":")[2]
+
+
+def material_secrets(material: str) -> Iterator[str]:
+    """Yield what must not come back of material wherever it goes: it, its parts, a password in a URL."""
+    yield from header_secrets("authorization", material)
+    yield from env_secrets({"secret": material})
 
 
 _CREDENTIAL_NAME: Final = re.compile(r"key|token|secret|pass|auth|sig|code|cred|jwt", re.IGNORECASE)

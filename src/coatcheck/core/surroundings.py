@@ -46,11 +46,16 @@ def env_secrets(own: Mapping[str, str]) -> Iterator[str]:
     (`production`, `us-east-1`, `db.example.com`), paths, and URLs with neither a password nor a query.
     """
     for name, value in own.items():
-        if _CREDENTIAL_NAME.search(name) or not _is_ordinary(value):
+        if looks_secret(name) or not _is_ordinary(value):
             yield value
         if password := _password_of(value):
             yield password
             yield unquote(password)
+
+
+def looks_secret(name: str) -> bool:
+    """Tell whether a variable has the name of a credential."""
+    return _CREDENTIAL_NAME.search(name) is not None
 
 
 def _is_ordinary(value: str) -> bool:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Final
 
-from coatcheck.declared.reach import REMOTE_KEYS, STDIO_KEYS, read_remote, read_stdio
+from coatcheck.core import names
+from coatcheck.core.wire import messages
+from coatcheck.declared.reach import REMOTE_KEYS, STDIO_KEYS, Given, read_remote, read_stdio
 from coatcheck.declared.reading.place import Place
 from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.reading.units import seconds_of
+from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.declaration import DeclaredServer
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach
 
 KEYS: Final = (
     frozenset({"type", "tool_acl", "idle_timeout", "min_idle_timeout", "max_idle_timeout", "disabled"})
+    | frozenset({"replace", "probe"})
     | STDIO_KEYS
     | REMOTE_KEYS
 )
 MARK_KEYS: Final = frozenset({"read", "write"})
+PROBE_KEYS: Final = frozenset({"tool", "arguments"})
+MAX_PROBE_BYTES: Final = 16_384
+"""Most bytes that the arguments of a probe call may have as JSON."""
 ASIDE: Final = {
     "autoApprove": "approval is the client's own",
     "alwaysAllow": "approval is the client's own",
@@ -61,10 +69,23 @@ def read_server(name: str, place: Place) -> DeclaredServer | None:
         return None
     if "disabled" in keys and keys["disabled"].flag():
         return None  # its variables need not be set
-    reach = _read_reach(place, keys)
+    given = Given()
+    reach = _read_reach(place, keys, given)
     idle = _read_idle(keys)
     marks = _read_marks(keys["tool_acl"]) if "tool_acl" in keys else AccessMarks()
-    return DeclaredServer(name, reach, idle, marks) if reach is not None else None
+    upkeep = _read_upkeep(keys)
+    if reach is None:
+        return None
+    return DeclaredServer(
+        name,
+        reach,
+        idle,
+        marks,
+        upkeep,
+        MappingProxyType(given.blanks),
+        MappingProxyType(given.custody),
+        MappingProxyType(given.lines),
+    )
 
 
 def name_of(text: str) -> str:
@@ -103,14 +124,14 @@ def _refused_in(place: Place) -> dict[str, str]:
     return {key: _CLI for key in found if key.startswith("cli")} | REFUSED
 
 
-def _read_reach(place: Place, keys: dict[str, Place]) -> HttpReach | StdioReach | None:
+def _read_reach(place: Place, keys: dict[str, Place], given: Given) -> HttpReach | StdioReach | None:
     if "command" in keys and "url" in keys:
         place.problem("the server has both command and url", "keep one: command for stdio, url for remote")
         return None
     if "command" in keys:
-        return read_stdio(keys)
+        return read_stdio(keys, given)
     if "url" in keys:
-        return read_remote(keys)
+        return read_remote(keys, given)
     place.problem("the server has neither command nor url", "write command for stdio, url for remote")
     return None
 
@@ -144,6 +165,42 @@ def _read_duration(place: Place | None, default: float) -> float:
         words = " or 'adaptive', 'never'" if place.where.endswith("/idle_timeout") else ""
         place.problem(error.message, f"{error.fix}{words}" if error.fix else "")
         return default
+
+
+def _read_upkeep(keys: dict[str, Place]) -> Upkeep:
+    word = keys["replace"].choice(tuple(Replace)) if "replace" in keys else None
+    probe = _read_probe(keys["probe"]) if "probe" in keys else None
+    return Upkeep(Replace(word) if word is not None else Replace.OVERLAP, probe)
+
+
+def _read_probe(place: Place) -> Probe | None:
+    """Return a tool call; its arguments are taken as they are written, nothing in them is replaced."""
+    keys = place.keys(PROBE_KEYS)
+    if keys is None:
+        return None
+    if "tool" not in keys:
+        place.problem("the probe names no tool", 'add "tool": "NAME", as the server calls it')
+        return None
+    tool = keys["tool"].checked(tool_of)
+    arguments = keys["arguments"].members() if "arguments" in keys else {}
+    if tool is None or arguments is None:
+        return None
+    said = messages.raw_of({name: member.value for name, member in arguments.items()})
+    if len(said) > MAX_PROBE_BYTES:
+        keys["arguments"].problem(f"the arguments are larger than {MAX_PROBE_BYTES // 1024} KiB as JSON")
+        return None
+    return Probe(tool, said.decode("utf-8"))
+
+
+def tool_of(text: str) -> str:
+    """Return a name that a tool may have.
+
+    Raises:
+        Unfit: it is empty, too long, or has characters that cannot be seen.
+    """
+    if not text or len(text) > names.MAX_OWN or not text.isprintable():
+        raise Unfit(f"the name of a tool has 1 to {names.MAX_OWN} visible characters")
+    return text
 
 
 def _read_marks(place: Place) -> AccessMarks:

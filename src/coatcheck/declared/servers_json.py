@@ -88,7 +88,7 @@ def _read_server_auth(place: Place, servers: Collection[str]) -> tuple[IdentityR
 def known_keys() -> Iterable[str]:
     """Return every key that the file may have, to hold the documentation against."""
     groups: tuple[Iterable[str], ...] = (
-        *(KEYS, ASIDE, servers.KEYS, servers.ASIDE, servers.REFUSED, servers.MARK_KEYS),
+        *(KEYS, ASIDE, servers.KEYS, servers.ASIDE, servers.REFUSED, servers.MARK_KEYS, servers.PROBE_KEYS),
         *(auth.KEYS, auth.REFUSED, auth.BEARER_KEYS, auth.HOLDER_KEYS, auth.FORWARDED_KEYS),
         *(acl.KEYS, acl.RULE_KEYS, acl_roles.KEYS, acl_roles.SUBJECT_KEYS, acl_roles.ENTRY_KEYS),
         *(audit.KEYS, audit.REFUSED, audit.OUTPUTS),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from coatcheck.core.oauth import url_problem
 from coatcheck.declared.reading.addresses import (
     Address,
     Network,
@@ -84,6 +85,14 @@ def _database(value: Any) -> Secret:
     url = value.reveal() if isinstance(value, Secret) else _text(value)
     if not re.match(r"postgres(ql)?://[^/\s]", url):
         raise Unfit("is not the URL of a PostgreSQL database", "write postgresql://USER:PASSWORD@HOST/NAME")
+    return Secret(url)
+
+
+def _webhook(value: Any) -> Secret:
+    url = value.reveal() if isinstance(value, Secret) else _text(value)
+    if problem := url_problem(url):
+        fix = "write the whole URL, as its service shows it; plain http is for this machine only"
+        raise Unfit(f"cannot be used: {problem}", fix)
     return Secret(url)
 
 
@@ -191,6 +200,13 @@ SETTINGS: Final = (
     ),
     Setting("children_total", _count(0, 100_000), 64, "Children that run for single sessions, in all."),
     Setting(
+        "credential_drain",
+        _seconds(0, _DAY),
+        "10m",
+        "How long a session of one client's own goes on with a credential that was changed.",
+        "seconds",
+    ),
+    Setting(
         "upstream_idle", _seconds(1, 30 * _DAY), "5m", "When an unused session with a server ends.", "seconds"
     ),
     Setting(
@@ -210,6 +226,7 @@ SETTINGS: Final = (
         "How long the list of a server is kept before it is asked again.",
         "seconds",
     ),
+    Setting("notices_webhook", _webhook, None, "Where notices about credentials are posted to.", "URL"),
     Setting("log_level", _level, "info", "How much is logged: debug, info, warning or error."),
 )
 

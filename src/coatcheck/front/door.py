@@ -26,6 +26,7 @@ Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
 _PROBE_PATHS: Final = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 _API: Final = "/api/v1"
 _CLAIMS: Final = "/claim/"
+_CALLBACK: Final = "/oauth/callback"
 
 _WELL_FRAMED: Final = frozenset({403, 421})
 """Refusals of where a request comes from or goes to: it can be read to its end, so the connection stays."""
@@ -34,7 +35,8 @@ _CODES: Final = {403: "bad_origin", 421: "bad_host"}
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """What stands behind a door: MCP routes, the pages that probes ask for, the REST API, claim links.
+    """What stands behind a door: MCP routes, the pages that probes ask for, the REST API, claim links, and
+    where browsers come back to from authorization servers.
 
     None: not behind this door.
     """
@@ -43,6 +45,7 @@ class Surfaces:
     probes: Probe
     api: Application | None = None
     claims: Application | None = None
+    callbacks: Application | None = None
 
 
 class Door:
@@ -101,6 +104,8 @@ class Door:
     def _application(self, path: str) -> Application | None:
         if _is_api(path):
             return self._surfaces.api
+        if path == _CALLBACK:
+            return self._surfaces.callbacks
         return self._surfaces.claims if path.startswith(_CLAIMS) else None
 
     async def _probe(self, arrival: Arrival, send: Send) -> None:
@@ -116,7 +121,7 @@ class Door:
             return wrong  # probes come by address; what they may see is decided by who asks
         if self._application(path) is None:
             return framing.judge_origin_and_host(headers, self._doors)
-        if path.startswith(_CLAIMS) and headers.get("origin") == ("null",):
+        if path.startswith((_CLAIMS, _CALLBACK)) and headers.get("origin") == ("null",):
             # What a browser says on our own page, whose links and forms tell nobody where they are; and what
             # a foreign page could say as well: it would have to know the code, and cannot read the answer.
             headers = {name: values for name, values in headers.items() if name != "origin"}

@@ -111,6 +111,13 @@ def uncertain(refused: Refused) -> Reject:
     return counted(problem(503, refused.reason, refused.sentence))
 
 
+def sealed() -> Reject:
+    """Return the 503 of a gateway that has not the key of its store; why is for operators alone."""
+    return counted(
+        problem(503, "sealed", "This gateway is sealed: it waits for the key of its store.", _CLOSE)
+    )
+
+
 def client_gone() -> Reject:
     """Return the end of a request whose body never came to its end, or broke the framing."""
     return counted(misframed(400, "The client went away."))

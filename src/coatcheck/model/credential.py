@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -98,7 +98,8 @@ class OauthTerms:
 
     `grant_type`: `authorization_code` or `client_credentials`. `auth_method`: how the client authenticates at
     the token endpoint (`none`, `client_secret_basic`, `client_secret_post`, `private_key_jwt`).
-    `registered`: the client was registered by us at `issuer`, and is good there alone (RFC 7591).
+    `registered`: the client was registered by us at `issuer`, and is good there alone (RFC 7591), with
+    `redirect` as the address that its users come back to.
     """
 
     grant_type: str
@@ -109,6 +110,7 @@ class OauthTerms:
     client_secret: Secret | None = None
     auth_method: str = ""
     registered: bool = False
+    redirect: str = ""
     scopes: tuple[str, ...] = ()
     reconnect: str = ""
     """Why a person must connect it anew; empty while it works, or was never connected."""
@@ -199,4 +201,4 @@ class Upkeep:
     """How a server's credentials are looked after."""
 
     replace: Replace = Replace.OVERLAP
-    probe: Probe | None = field(default=None, compare=False)
+    probe: Probe | None = None

@@ -31,7 +31,7 @@ class DeclaredServer:
     """A server as the file gives it: a `Server` but for its UUID.
 
     `blanks` are to be filled in, as in `StoredServer`. `custody` says of each other place that holds a
-    secret, such as `headers/Authorization`, where that comes from.
+    secret, such as `headers/Authorization`, where that comes from. `lines` are those of the blanks.
     """
 
     name: str
@@ -41,6 +41,7 @@ class DeclaredServer:
     upkeep: Upkeep = Upkeep()
     blanks: Mapping[str, Blank] = field(default_factory=lambda: NO_BLANKS)
     custody: Mapping[str, Custody] = field(default_factory=lambda: MappingProxyType({}))
+    lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
 
 class Provider(StrEnum):

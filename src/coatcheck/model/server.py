@@ -38,6 +38,7 @@ class HttpReach:
     `url` is what is dialled; `shown_url` is what may be displayed: as written, without expanded
     variables, user information, query or fragment. Header values are secret whatever they hold.
     `bearer` is the OAuth credential whose access token goes into the Authorization header of each request.
+    `hush` is material that must not come back in an answer, besides what is in the other fields.
     """
 
     url: Secret
@@ -45,19 +46,21 @@ class HttpReach:
     headers: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
     transport: Transport = Transport.AUTO
     bearer: UUID | None = None
+    hush: tuple[Secret, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class StdioReach:
     """A server that is a child of ours: a command with arguments, environment and working directory.
 
-    Arguments are secret as well, since a variable may have been expanded into them.
+    Arguments are secret as well, since a variable may have been expanded into them. `hush` as in `HttpReach`.
     """
 
     command: str
     args: tuple[Secret, ...] = ()
     env: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
     cwd: str | None = None
+    hush: tuple[Secret, ...] = field(default=(), compare=False)
 
     @property
     def transport(self) -> Transport:
@@ -101,7 +104,7 @@ class Server:
     idle: IdlePolicy = IdlePolicy()
     marks: AccessMarks = AccessMarks()
     source: Source = Source.FILE
-    upkeep: Upkeep = Upkeep()
+    upkeep: Upkeep = field(default=Upkeep(), compare=False)
     uses: tuple[Use, ...] = ()
     lacking: str = ""
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from coatcheck.errors import ConfigError, Unavailable
 from coatcheck.model.access import Access
+from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import AuditRules, Declaration, Problem
 from coatcheck.model.grant import Grant, IssuedGrant, Principal
 from coatcheck.model.known import Known
@@ -36,8 +37,11 @@ _NO_ISSUED: Final[Mapping[str, IssuedGrant]] = MappingProxyType({})
 
 Identify = Callable[[Presented], Principal | Refused]
 MakeIdentify = Callable[[Known], Identify]
-Recall = Callable[[Declaration | None, Declaration], Awaitable[None]]
-"""Makes it durable that the file says something else than before, before that is in force."""
+Recall = Callable[[Declaration | None, Declared, Registry], Awaitable[Mapping[UUID, Credential]]]
+"""Makes it durable that the file says something else than before, before that is in force.
+
+Returns the credentials as they are then, those that the file itself gives among them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +179,18 @@ class Directory:
         if declaration != before:
             self._check(declaration, registry)
             merging.check_collisions(declaration, registry)
+            if old is not None:
+                merging.check_credentials(declaration, registry)
             ids = await self._server_ids.assign([server.name for server in declaration.servers])
+            declared = merging.declared_of(declaration, ids)
             if self._recall is not None:
-                await self._recall(before, declaration)
-            self._publish_file(merging.declared_of(declaration, ids), registry)
-        self.edit = Edit(notices=declaration.notices)
+                registry = replace(registry, credentials=await self._recall(before, declared, registry))
+            self._publish_file(declared, registry)
+        lacking = merging.unknown_credentials(declaration, registry)
+        if old is None:
+            for problem in lacking:  # the gateway must run, so that they can be added
+                log.warning("line %d %s: %s (%s)", problem.line, problem.where, problem.message, problem.fix)
+        self.edit = Edit(notices=declaration.notices + lacking)
 
     def _publish_file(self, declared: Declared, registry: Registry) -> None:
         old = self._snapshot
@@ -229,6 +240,8 @@ class Directory:
             snapshot = replace(snapshot, live=live, ended=_ended(old, old.declared.grants, live))
         if kinds.grants:
             snapshot = replace(snapshot, issued=merging.with_tokens(old.issued, old.registry, kinds.grants))
+        if kinds.servers and self.edit.error:
+            self._owed = True  # the file may have been waiting for just this
         self._publish(snapshot, _gone(snapshot, merging.ends_with(old.registry, puts)))
 
     def renew(self, registry: Registry) -> None:

@@ -8,15 +8,17 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
-from coatcheck.errors import ConfigError
+from coatcheck.core import filling
+from coatcheck.errors import ConfigError, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.credential import Credential
-from coatcheck.model.declaration import Declaration
+from coatcheck.model.declaration import Declaration, Problem
 from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.registry import Object, Override, Registry, Verdict
 from coatcheck.model.server import Server, Source, StoredServer
 from coatcheck.model.subject import Subject
+from coatcheck.operations.supplying import stored_credentials, supplied, with_file_uses
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -78,9 +80,9 @@ class Declared:
 
 
 def declared_of(declaration: Declaration, ids: Mapping[str, UUID]) -> Declared:
-    """Return what a reading of the file declares."""
+    """Return what a reading of the file declares. Its servers have stand-ins where they have blanks."""
     servers = {
-        one.name: Server(ids[one.name], one.name, one.reach, one.idle, one.marks)
+        one.name: Server(ids[one.name], one.name, one.reach, one.idle, one.marks, upkeep=one.upkeep)
         for one in declaration.servers
     }
     grants = {grant.digest: grant for grant in declaration.identity.grants}
@@ -88,21 +90,26 @@ def declared_of(declaration: Declaration, ids: Mapping[str, UUID]) -> Declared:
 
 
 def servers_of(declared: Declared, registry: Registry) -> Mapping[str, Server]:
-    """Return the servers in use by name: those of the file in its order, then the stored ones."""
+    """Return the servers in use by name, filled in: those of the file in its order, then the stored ones."""
+    known = stored_credentials(registry)
     found = {
-        name: server
-        for name, server in declared.servers.items()
-        if verdict_on(registry, ObjectKind.SERVER, str(server.id)) is None
+        one.name: with_file_uses(
+            supplied(declared.servers[one.name], one.blanks, known), one.custody, registry.credentials
+        )
+        for one in declared.declaration.servers
+        if verdict_on(registry, ObjectKind.SERVER, str(declared.servers[one.name].id)) is None
     }
     for stored in sorted(registry.servers.values(), key=lambda one: one.name):
         if stored.ended_at is None and not stored.disabled:
-            found[stored.name] = server_of(stored)
+            found[stored.name] = supplied(server_of(stored), stored.blanks, known)
     return MappingProxyType(found)
 
 
 def server_of(stored: StoredServer) -> Server:
-    """Return a stored server as callers reach it."""
-    return Server(stored.id, stored.name, stored.reach, stored.idle, stored.marks, Source.STORE)
+    """Return a stored server with stand-ins where it has blanks."""
+    return Server(
+        stored.id, stored.name, stored.reach, stored.idle, stored.marks, Source.STORE, upkeep=stored.upkeep
+    )
 
 
 def live_of(declared: Declared, registry: Registry) -> Mapping[str, Grant]:
@@ -121,6 +128,60 @@ def live_of(declared: Declared, registry: Registry) -> Mapping[str, Grant]:
 def tokens_of(grants: Iterable[IssuedGrant]) -> dict[str, IssuedGrant]:
     """Return grants by the public ids of their tokens."""
     return {proof.token_id: grant for grant in grants for proof in grant.proofs}
+
+
+class Unjoined(ConfigError):
+    """The file and what operators made do not go together. `problems` are what stands on a line of it."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+def unknown_credentials(declaration: Declaration, registry: Registry) -> tuple[Problem, ...]:
+    """Return what is wrong with the credentials that the file names, by line: the store has no such."""
+    known = stored_credentials(registry)
+    return tuple(
+        sorted(
+            (
+                Problem(
+                    server.lines.get(place, 0),
+                    f"/mcpServers/{server.name}/{place}",
+                    f"there is no credential {name!r} in the store",
+                    f"add it: coatcheck credential add {name}",
+                )
+                for server in declaration.servers
+                for place, blank in server.blanks.items()
+                for name in dict.fromkeys(blank.names)
+                if name not in known
+            ),
+            key=lambda problem: problem.line,
+        )
+    )
+
+
+def check_credentials(declaration: Declaration, registry: Registry) -> None:
+    """Refuse a file that names credentials which the store does not have, or that cannot be where they are.
+
+    Raises:
+        ConfigError: one line for each.
+    """
+    problems = unknown_credentials(declaration, registry) + tuple(_misplaced(declaration, registry))
+    if problems:
+        told = (f"line {one.line} {one.where}: {one.message} ({one.fix})" for one in problems)
+        path = f"{declaration.path}: " if declaration.path is not None else ""
+        raise Unjoined(path + "\n".join(told), problems)
+
+
+def _misplaced(declaration: Declaration, registry: Registry) -> Iterable[Problem]:
+    known = stored_credentials(registry)
+    for server in declaration.servers:
+        for place, blank in server.blanks.items():
+            try:
+                filling.try_fill(server.reach, place, blank, known)
+            except Unfit as error:
+                where = f"/mcpServers/{server.name}/{place}"
+                yield Problem(server.lines.get(place, 0), where, error.message, error.fix)
 
 
 def check_collisions(declaration: Declaration, registry: Registry) -> None:

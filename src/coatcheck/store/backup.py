@@ -39,6 +39,8 @@ FORMAT: Final = 1
 METADATA: Final = "metadata.json"
 MAY_BE_THERE: Final = frozenset({LOCK_FILE, "coatcheck.key", "coatcheck.toml", "servers.json"})
 """What a directory may hold that a backup is restored into: what people put there, nothing of a gateway."""
+FORMER_KEY: Final = "coatcheck.key.former-"
+"""What the name of a key of before begins with, which such a directory may hold as well."""
 
 _CHUNK: Final = 1024 * 1024
 _MOST_METADATA: Final = 64 * 1024
@@ -250,12 +252,14 @@ def _require_fit(facts: BackupFacts, backup: Path, key_id: str | None) -> None:
         given = f"the key given is {key_id}" if key_id else "none is given"
         raise ConfigError(
             f"the backup {backup} needs the key {facts.key_id}, and {given}",
-            fix="put the key that belongs to it into coatcheck.key in the data directory first",
+            fix="put the key that belongs to it (after a change of keys: coatcheck.key.former-"
+            f"{facts.key_id}) into coatcheck.key in the data directory first",
         )
 
 
 def _require_empty(home: Path) -> None:
-    there = sorted({entry.name for entry in home.iterdir()} - MAY_BE_THERE) if home.is_dir() else []
+    names = {entry.name for entry in home.iterdir()} - MAY_BE_THERE if home.is_dir() else set()
+    there = sorted(name for name in names if not name.startswith(FORMER_KEY))
     if there:
         raise ConfigError(
             f"{home} is not empty: it holds {', '.join(there[:3])}",

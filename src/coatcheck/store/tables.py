@@ -4,8 +4,9 @@
 own, keyed by the position of the record it belongs to, so that an outcome never rewrites what was recorded.
 Both keys grow with every row, which keeps an append at the right edge of each tree, whatever the record ids.
 
-The tables of the registry (`grant` to `override`) hold only texts and whole numbers, so that the MAC of a row
-can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are JSON.
+The tables of the registry (`grant` to `credential`) hold only texts and whole numbers, so that the MAC of a
+row can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are
+JSON.
 """
 
 from __future__ import annotations
@@ -167,8 +168,13 @@ server = Table(
     _text("note"),
     _count("version"),
     _text("mac"),
+    Column("upkeep", Text),
+    Column("blanks", Text),
 )
-"""One row per `model.server.StoredServer`; secrets inside `reach` are sealed."""
+"""One row per `model.server.StoredServer`; secrets inside `reach` and `blanks` are sealed.
+
+`upkeep` and `blanks` are null in rows that were written before there were such columns.
+"""
 
 operator = Table(
     "operator",
@@ -201,6 +207,28 @@ override = Table(
     _text("mac"),
 )
 """One row per `model.registry.Override`."""
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _text("folded"),
+    _text("custody"),
+    _text("kind"),
+    _text("owner"),
+    Column("interval_days", Integer),
+    _text("on_refusal"),
+    _text("versions"),
+    Column("oauth", Text),
+    _text("note"),
+    _time("created_at", nullable=False),
+    _text("created_by"),
+    _time("ended_at"),
+    _count("version"),
+    _text("mac"),
+)
+"""One row per `model.credential.Credential`; materials in `versions` and a secret in `oauth` are sealed."""
 
 change = Table(
     "change",
@@ -245,14 +273,18 @@ sealing_key = Table(
     "sealing_key",
     metadata,
     Column("key_id", Text, primary_key=True),
+    Column("pepper", Text),
 )
-"""The id of the key that rows are sealed with, so that another key is named rather than every row refused."""
+"""The id of the key that rows are sealed with, so that another key is named rather than every row refused.
+
+`pepper` is what tokens are proven with, sealed with that key; null until a gateway that knows of it starts.
+"""
 
 LIVE_GRANT: Final = "revoked_at IS NULL"
 """The condition of the index that keeps the labels of live grants apart."""
 
 LIVE: Final = "ended_at IS NULL"
-"""The same for servers, whose names are compared without case."""
+"""The same for servers and credentials, whose names are compared without case."""
 
 NOT_ALLOWED: Final = "decision <> 'allowed'"
 """The condition of the index on refusals; a query must say it in these words to be served by that index."""
@@ -285,6 +317,13 @@ Index(
     postgresql_where=text(LIVE_GRANT),
 )
 Index("uq_server_folded", server.c.folded, unique=True, sqlite_where=text(LIVE), postgresql_where=text(LIVE))
+Index(
+    "uq_credential_folded",
+    credential.c.folded,
+    unique=True,
+    sqlite_where=text(LIVE),
+    postgresql_where=text(LIVE),
+)
 Index(None, change.c.at)
 Index(None, change.c.object_id)
 Index(None, change.c.object_name)

@@ -12,7 +12,7 @@ from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server, Transport
-from coatcheck.ports import Ask, Client, Notify, State, Upstream, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, Upstream, UpstreamStatus
 from coatcheck.upstream.http.handshake import OnlySse
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
@@ -93,7 +93,7 @@ class AutoUpstream:
         """
         return await self._through(lambda inner: inner.greet())
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
         """Send one of the gateway's own requests and return the reply.
 
         Raises:

@@ -18,6 +18,9 @@ class Permission(StrEnum):
     STATUS = "status.read"
     SERVERS_READ = "servers.read"
     SERVERS_WRITE = "servers.write"
+    CREDENTIALS_READ = "credentials.read"
+    CREDENTIALS_WRITE = "credentials.write"
+    CREDENTIALS_END = "credentials.end"
     TOOLS = "tools.read"
     CALL = "tools.call"
     GRANTS_READ = "grants.read"
@@ -30,6 +33,8 @@ class Permission(StrEnum):
     OPERATORS_READ = "operators.read"
     OPERATORS_WRITE = "operators.write"
     BACKUP = "backup.read"
+    KEY_READ = "key.read"
+    KEY_ROTATE = "key.rotate"
 
 
 _VIEWING: Final = frozenset(
@@ -37,6 +42,7 @@ _VIEWING: Final = frozenset(
         Permission.SELF,
         Permission.STATUS,
         Permission.SERVERS_READ,
+        Permission.CREDENTIALS_READ,
         Permission.TOOLS,
         Permission.GRANTS_READ,
         Permission.SUBJECTS_READ,
@@ -48,8 +54,14 @@ ROLES: Final[Mapping[OperatorRole, frozenset[Permission]]] = MappingProxyType(
     {
         OperatorRole.ADMIN: frozenset(Permission),
         OperatorRole.POLICY_MANAGER: _VIEWING
-        | {Permission.SERVERS_WRITE, Permission.GRANTS_WRITE, Permission.SUBJECTS_WRITE},
-        OperatorRole.AUDITOR: _VIEWING | {Permission.RECORDS, Permission.CHANGES, Permission.OPERATORS_READ},
+        | {
+            Permission.SERVERS_WRITE,
+            Permission.CREDENTIALS_WRITE,
+            Permission.GRANTS_WRITE,
+            Permission.SUBJECTS_WRITE,
+        },
+        OperatorRole.AUDITOR: _VIEWING
+        | {Permission.RECORDS, Permission.CHANGES, Permission.OPERATORS_READ, Permission.KEY_READ},
         OperatorRole.VIEWER: _VIEWING,
     }
 )

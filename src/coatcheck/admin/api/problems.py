@@ -17,8 +17,11 @@ from coatcheck.errors import (
     CallerError,
     CoatcheckError,
     ConfigError,
+    Damaged,
     Forbidden,
     Missing,
+    NotVerified,
+    Sealed,
     Stale,
     Taken,
     Unavailable,
@@ -26,6 +29,7 @@ from coatcheck.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from coatcheck.operations.credentials.views import Verdict
 
 MEDIA: Final = "application/problem+json"
 
@@ -53,6 +57,9 @@ CODES: Final[Mapping[str, int]] = MappingProxyType(
         "slow_body": 408,
         "taken": 409,
         "config": 409,
+        "not_verified": 409,
+        "unproven": 409,
+        "damaged": 409,
         "stale": 412,
         "too_large": 413,
         "unsupported_media_type": 415,
@@ -62,16 +69,36 @@ CODES: Final[Mapping[str, int]] = MappingProxyType(
         "slow_down": 429,
         "internal": 500,
         "call_failed": 502,
+        "upstream": 502,
         "unavailable": 503,
         "too_many_streams": 503,
         "call_late": 504,
+        "upstream_timeout": 504,
     }
 )
 """The codes that the API makes itself, each with its status; those of failures below come through."""
 
 
+class VerdictShape(msgspec.Struct, kw_only=True):
+    """What one server said to a new version of a credential; `sentence` is free of secrets.
+
+    `tools`: how many it listed, null if it did not come to that. `control`: what it said to an obviously
+    wrong secret. `probe`: its probe call was made.
+    """
+
+    server: str
+    ok: bool
+    sentence: str
+    tools: int | None
+    control: str
+    probe: bool
+
+
 class ProblemBody(msgspec.Struct, rename={"kind": "type"}, omit_defaults=False):
-    """Why a request was not done. `code` is stable, `detail` says what, `fix` what can be done about it."""
+    """Why a request was not done. `code` is stable, `detail` says what, `fix` what can be done about it.
+
+    `verdicts` is there with `not_verified` and `unproven` only.
+    """
 
     kind: str
     title: str
@@ -81,6 +108,7 @@ class ProblemBody(msgspec.Struct, rename={"kind": "type"}, omit_defaults=False):
     fix: str = ""
     field: str | None = None
     """The member or parameter that is wrong, such as `servers[0]`; null where it is no single one."""
+    verdicts: list[VerdictShape] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +118,7 @@ class Wrong:
     detail: str
     fix: str = ""
     field: str | None = None
+    verdicts: tuple[VerdictShape, ...] | None = None
 
 
 class Problem(Exception):
@@ -114,6 +143,7 @@ class Problem(Exception):
             detail=self.wrong.detail,
             fix=self.wrong.fix,
             field=self.wrong.field,
+            verdicts=msgspec.UNSET if self.wrong.verdicts is None else list(self.wrong.verdicts),
         )
         return Response(msgspec.json.encode(body), self.status, self.headers, MEDIA)
 
@@ -129,6 +159,9 @@ _STATUS: Final[tuple[tuple[type[CoatcheckError], int], ...]] = (
     (Forbidden, 403),
     (Missing, 404),
     (Taken, 409),
+    (NotVerified, 409),
+    (Damaged, 409),
+    (Sealed, 503),
     (ConfigError, 409),
     (Stale, 412),
     (Unfit, 422),
@@ -144,7 +177,23 @@ def problem_of(error: CoatcheckError) -> Problem:
     """Return the answer to a foreseen failure; its code comes through."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     headers = {"Retry-After": "1"} if status == 503 else {}
-    return Problem(error.code, Wrong(_sentence(error.message), error.fix), status=status, headers=headers)
+    verdicts = None
+    if isinstance(error, NotVerified):
+        verdicts = tuple(verdict_shape(one) for one in error.verdicts)
+    wrong = Wrong(_sentence(error.message), error.fix, verdicts=verdicts)
+    return Problem(error.code, wrong, status=status, headers=headers)
+
+
+def verdict_shape(verdict: Verdict) -> VerdictShape:
+    """Return what one server said, as it is told."""
+    return VerdictShape(
+        server=verdict.server,
+        ok=verdict.ok,
+        sentence=verdict.sentence,
+        tools=verdict.tools,
+        control=verdict.control.value,
+        probe=verdict.probe,
+    )
 
 
 def _sentence(words: str) -> str:

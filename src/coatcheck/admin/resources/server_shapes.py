@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from coatcheck.admin.resources.tools import ToolShape, tool_shape
+from coatcheck.admin.resources.credentials.oauth_shapes import OauthBody, wanted_of
+from coatcheck.admin.resources.tools import JsonObject, ToolShape, tool_shape
 from coatcheck.admin.resources.values import MAX_NAMES, Moment, Name, Note, said
+from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Source, Transport
@@ -27,11 +29,34 @@ Words = Annotated[list[Secret], Meta(max_length=MAX_NAMES)]
 Names = Annotated[list[Name], Meta(max_length=100)]
 
 
+class ProbeShape(Struct):
+    """A tool call by which the server shows whether it takes a credential."""
+
+    tool: str
+    arguments: JsonObject
+
+
+class UpkeepShape(Struct):
+    """How the server's credentials are looked after; `replace` restart: two never run at once."""
+
+    replace: Replace
+    probe: ProbeShape | None
+
+
+class PlacedShape(Struct):
+    """A credential and the place it goes to; `number` is that of its version there, null if none is."""
+
+    place: str
+    name: str
+    number: int | None
+
+
 class ServerShape(Struct, kw_only=True):
     """One server: how it is registered, and how it does. `version` is the protocol's, `revision` its own.
 
     `plain` are values of headers or variables that may be shown, `sealed` names those that may not;
-    `args` counts the arguments of a command, which are not shown either.
+    `args` counts the arguments of a command, which are not shown either. `lacking` says why the server cannot
+    be used: a credential that it needs is not there.
     """
 
     name: str
@@ -43,6 +68,9 @@ class ServerShape(Struct, kw_only=True):
     sealed: list[str]
     args: int
     cwd: str | None
+    credentials: list[PlacedShape]
+    lacking: str
+    upkeep: UpkeepShape
     disabled: bool
     because: str
     created_at: Moment | None
@@ -72,17 +100,36 @@ class ServerPage(Struct):
 
 
 class ServerAddedShape(Struct, kw_only=True):
-    """A server that was registered or changed. `tools` null: it could not be asked, `error` says why."""
+    """A server that was registered or changed. `tools` null: it could not be asked, `error` says why.
+
+    `credentials` names those that were made for it, renewed or ended with it.
+    """
 
     server: ServerShape
     tools: list[ToolShape] | None
     error: str
+    credentials: list[str]
+
+
+class ProbeBody(Struct, forbid_unknown_fields=True):
+    """A tool call that tells a good credential from a wrong one."""
+
+    tool: Name
+    arguments: JsonObject | UnsetType = UNSET
+
+
+class UpkeepBody(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How credentials are looked after; what is left out stays."""
+
+    replace: Replace | UnsetType = UNSET
+    probe: ProbeBody | UnsetType | None = UNSET
 
 
 class NewServerBody(Struct, forbid_unknown_fields=True, kw_only=True):
     """A server to register: `url` with `headers`, or `command` with `args`, `env` and `cwd`.
 
-    Values of headers and variables are secret and never told again, but for those that `plain` names.
+    Values of headers and variables become credentials and are never told again, but for those that `plain`
+    names. With `oauth` the server gets tokens, and its credential is to be connected.
     """
 
     name: Name
@@ -95,6 +142,8 @@ class NewServerBody(Struct, forbid_unknown_fields=True, kw_only=True):
     cwd: Text | None = None
     plain: Names = []
     note: Note = ""
+    upkeep: UpkeepBody = UpkeepBody()
+    oauth: OauthBody | None = None
 
 
 class ServerPatchBody(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -109,6 +158,7 @@ class ServerPatchBody(Struct, forbid_unknown_fields=True, kw_only=True):
     cwd: Text | UnsetType | None = UNSET
     plain: Names | UnsetType = UNSET
     note: Note | UnsetType = UNSET
+    upkeep: UpkeepBody | UnsetType = UNSET
 
 
 def server_shape(view: RegisteredView, standing: ServerView | None, actor: Actor) -> ServerShape:
@@ -129,6 +179,9 @@ def server_shape(view: RegisteredView, standing: ServerView | None, actor: Actor
         sealed=list(view.sealed),
         args=view.args,
         cwd=view.cwd,
+        credentials=_placed(view, standing),
+        lacking=standing.server.lacking if standing else "",
+        upkeep=_upkeep_shape(view.upkeep),
         disabled=view.disabled,
         because=view.because,
         created_at=view.created_at,
@@ -137,6 +190,20 @@ def server_shape(view: RegisteredView, standing: ServerView | None, actor: Actor
         revision=view.version,
         **standing_shape,
     )
+
+
+def _placed(view: RegisteredView, standing: ServerView | None) -> list[PlacedShape]:
+    """Return the credentials of a server, with the versions that are in place."""
+    uses = standing.server.uses if standing else ()
+    numbers = {(use.place, use.name): use.number or None for use in uses}
+    return [PlacedShape(place, name, numbers.get((place, name))) for place, name in view.credentials]
+
+
+def _upkeep_shape(upkeep: Upkeep) -> UpkeepShape:
+    probe = upkeep.probe
+    if probe is None:
+        return UpkeepShape(upkeep.replace, None)
+    return UpkeepShape(upkeep.replace, ProbeShape(probe.tool, Raw(probe.arguments.encode("utf-8"))))
 
 
 def _standing(view: RegisteredView, standing: ServerView | None) -> dict[str, Any]:
@@ -165,7 +232,10 @@ def added_shape(added: ServerAdded, standing: ServerView | None, actor: Actor) -
     """Return a server that was just registered or changed."""
     tools = None if added.tools is None else [tool_shape(view) for view in added.tools]
     return ServerAddedShape(
-        server=server_shape(added.server, standing, actor), tools=tools, error=added.error
+        server=server_shape(added.server, standing, actor),
+        tools=tools,
+        error=added.error,
+        credentials=list(added.credentials),
     )
 
 
@@ -182,11 +252,13 @@ def new_of(body: NewServerBody) -> NewServer:
         cwd=body.cwd,
         plain=frozenset(body.plain),
         note=body.note,
+        upkeep=_upkeep(body.upkeep, Upkeep()),
+        oauth=wanted_of(body.oauth) if body.oauth is not None else None,
     )
 
 
-def patch_of(body: ServerPatchBody) -> ServerPatch:
-    """Return the changes that a body describes."""
+def patch_of(body: ServerPatchBody, before: Upkeep) -> ServerPatch:
+    """Return the changes that a body describes; `before` is how credentials are looked after now."""
     return ServerPatch(
         url=said(body.url),
         transport=said(body.transport),
@@ -197,7 +269,21 @@ def patch_of(body: ServerPatchBody) -> ServerPatch:
         cwd=said(body.cwd),
         plain=_made(body.plain, frozenset),
         note=said(body.note),
+        upkeep=UNSAID if isinstance(body.upkeep, UnsetType) else _upkeep(body.upkeep, before),
     )
+
+
+def _upkeep(body: UpkeepBody, before: Upkeep) -> Upkeep:
+    probe = before.probe
+    if not isinstance(body.probe, UnsetType):
+        probe = None if body.probe is None else _probe(body.probe)
+    return Upkeep(before.replace if isinstance(body.replace, UnsetType) else body.replace, probe)
+
+
+def _probe(body: ProbeBody) -> Probe:
+    if isinstance(body.arguments, UnsetType):
+        return Probe(body.tool)
+    return Probe(body.tool, bytes(body.arguments).decode("utf-8"))
 
 
 def _made(value: Any, make: Any) -> Any | Unsaid:

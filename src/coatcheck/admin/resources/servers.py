@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from coatcheck.admin.api.paging import MOST, Cursor, Limit, cursor_of, place_of
 from coatcheck.admin.api.permissions import Permission
@@ -22,7 +21,7 @@ from coatcheck.admin.resources.server_shapes import (
     patch_of,
     server_shape,
 )
-from coatcheck.admin.resources.values import Because, Empty, Glob, Reason
+from coatcheck.admin.resources.values import Empty, EndQuery, Glob, Reason
 from coatcheck.model.operator import Actor
 from coatcheck.model.server import Source
 from coatcheck.operations.registry.patches import ServerFilter
@@ -40,12 +39,6 @@ class ServerQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     disabled: bool | None = None
     limit: Limit = MOST
     after: Cursor | None = None
-
-
-class EndQuery(Struct, forbid_unknown_fields=True):
-    """Why a server is ended."""
-
-    because: Annotated[Because, Meta(examples=["moved"])] = ""
 
 
 class ServerRoutes:
@@ -180,8 +173,10 @@ class ServerRoutes:
 
     async def change(self, asking: Asking[Nothing, ServerPatchBody]) -> Reply:
         """Answer PATCH /servers/{ref}."""
-        patch = patch_of(asking.body)
-        added = await self._registered.change(asking.actor, asking.names["ref"], patch, asking.version)
+        ref = asking.names["ref"]
+        before = await self._registered.get(ref)  # the edit is refused if that is not the version meant
+        patch = patch_of(asking.body, before.upkeep)
+        added = await self._registered.change(asking.actor, ref, patch, asking.version)
         return await self._added(asking.actor, added, 200)
 
     async def enable(self, asking: Asking[Nothing, Empty]) -> Reply:

@@ -28,6 +28,12 @@ class Reason(Struct, forbid_unknown_fields=True):
     because: Because = ""
 
 
+class EndQuery(Struct, forbid_unknown_fields=True):
+    """Why something is ended."""
+
+    because: Annotated[Because, Meta(examples=["moved"])] = ""
+
+
 class Empty(Struct, forbid_unknown_fields=True):
     """A body that says nothing."""
 

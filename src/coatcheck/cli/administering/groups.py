@@ -11,6 +11,7 @@ from coatcheck.cli.lazy import LazyGroup
 
 _SERVERS: Final = "administering.servers"
 _GRANTS: Final = "administering.grants"
+_CREDENTIALS: Final = "administering.credentials"
 
 
 @click.group(
@@ -79,3 +80,41 @@ def subject() -> None:
 )
 def operator() -> None:
     """Those who administer the gateway, each with a login and a role."""
+
+
+@click.group(
+    "credential",
+    cls=LazyGroup,
+    places={
+        "list": (f"{_CREDENTIALS}.showing:list_credentials", "List credentials and how they stand."),
+        "show": (f"{_CREDENTIALS}.showing:show_credential", "Show one credential with its versions."),
+        "plan": (f"{_CREDENTIALS}.planning:plan", "Tell what is due, failing, unproven or unused."),
+        "add": (f"{_CREDENTIALS}.adding:add", "Add a credential."),
+        "rotate": (f"{_CREDENTIALS}.rotating:rotate", "Verify a new value, and switch to it."),
+        "stage": (f"{_CREDENTIALS}.steps:stage", "Keep a new value beside the one in use."),
+        "verify": (f"{_CREDENTIALS}.steps:verify", "Try a version at its servers; switch nothing."),
+        "activate": (f"{_CREDENTIALS}.steps:activate", "Use the staged version from the next call on."),
+        "discard": (f"{_CREDENTIALS}.steps:discard", "Forget the staged version."),
+        "rollback": (f"{_CREDENTIALS}.ending:rollback", "Use the previous version again."),
+        "retire": (f"{_CREDENTIALS}.ending:retire", "Forget the value of the previous version."),
+        "change": (f"{_CREDENTIALS}.adding:change", "Change owner, interval and the like."),
+        "connect": (f"{_CREDENTIALS}.connecting:connect", "Connect an OAuth credential by a link."),
+        "remove": (f"{_CREDENTIALS}.ending:remove", "Forget a credential that no server uses."),
+    },
+    epilog=options.example("coatcheck credential rotate github-authorization"),
+)
+def credential() -> None:
+    """Credentials: what the gateway presents to servers. Their values go in, and are never shown."""
+
+
+@click.group(
+    "key",
+    cls=LazyGroup,
+    places={
+        "show": ("administering.keys:show_key", "Tell which key the store is sealed with."),
+        "rotate": ("administering.keys:rotate", "Seal the store with a new key."),
+    },
+    epilog=options.example("coatcheck key rotate"),
+)
+def key() -> None:
+    """The key that everything stored is sealed with."""

@@ -1,7 +1,8 @@
 """Reads headers and variables of a registered server from the command line; their values go to the gateway.
 
 A value is taken as it stands, or is `@-` (standard input), `@FILE` or `@env:VARIABLE`, which are read here
-and now: the gateway keeps the material, sealed, and no reference to where it came from.
+and now: the gateway keeps the material, sealed, and no reference to where it came from. One that stands on
+the command line and names a credential, `${credential:NAME}`, is a blank that may be shown.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from coatcheck.cli.declaring.given import Given, Values, look_into, visible_notes, whole_path, wrong
 from coatcheck.cli.exits import Exit, Stop
+from coatcheck.core.filling import REFERENCE
 
 _FIX: Final = "set and export it, or give the value by @FILE or @-"
 
@@ -19,7 +21,9 @@ class Materials(Values):
     """Reads the values of one command; raises `Stop` for what cannot be one, and never quotes it."""
 
     def _standing(self, name: str, value: str) -> Given:
-        """Take a value as it stands, and say if others can read it."""
+        """Take a value as it stands, and say if others can read it; one that names a credential is none."""
+        if REFERENCE.search(value):
+            return Given(name, value, False)
         return Given(name, value, True, visible_notes(name, value))
 
     def _piped(self, name: str, material: str, scheme: str) -> Given:
@@ -56,7 +60,7 @@ def values_of(
         if given.name.lower() in {name.lower() for name in found}:
             raise wrong(f"the {what} {given.name} is given twice", "keep one")
         found[given.name] = given.written
-        if is_plain:
+        if is_plain or not given.is_kept:
             shown.append(given.name)
         else:
             notes += given.notes

@@ -47,6 +47,7 @@ def _ask(given: Mapping[str, Any], path: str, query: Mapping[str, str]) -> list[
 servers: Final = _names("/servers", "name", "name")
 grants: Final = _names("/grants", "label", "label")
 subjects: Final = _names("/subjects", "name", "name")
+credentials: Final = _names("/credentials", "name", "name")
 operators: Final = _names("/operators", "name")
 
 

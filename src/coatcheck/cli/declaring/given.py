@@ -118,18 +118,27 @@ class Values:
         self._stdin_is_read = True
         if sys.stdin is None or sys.stdin.isatty():
             raise wrong("standard input is a terminal, which would show the value", _PIPE)
-        _say_if_quiet()
-        raw = sys.stdin.buffer.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise wrong(f"the value on standard input is larger than {MAX_BYTES // 1024} KiB", _PIPE)
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise wrong("the value on standard input is not UTF-8 text", _PIPE) from None
-        text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-        if not text:
-            raise wrong("standard input is empty", _PIPE)
-        return text
+        return read_piped(_PIPE)
+
+
+def read_piped(fix: str) -> str:
+    """Return what is on standard input, which is no terminal, without one line break at its end.
+
+    Raises:
+        Stop: it is empty, too large or no text.
+    """
+    _say_if_quiet()
+    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise wrong(f"the value on standard input is larger than {MAX_BYTES // 1024} KiB", fix)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise wrong("the value on standard input is not UTF-8 text", fix) from None
+    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not text:
+        raise wrong("standard input is empty", fix)
+    return text
 
 
 def wrong(message: str, fix: str = "") -> Stop:

@@ -10,7 +10,8 @@ from coatcheck.cli import options, show
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import gateway_of
-from coatcheck.cli.reaching.reach import PATIENT_SECONDS
+from coatcheck.cli.reaching.reach import PATIENT_SECONDS, Reach
+from coatcheck.errors import CoatcheckError
 
 _NO_SERVERS: Final = (
     "there are no servers; `coatcheck server add` registers one with the running gateway, "
@@ -18,6 +19,8 @@ _NO_SERVERS: Final = (
 )
 
 _ERROR_CHARS: Final = 160
+_TOLD: Final = frozenset({"failing", "expired", "overdue"})
+"""What is told of credentials; of those that lack, the servers themselves say so."""
 
 
 @click.command(
@@ -36,6 +39,7 @@ def list_servers(where: Where, as_json: bool) -> int:
     """
     with gateway_of(where, options.load(where)) as reach:
         answer = reach.get("/servers", {"probe": "true"}, within=PATIENT_SECONDS)
+        late = _late(reach)
     items = answer["items"]
     if not items:
         show.say(f"coatcheck: {_NO_SERVERS}")
@@ -45,7 +49,19 @@ def list_servers(where: Where, as_json: bool) -> int:
         show.put_table(
             ("SERVER", "TRANSPORT", "STATE", "TOOLS", "LAST ERROR"), [_row(item) for item in items]
         )
+    for line in late:
+        show.say(f"coatcheck: {line}; see `coatcheck credential plan`")
     return Exit.DONE
+
+
+def _late(reach: Reach) -> list[str]:
+    """Return which credentials of servers fail or are overdue; none where that cannot be told."""
+    try:
+        items = reach.get("/credentials/plan")["items"]
+    except CoatcheckError:
+        return []  # the servers are what was asked for
+    shown = [item for item in items if item["reasons"][0] in _TOLD and item["credential"]["used_by"]]
+    return [f"the credential {item['credential']['name']} is {item['reasons'][0]}" for item in shown]
 
 
 def state_of(item: dict[str, Any]) -> str:

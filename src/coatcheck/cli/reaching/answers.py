@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from coatcheck.cli.exits import Exit, Stop, exit_of_status
@@ -14,12 +15,18 @@ _LOGIN_FIX: Final = "log in with `coatcheck login --url URL --code CODE`, or set
 
 
 class ApiRefusal(Stop):
-    """The gateway answered, and the answer is an error. `status` is the HTTP status."""
+    """The gateway answered, and the answer is an error. `status` is the HTTP status.
 
-    def __init__(self, status: int, code: str, message: str, fix: str = "") -> None:
+    `verdicts` are what servers said to a new version of a credential, where the error is about that.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, fix: str = "", verdicts: Sequence[Any] = ()
+    ) -> None:
         super().__init__(message, exit_code=exit_of_status(status), fix=fix)
         self.status = status
         self.code = code
+        self.verdicts = tuple(verdicts)
 
 
 def read_all(response: http.client.HTTPResponse) -> bytes:
@@ -58,13 +65,15 @@ def refusal(response: http.client.HTTPResponse) -> Stop:
         problem = json.loads(read_all(response))
         code, told = str(problem["code"]), str(problem["detail"])
         fix = str(problem.get("fix") or "")
+        verdicts = tuple(problem.get("verdicts") or ())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Stop(
             f"the gateway answered with HTTP status {response.status} and no reason",
             exit_code=exit_of_status(response.status),
             fix=_VERSIONS,
         )
-    return ApiRefusal(response.status, code, told, fix or (_LOGIN_FIX if response.status == 401 else ""))
+    fix = fix or (_LOGIN_FIX if response.status == 401 else "")
+    return ApiRefusal(response.status, code, told, fix, verdicts)
 
 
 def garbled() -> Stop:

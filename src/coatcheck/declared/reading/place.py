@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from coatcheck.declared.reading.expand import Expander
+from coatcheck.declared.reading.expand import Expanded, Expander
 from coatcheck.declared.reading.jsonc import pointer_to
 from coatcheck.declared.reading.problems import Findings, Unfit, nearest
 
@@ -36,6 +36,11 @@ class Place:
         """Note that this value is odd."""
         self.findings.notice(self.where, message, fix)
 
+    @property
+    def line(self) -> int:
+        """The line that it stands on."""
+        return self.findings.line_of(self.where)
+
     def child(self, key: str | int, value: Any) -> Place:
         """Return the place of a member or item."""
         return Place(value, pointer_to(self.where, key), self.findings, self.expander)
@@ -60,6 +65,20 @@ class Place:
             self._expected("a string in double quotes")
             return None
         return self.expander.expand(self.value, self.where)
+
+    def given(self, check: Callable[[str], Read]) -> tuple[Expanded, Read] | None:
+        """Return a string that may name credentials, and what a check makes of it with stand-ins for them."""
+        if not isinstance(self.value, str):
+            self._expected("a string in double quotes")
+            return None
+        found = self.expander.read(self.value, self.where)
+        if found is None:
+            return None
+        try:
+            return found, check(found.text)
+        except Unfit as error:
+            self.findings.unfit(self.where, error)
+            return None
 
     def checked(self, check: Callable[[str], Read]) -> Read | None:
         """Return what a check makes of the string; note why if it refuses it."""

@@ -70,7 +70,7 @@ class Findings:
 
         `where` is a JSON pointer; `at` one whose line to tell instead, where it must not be shown itself.
         """
-        line = self._line_of(where if at is None else at)
+        line = self.line_of(where if at is None else at)
         self._problems.append(Problem(line, self._masked(where), message, fix))
 
     def unfit(self, where: str, error: Unfit, *, at: str | None = None) -> None:
@@ -84,7 +84,7 @@ class Findings:
 
     def notice(self, where: str, message: str, fix: str = "") -> None:
         """Note something odd that does no harm."""
-        self._notices.append(Problem(self._line_of(where), self._masked(where), message, fix))
+        self._notices.append(Problem(self.line_of(where), self._masked(where), message, fix))
 
     def mask(self, where: str, shown: str) -> None:
         """Show `shown` in place of a pointer, and of its beginning in longer ones: it holds a secret."""
@@ -123,7 +123,8 @@ class Findings:
             rest = f"/{last}{rest}"
         return where
 
-    def _line_of(self, where: str) -> int:
+    def line_of(self, where: str) -> int:
+        """Return the line that a JSON pointer stands on, or that of the nearest value around it."""
         while where:
             line = self._lines.get(where)
             if line is not None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from coatcheck.core.wire import eras, levels, messages, param_headers
 from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
+from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.decision import Decision, Permit
 from coatcheck.model.era import Era
@@ -98,12 +99,20 @@ class Forwarding:
         served = reach.of(permit.server)
         _check_headers(errand, served)
         permit = _with_headers(errand, served)
-        reply = await served.upstream.forward(permit, errand.caller, notify)
+        try:
+            reply = await served.forward(permit, errand.caller, notify)
+        except UpstreamCredentialRefused:
+            if not reach.renew(served):
+                raise
+            # Another credential is in force by now, and what is refused with 401 or 403 was not acted on.
+            served = reach.of(permit.server)
+            permit = _with_headers(errand, served)
+            reply = await served.forward(permit, errand.caller, notify)
         if _is_headers_refused(reply, call, served):
             await served.ask()
             renewed = _with_headers(errand, served)
             if renewed.call.mirrored != permit.call.mirrored:  # refused before it was acted on
-                reply = await reach.of(permit.server).upstream.forward(renewed, errand.caller, notify)
+                reply = await reach.of(permit.server).forward(renewed, errand.caller, notify)
         if call.method in _OF_RESOURCES and isinstance(reply, Fault) and reply.code in _NO_SUCH_RESOURCE:
             raise NotForwarded("no such name")
         if isinstance(reply, Result) and asks_for_input(reply):

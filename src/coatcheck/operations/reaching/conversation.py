@@ -25,11 +25,13 @@ from coatcheck.model.grant import Principal
 from coatcheck.model.server import Server
 from coatcheck.operations.calling.patience import Patience
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.reaching.likeness import same_but_filled
 from coatcheck.operations.reaching.places import Places
 from coatcheck.operations.reaching.served import LIST_CHANGED, Served
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.ports import Voice
 
+KEEP_SECONDS: Final = 600.0
 UPDATED: Final = "notifications/resources/updated"
 _CAPABILITY: Final = {
     "sampling/createMessage": "sampling",
@@ -67,6 +69,8 @@ class Conversation:
         declared = messages.members_of(caller.capabilities) or {}
         self._declared = frozenset(declared) & frozenset(_CAPABILITY.values())
         self._own: dict[UUID, Served] = {}
+        self._kept: dict[UUID, asyncio.TimerHandle] = {}
+        """Own sessions that go on with a credential of before, and what ends that."""
         self._sides: dict[UUID, Side] = {}
         self._claimed: set[UUID] = set()
         self._watched: dict[tuple[UUID, str], Callable[[], None]] = {}
@@ -83,8 +87,9 @@ class Conversation:
             UpstreamUnreachable: an edit took the server away meanwhile.
             Busy: there is no place for another child of this client's own.
         """
+        server = self._snapshot().by_id.get(server.id, server)  # a call may be older than an edit
         own = self._own.get(server.id)
-        if own is not None and own.server == server and not self._proved_useless(own):
+        if own is not None and self._still_good(own, server) and not self._proved_useless(own):
             self._places.touch(self, server)
             return own
         shared = self._servers.of(server)
@@ -108,10 +113,28 @@ class Conversation:
         """Use a session of this client's own with a server from now on."""
         self._claimed.add(server.id)
 
+    def renew(self, served: Served) -> bool:
+        """Let go of this client's own session whose credential was refused, if another is in force by now.
+
+        Tells whether something else is in use from now on.
+        """
+        server = served.server
+        if self._own.get(server.id) is not served:
+            return self._servers.renew(served)
+        current = self._snapshot().by_id.get(server.id)
+        if current is None or current == server:
+            return False
+        self._drop(server.id)
+        return True
+
+    def _still_good(self, own: Served, server: Server) -> bool:
+        """Tell whether this client's own session goes on: also for a while where only material changed."""
+        return own.server == server or (server.id in self._kept and same_but_filled(own.server, server))
+
     def _needs_own(self, server: Server, shared: Served) -> bool:
         if self._closed or not (self._declared or server.id in self._claimed):
             return False
-        return shared.serial not in self._among.without_sessions
+        return shared.kin not in self._among.without_sessions
 
     def _proved_useless(self, own: Served) -> bool:
         """Tell whether a server turned out to have no sessions: it was asked for one, and none was to be had.
@@ -121,7 +144,7 @@ class Conversation:
         """
         if own.heard is None or own.heard.era is Era.LEGACY:
             return False
-        self._among.without_sessions.add(self._servers.of(own.server).serial)
+        self._among.without_sessions.add(self._servers.of(own.server).kin)
         return True
 
     def own(self) -> list[Served]:
@@ -139,14 +162,31 @@ class Conversation:
         """Let go of servers that an edit changed or took away."""
         current = self._snapshot().by_id
         for id, own in list(self._own.items()):
-            if current.get(id) != own.server:
+            server = current.get(id)
+            if server == own.server:
+                self._end_keeping(id)
+            elif server is not None and same_but_filled(own.server, server):
+                self._keep(id)
+            else:
                 self._drop(id)
+
+    def _keep(self, server_id: UUID) -> None:
+        """Go on with a session whose credential was changed, since its server may keep state for it."""
+        if server_id not in self._kept:
+            loop = asyncio.get_running_loop()
+            self._kept[server_id] = loop.call_later(self._among.keep_seconds, self._drop, server_id)
+
+    def _end_keeping(self, server_id: UUID) -> None:
+        timer = self._kept.pop(server_id, None)
+        if timer is not None:
+            timer.cancel()
 
     def end_own(self, server_id: UUID) -> None:
         """Let go of one server; the next use begins anew."""
         self._drop(server_id)
 
     def _drop(self, server_id: UUID) -> None:
+        self._end_keeping(server_id)
         own = self._own.pop(server_id, None)
         if own is not None:
             self._places.leave(self, own.server)
@@ -165,6 +205,8 @@ class Conversation:
         for end in self._watched.values():
             end()
         self._watched.clear()
+        for id in list(self._kept):
+            self._end_keeping(id)
         owned = list(self._own.values())
         self._own.clear()
         for own in owned:
@@ -329,8 +371,10 @@ class Conversations:
         self.places = places
         self.snapshot = snapshot
         self.watch: Callable[[Conversation], Callable[[], None]] = _unwatched
+        self.keep_seconds = KEEP_SECONDS
+        """How long a session of one client's own goes on after the credential of its server was changed."""
         self.without_sessions: set[int] = set()
-        """Servers that turned out to have no sessions, by the serial of the shared one."""
+        """Servers that turned out to have no sessions, by the `kin` of the shared one."""
         self._open: set[Conversation] = set()
 
     def __len__(self) -> int:

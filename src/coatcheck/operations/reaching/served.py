@@ -13,13 +13,14 @@ from typing import Final
 from coatcheck.core import names
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.standing import Standing
-from coatcheck.errors import CoatcheckError, UpstreamError
-from coatcheck.model.call import Fault, Kind, Notice, Question, Reply, Target
+from coatcheck.errors import CoatcheckError, UpstreamCredentialRefused, UpstreamError
+from coatcheck.model.call import Caller, Fault, Kind, Notice, Question, Reply, Target
 from coatcheck.model.catalogue import Catalogue, Greeting
+from coatcheck.model.decision import Permit
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.reaching.fetching import fetch_catalogue
-from coatcheck.ports import Client, Clock, State, Upstreams
+from coatcheck.ports import Client, Clock, Notify, State, Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,20 @@ class ListTimes:
 
 Changed = Callable[["Served"], None]
 """Told that the lists of a server are other than they were."""
+
+
+class Heed:
+    """Told what servers do to the credentials that they are given. This one takes no note."""
+
+    def refused(self, server: Server, error: UpstreamCredentialRefused) -> None:
+        """Take note that a server refused what is in its reach. Never blocks and never raises."""
+
+    def taken(self, server: Server) -> bool:  # noqa: ARG002 - as declared
+        """Take note that a server took it after all; tell whether nothing more is to be told of that."""
+        return True
+
+
+NOBODY: Final = Heed()
 
 
 class Ourselves:
@@ -88,10 +103,13 @@ class Served:
         times: ListTimes,
         changed: Changed,
         client: Client | None = None,
+        heed: Heed = NOBODY,
     ) -> None:
         self.server = server
         self.serial = next(_serials)
         """Tells two of the same server apart, such as before and after an edit."""
+        self.kin = self.serial
+        """Tells them apart, but for those that differ in the material of credentials alone."""
         self.upstream = upstreams.open(server, client or Ourselves(self.hear))
         self.catalogue: Catalogue | None = None
         self.exposed: Mapping[str, str] = MappingProxyType({})
@@ -101,6 +119,9 @@ class Served:
         self._clock = clock
         self._times = times
         self._changed = changed
+        self._heed = heed
+        self._in_doubt = bool(server.uses)
+        """Whether it is news that the server takes its credentials."""
         self._asked_at = float("-inf")
         self._outdated = False
         self._attending = 0
@@ -162,6 +183,26 @@ class Served:
             found = _offers(await self._ask_or_last(), target)
         return found
 
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+        """Send the permitted call, and take note of what the server makes of our credential.
+
+        Raises:
+            UpstreamError: the server fails.
+            Busy: it is being restarted, and was not back in time.
+        """
+        try:
+            reply = await self.upstream.forward(permit, caller, notify)
+        except UpstreamCredentialRefused as error:
+            self._note_refused(error)
+            raise
+        if self._in_doubt:
+            self._in_doubt = not self._heed.taken(self.server)
+        return reply
+
+    def _note_refused(self, error: UpstreamCredentialRefused) -> None:
+        self._in_doubt = True
+        self._heed.refused(self.server, error)
+
     async def _ask_or_last(self) -> Catalogue:
         try:
             return await self.ask()
@@ -188,6 +229,8 @@ class Served:
         except CoatcheckError as error:
             self.last_error = error.message
             self._asked_at = self._clock.monotonic()
+            if isinstance(error, UpstreamCredentialRefused):
+                self._note_refused(error)
             raise
         self._asked_at = self._clock.monotonic()
         self.heard = catalogue.greeting
@@ -252,10 +295,18 @@ class Served:
         self.upstream.kill()
 
     async def close(self, drain: float) -> None:
-        """Let calls in flight end, then let go of the server."""
+        """Let calls in flight end, then let go of the server.
+
+        An asking under way is several requests, of which the later ones would find the door closed, so it
+        ends first: a call may wait for what it brings.
+        """
         self._closed = True
         if self._refresh is not None:
             self._refresh.cancel()
+        if drain and self._asking is not None and not self._asking.done():
+            began = self._clock.monotonic()
+            await asyncio.wait([self._asking], timeout=drain)
+            drain = max(0.0, drain - (self._clock.monotonic() - began))
         await self.upstream.close(drain)
 
 

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
-from urllib.parse import urlsplit
 
+from coatcheck.core import filling
 from coatcheck.errors import Unfit
+from coatcheck.model.credential import Blank
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, StoredServer
+from coatcheck.operations.registry.equipping import moved
 from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerPatch
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 def amended(before: StoredServer, patch: ServerPatch) -> NewServer:
-    """Return a server as a new one would be written that is the old one changed."""
-    reach = before.reach
+    """Return a server as a new one would be written that is the old one changed.
+
+    Values with blanks are written out again where they may be shown; for others see `kept_blanks`.
+    """
+    reach = as_written(before)
     note = before.note if patch.note is UNSAID else patch.note
     plain = before.plain if patch.plain is UNSAID else patch.plain
+    upkeep = before.upkeep if patch.upkeep is UNSAID else patch.upkeep
     if isinstance(reach, HttpReach):
         _refuse(patch, ("command", "args", "env", "cwd"), "a server with a URL")
         headers = _merged(reach.headers, {} if patch.headers is UNSAID else patch.headers)
-        url = reach.url if patch.url is UNSAID else patch.url
-        transport = reach.transport if patch.transport is UNSAID else patch.transport
-        return NewServer(before.name, url, transport, headers, plain=plain & headers.keys(), note=note)
+        return NewServer(
+            before.name,
+            reach.url if patch.url is UNSAID else patch.url,
+            reach.transport if patch.transport is UNSAID else patch.transport,
+            headers,
+            plain=plain & headers.keys(),
+            note=note,
+            upkeep=upkeep,
+        )
     _refuse(patch, ("url", "transport", "headers"), "a server with a command")
     env = _merged(reach.env, {} if patch.env is UNSAID else patch.env)
     return NewServer(
@@ -35,7 +44,31 @@ def amended(before: StoredServer, patch: ServerPatch) -> NewServer:
         cwd=reach.cwd if patch.cwd is UNSAID else patch.cwd,
         plain=plain & env.keys(),
         note=note,
+        upkeep=upkeep,
     )
+
+
+def as_written(server: StoredServer) -> HttpReach | StdioReach:
+    """Return the reach of a server with its values as they were written, credentials by their names.
+
+    Values that are secret, or were made credentials, stay as they are.
+    """
+    values = {}
+    for place, value in filling.values_of(server.reach):
+        part, _, name = place.partition("/")
+        if part in {"headers", "env"} and name not in server.plain:
+            continue
+        blank = server.blanks.get(place)
+        text = filling.written(blank) if blank is not None else filling.escaped(value.reveal())
+        values[place] = Secret(text)
+    return filling.with_values(server.reach, values)
+
+
+def kept_blanks(before: StoredServer, reach: HttpReach | StdioReach, patch: ServerPatch) -> dict[str, Blank]:
+    """Return the blanks that stay as they are: of secret headers or variables that a change does not name."""
+    part = "headers" if isinstance(reach, HttpReach) else "env"
+    places = {f"{part}/{name}" for name in _kept(before, reach, patch)}
+    return {place: blank for place, blank in before.blanks.items() if place in places}
 
 
 def check_secrets_stay(
@@ -52,9 +85,7 @@ def check_secrets_stay(
     if shown := sorted(kept & plain):
         fix = "give its value anew with the change"
         raise Unfit(f"the value of {shown[0]} was given as a secret, and is never shown", fix=fix)
-    if not kept or not isinstance(reach, HttpReach) or not isinstance(before.reach, HttpReach):
-        return
-    if _origin(before.reach.url) != _origin(reach.url):
+    if kept and moved(before.reach, reach):
         words = "secret headers were given for another scheme, host or port, and are not sent elsewhere"
         fix = f"give these anew with the new URL, or take them away: {', '.join(sorted(kept))}"
         raise Unfit(words, fix=fix)
@@ -65,11 +96,6 @@ def _kept(before: StoredServer, reach: HttpReach | StdioReach, patch: ServerPatc
     now = reach.headers if isinstance(reach, HttpReach) else reach.env
     given = patch.headers if isinstance(reach, HttpReach) else patch.env
     return frozenset(now.keys() - before.plain - (frozenset() if given is UNSAID else given.keys()))
-
-
-def _origin(url: Secret) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url.reveal())
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _refuse(patch: ServerPatch, foreign: tuple[str, ...], what: str) -> None:

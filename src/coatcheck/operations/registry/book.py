@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from coatcheck.core.keys import Keys
 from coatcheck.errors import Stale, Taken, Unavailable
+from coatcheck.model.change import Change
 from coatcheck.model.registry import Edit, Registry
 from coatcheck.operations.cutting import Cutting, Ending
 from coatcheck.operations.directory import Directory, Snapshot
@@ -64,6 +66,15 @@ class Book:
         """
         return await asyncio.shield(asyncio.ensure_future(self._edit(make)))
 
+    async def rekey(self, keys: Keys, change: Change) -> None:
+        """Seal the store with another key; edits wait. Goes on to its end even if the caller goes away.
+
+        Raises:
+            Damaged: as `RegistryStore.rekey`; nothing happened.
+            Unavailable: nothing happened; or it may have, and the store cannot be read (`behind`).
+        """
+        await asyncio.shield(asyncio.ensure_future(self._rekey(keys, change)))
+
     async def catch_up(self) -> None:
         """Read the store again if that is owed.
 
@@ -93,6 +104,17 @@ class Book:
             else:
                 self.directory.apply(with_puts(self.registry, edit.puts), edit.puts)
             return Edited(self.snapshot, self.cutting.last)  # whoever follows the directory cut it off
+
+    async def _rekey(self, keys: Keys, change: Change) -> None:
+        async with self.directory.lock:
+            if self.behind:
+                await self._reload()
+            try:
+                await self.store.rekey(keys, change)
+            except Unavailable:
+                await self._reload_if_possible()
+                if self.behind or self.store.key_id != keys.id:
+                    raise
 
     async def _reload_if_possible(self) -> None:
         """Read the store; as long as that fails, nobody is let in, for a revocation may be missing here."""

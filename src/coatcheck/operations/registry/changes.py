@@ -9,6 +9,7 @@ from uuid import UUID
 
 from coatcheck.core.wire import messages
 from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.credential import Blank, Credential, Upkeep
 from coatcheck.model.declaration import Declaration, DeclaredServer
 from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Actor, Operator
@@ -91,10 +92,28 @@ def of_server(server: StoredServer) -> Outline:
     """Return a stored server without the values of what it is given."""
     return {
         **_reach(server.reach),
+        **_given(server.blanks, server.upkeep),
         "plain": sorted(server.plain),
         "disabled": server.disabled,
         "ended_at": _moment(server.ended_at),
         "note": server.note,
+    }
+
+
+def of_credential(credential: Credential) -> Outline:
+    """Return a credential without any material."""
+    return {
+        "custody": credential.custody.value,
+        "kind": credential.kind.value,
+        "owner": credential.owner,
+        "interval": credential.interval,
+        "on_refusal": credential.on_refusal.value,
+        "versions": [
+            {"number": one.number, "stage": one.stage.value, "assurance": one.assurance.value}
+            for one in credential.versions
+        ],
+        "ended_at": _moment(credential.ended_at),
+        "note": credential.note,
     }
 
 
@@ -138,7 +157,7 @@ def _declared(declaration: Declaration) -> tuple[dict[str, Outline], dict[str, O
 
 
 def _of_declared(server: DeclaredServer) -> Outline:
-    return _reach(server.reach)
+    return {**_reach(server.reach), **_given(server.blanks, server.upkeep)}
 
 
 def _of_file_grant(grant: Grant) -> Outline:
@@ -160,6 +179,18 @@ def _reach(reach: HttpReach | StdioReach) -> dict[str, Any]:
         "env": sorted(reach.env),
         "cwd": reach.cwd,
     }
+
+
+def _given(blanks: Mapping[str, Blank], upkeep: Upkeep) -> dict[str, Any]:
+    """Return which credentials are named where, and how they are looked after; nothing that is as usual."""
+    told: dict[str, Any] = {}
+    if blanks:
+        told["credentials"] = {place: list(blank.names) for place, blank in sorted(blanks.items())}
+    if upkeep.replace is not Upkeep().replace:
+        told["replace"] = upkeep.replace.value
+    if upkeep.probe is not None:
+        told["probe"] = upkeep.probe.tool
+    return told
 
 
 def _moment(at: datetime | None) -> str | None:

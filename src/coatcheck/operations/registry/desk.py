@@ -27,6 +27,8 @@ class Desk:
     entropy: Entropy
     pepper: Pepper
     seen: SeenBook
+    print_key: bytes
+    """What the fingerprints of credentials are made with."""
 
     @property
     def snapshot(self) -> Snapshot:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from coatcheck.model.credential import Upkeep
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import NO_SECRETS, Transport
 from coatcheck.model.subject import SubjectKind
@@ -101,10 +102,27 @@ class SubjectFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class OauthWanted:
+    """How the tokens for a server with a URL are to be had; its credential becomes `SERVER-oauth`.
+
+    `grant_type` and what else is not given is as in `OauthTerms`; without an `issuer` the server is asked for
+    it, without a `client_id` a client is registered there.
+    """
+
+    grant_type: str = "authorization_code"
+    scopes: tuple[str, ...] = ()
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewServer:
     """A server to register: either `url` with `headers`, or `command` with `args`, `env` and `cwd`.
 
-    `plain` names headers or variables whose values may be shown. `${...}` is not expanded.
+    `plain` names headers or variables whose values may be shown; each other value becomes a credential. Those
+    that are plain, `args` and `url` may name credentials, `${credential:NAME}`; `$${credential:` stands for
+    `${credential:` itself, and no other `${...}` is expanded.
     """
 
     name: str
@@ -117,13 +135,16 @@ class NewServer:
     cwd: str | None = None
     plain: frozenset[str] = frozenset()
     note: str = ""
+    upkeep: Upkeep = Upkeep()
+    oauth: OauthWanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServerPatch:
     """Changes of a stored server; what is not said stays. Its name never changes.
 
-    `headers` and `env` are merged into those it has; a value of None takes one away.
+    `headers` and `env` are merged into those it has; a value of None takes one away. A new secret becomes a
+    new version of the credential that was made for the old one, in use at once and not verified.
     """
 
     url: Secret | Unsaid = UNSAID
@@ -135,6 +156,7 @@ class ServerPatch:
     cwd: str | Unsaid | None = UNSAID
     plain: frozenset[str] | Unsaid = UNSAID
     note: str | Unsaid = UNSAID
+    upkeep: Upkeep | Unsaid = UNSAID
 
 
 @dataclass(frozen=True, slots=True)

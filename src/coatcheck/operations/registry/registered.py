@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from coatcheck.model.credential import Use
 from coatcheck.model.registry import Override
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, Source, StdioReach, StoredServer
+from coatcheck.operations.registry.amending import as_written
 from coatcheck.operations.registry.views import RegisteredView
 
 
 def of_store(server: StoredServer) -> RegisteredView:
     """Return a stored server."""
     given = _given(server.reach)
+    shown = _given(as_written(server))
     return RegisteredView(
         id=server.id,
         name=server.name,
         source=Source.STORE,
         transport=server.reach.transport,
         reach=shown_reach(server.reach),
-        plain=tuple((name, given[name].reveal()) for name in sorted(given) if name in server.plain),
+        plain=tuple((name, shown[name].reveal()) for name in sorted(given) if name in server.plain),
         sealed=tuple(name for name in sorted(given) if name not in server.plain),
         args=len(server.reach.args) if isinstance(server.reach, StdioReach) else 0,
         cwd=server.reach.cwd if isinstance(server.reach, StdioReach) else None,
@@ -30,10 +33,14 @@ def of_store(server: StoredServer) -> RegisteredView:
         ended_at=server.ended_at,
         note=server.note,
         version=server.version,
+        upkeep=server.upkeep,
+        credentials=tuple((place, name) for place, blank in server.blanks.items() for name in blank.names),
     )
 
 
-def of_file(server: Server, word: Override | None, written: Override | None) -> RegisteredView:
+def of_file(
+    server: Server, word: Override | None, written: Override | None, uses: Sequence[Use] = ()
+) -> RegisteredView:
     """Return a server of the file. `word`: an operator's that holds; `written`: the last, held or not."""
     return RegisteredView(
         id=server.id,
@@ -52,6 +59,8 @@ def of_file(server: Server, word: Override | None, written: Override | None) -> 
         ended_at=None,
         note="",
         version=written.version if written is not None else 0,
+        upkeep=server.upkeep,
+        credentials=tuple((use.place, use.name) for use in uses),
     )
 
 

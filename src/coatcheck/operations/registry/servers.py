@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
 from coatcheck.core.access import globs
+from coatcheck.core.filling import Parted
 from coatcheck.errors import Forbidden, Missing, Taken, Unfit
-from coatcheck.model.change import ObjectKind
+from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.credential import NO_BLANKS, Credential
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit, Verdict
 from coatcheck.model.secret import Secret
-from coatcheck.model.server import HttpReach, Server, StdioReach, StoredServer
+from coatcheck.model.server import Server, StdioReach, StoredServer
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import verdict_on
-from coatcheck.operations.registry import amending, changes, fitness
+from coatcheck.operations.registry import amending, changes, equipping, fitness
 from coatcheck.operations.registry.desk import Desk, check_version
 from coatcheck.operations.registry.ending import overriding
+from coatcheck.operations.registry.equipping import Maker
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
 from coatcheck.operations.registry.registered import of_file, of_store
 from coatcheck.operations.registry.views import Ended, Page, RegisteredView
 from coatcheck.operations.views import ToolView
 
-Fit = Callable[[NewServer], HttpReach | StdioReach]
-"""Judges how a server is to be reached by the rules of the file; raises `Unfit`."""
+Fit = Callable[[NewServer], Parted]
+"""Judges how a server is to be reached by the rules of the file, and takes it apart; raises `Unfit`."""
 AnyServer = Server | StoredServer
 
 
@@ -42,12 +46,14 @@ class Probe(Protocol):
 class ServerAdded:
     """A server that was added or changed, and what came of asking it for its tools.
 
-    `tools` None: it could not be asked, and `error` says why. It is registered all the same.
+    `tools` None: it could not be asked, and `error` says why. It is registered all the same. `credentials`
+    are the names of those that were made for it, renewed or ended with it.
     """
 
     server: RegisteredView
     tools: Sequence[ToolView] | None = None
     error: str = ""
+    credentials: tuple[str, ...] = ()
 
 
 class RegisteredServers:
@@ -72,23 +78,36 @@ class RegisteredServers:
         """
         if new.command is not None:
             self._check_commands(actor)
-        server = StoredServer(
-            id=UUID(bytes=self._desk.entropy.token(16), version=4),
-            name=new.name,
-            reach=self._fit(new),
-            created_at=self._desk.now(),
-            created_by=actor.name,
-            plain=_plain(new.plain, new.headers, new.env),
-            note=fitness.note_of(new.note),
-        )
+        parted, names = self._fit(new), list[str]()
+        plain = _plain(new.plain, new.headers, new.env)
+        note = fitness.note_of(new.note)
 
         def make(snapshot: Snapshot) -> Edit:
             if new.name.casefold() in _names(snapshot):
                 raise Taken(f"there is a server {new.name!r} already", fix="choose another name")
-            return self._edit(actor, "server.add", None, server)
+            maker = self._maker(actor)
+            given, made = equipping.equip(snapshot.registry, maker, new.name, parted.secrets)
+            equipping.check_named(snapshot, actor, parted.reach, parted.blanks)
+            whole = parted
+            if new.oauth is not None:
+                whole, tokens = equipping.with_oauth(snapshot.registry, maker, new.name, parted, new.oauth)
+                made.append(tokens)
+            names.extend(one.name for one in made)
+            server = StoredServer(
+                id=UUID(bytes=self._desk.entropy.token(16), version=4),
+                name=new.name,
+                reach=whole.reach,
+                created_at=maker.now,
+                created_by=actor.name,
+                plain=plain,
+                note=note,
+                upkeep=new.upkeep,
+                blanks=MappingProxyType({**whole.blanks, **given}),
+            )
+            return self._edit(actor, "server.add", None, server, made)
 
         await self._desk.book.edit(make)
-        return await self._probed(server.name)
+        return await self._probed(new.name, names)
 
     async def change(self, actor: Actor, ref: str, patch: ServerPatch, version: int | None) -> ServerAdded:
         """Change how a stored server is reached. New calls use it as it is now, those under way end as begun.
@@ -108,19 +127,29 @@ class RegisteredServers:
             wanted = amending.amended(before, patch)
             if wanted.command is not None:
                 self._check_commands(actor)
-            reach = self._fit(wanted)
-            amending.check_secrets_stay(before, reach, patch, wanted.plain)
+            parted = self._fit(wanted)
+            amending.check_secrets_stay(before, parted.reach, patch, wanted.plain)
+            equipping.check_named(snapshot, actor, parted.reach, parted.blanks, before)
+            kept = amending.kept_blanks(before, parted.reach, patch)
+            fresh = {place: one for place, one in parted.secrets.items() if place not in kept}
+            maker, moved = self._maker(actor), equipping.moved(before.reach, parted.reach)
+            given, made = equipping.re_equip(snapshot, maker, before, fresh, moved=moved)
+            blanks = {**parted.blanks, **kept, **given}
             after = replace(
                 before,
-                reach=reach,
+                reach=parted.reach,
                 plain=_plain(wanted.plain, wanted.headers, wanted.env),
                 note=fitness.note_of(wanted.note),
+                upkeep=wanted.upkeep,
+                blanks=MappingProxyType(blanks),
                 version=before.version + 1,
             )
-            return self._edit(actor, "server.change", before, after)
+            ended = equipping.orphans(snapshot, maker, before, blanks)
+            names.extend(one.name for one in (*made, *ended))
+            return self._edit(actor, "server.change", before, after, [*made, *ended])
 
         await self._desk.book.edit(make)
-        return await self._probed(names[0])
+        return await self._probed(names[0], names[1:])
 
     async def disable(self, actor: Actor, ref: str, because: str) -> Ended:
         """Take a server of either source away from all callers; returns when its calls and children ended.
@@ -198,9 +227,7 @@ class RegisteredServers:
             if isinstance(server, StoredServer):
                 if server.disabled and not end:
                     return None
-                fields = {"ended_at": self._desk.now()} if end else {"disabled": True}
-                after = replace(server, because=because, version=server.version + 1, **fields)
-                return self._edit(actor, "server.end" if end else "server.disable", server, after)
+                return self._ending(snapshot, actor, server, because, end=end)
             if verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id)) is not None:
                 return None
             what = (ObjectKind.SERVER, str(server.id), server.name)
@@ -209,13 +236,26 @@ class RegisteredServers:
 
         return await self._desk.ended(await self._desk.book.edit(make), started)
 
-    async def _probed(self, name: str) -> ServerAdded:
+    def _ending(
+        self, snapshot: Snapshot, actor: Actor, server: StoredServer, because: str, *, end: bool
+    ) -> Edit:
+        """Return the end of a server, and of the credentials made for it alone; or its disabling."""
+        changed = replace(server, because=because, version=server.version + 1)
+        if not end:
+            return self._edit(actor, "server.disable", server, replace(changed, disabled=True))
+        maker = self._maker(actor)
+        ended = equipping.orphans(snapshot, maker, server, NO_BLANKS)
+        return self._edit(actor, "server.end", server, replace(changed, ended_at=maker.now), ended)
+
+    async def _probed(self, name: str, credentials: Sequence[str]) -> ServerAdded:
         view = await self.get(name)
         try:
             tools, failing = await self._probe.tools(name)
         except KeyError:  # disabled, or ended meanwhile
-            return ServerAdded(view, None, f"{name} is not in use")
-        return ServerAdded(view, None, failing[0][1]) if failing else ServerAdded(view, tools)
+            return ServerAdded(view, None, f"{name} is not in use", tuple(credentials))
+        if failing:
+            return ServerAdded(view, None, failing[0][1], tuple(credentials))
+        return ServerAdded(view, tools, "", tuple(credentials))
 
     def _own(self, snapshot: Snapshot, ref: str) -> StoredServer:
         server = find_server(snapshot, ref)
@@ -230,11 +270,33 @@ class RegisteredServers:
             fix = "start the gateway with --allow-commands, or declare the server in the file"
             raise Forbidden("servers that are commands are not taken here", fix=fix)
 
-    def _edit(self, actor: Actor, action: str, before: StoredServer | None, after: StoredServer) -> Edit:
+    def _maker(self, actor: Actor) -> Maker:
+        return Maker(actor.name, self._desk.now(), self._desk.entropy, self._desk.print_key)
+
+    def _edit(
+        self,
+        actor: Actor,
+        action: str,
+        before: StoredServer | None,
+        after: StoredServer,
+        credentials: Sequence[Credential] = (),
+    ) -> Edit:
         what = (ObjectKind.SERVER, str(after.id), after.name)
         told = changes.of_server(before) if before is not None else None
         change = self._desk.scribe.changed(actor, action, what, told, changes.of_server(after), after.because)
-        return Edit((after,), (change,))
+        more = (self._changed(actor, after, one) for one in credentials)
+        return Edit((after, *credentials), (change, *more))
+
+    def _changed(self, actor: Actor, server: StoredServer, after: Credential) -> Change:
+        """Return the record of a credential that is made, renewed or ended with a change of its server."""
+        before = self._desk.snapshot.registry.credentials.get(after.id)
+        verb = "add" if before is None else "end" if after.ended_at is not None else "activate"
+        what = (ObjectKind.CREDENTIAL, str(after.id), after.name)
+        told = changes.of_credential(before) if before is not None else None
+        because = f"with the server {server.name}"
+        return self._desk.scribe.changed(
+            actor, f"credential.{verb}", what, told, changes.of_credential(after), because
+        )
 
 
 def _check_admin(actor: Actor) -> None:
@@ -267,7 +329,9 @@ def _view(snapshot: Snapshot, server: AnyServer) -> RegisteredView:
     if isinstance(server, StoredServer):
         return of_store(server)
     word = verdict_on(snapshot.registry, ObjectKind.SERVER, str(server.id))
-    return of_file(server, word, snapshot.registry.overrides.get((ObjectKind.SERVER, str(server.id))))
+    written = snapshot.registry.overrides.get((ObjectKind.SERVER, str(server.id)))
+    in_use = snapshot.by_id.get(server.id)
+    return of_file(server, word, written, in_use.uses if in_use is not None else ())
 
 
 def _matches(view: RegisteredView, wanted: ServerFilter) -> bool:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from coatcheck.model.credential import Upkeep
 from coatcheck.model.grant import Seen
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
@@ -83,6 +84,7 @@ class RegisteredView:
 
     `reach` is the URL as it may be shown, or the command. `plain` are the values of headers or variables that
     may be shown; `sealed` names those that may not. `args` counts the arguments, which are secret.
+    `credentials` are pairs of place and name, as in `Use`.
     """
 
     id: UUID
@@ -102,6 +104,8 @@ class RegisteredView:
     ended_at: datetime | None
     note: str
     version: int
+    upkeep: Upkeep = Upkeep()
+    credentials: tuple[tuple[str, str], ...] = ()
 
 
 class OperatorState(StrEnum):

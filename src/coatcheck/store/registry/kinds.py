@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
+from coatcheck.model.credential import Credential
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.registry import Object, Override
@@ -16,6 +17,7 @@ from coatcheck.model.subject import Subject
 from coatcheck.store import tables
 from coatcheck.store.registry import rows
 from coatcheck.store.registry.rows import Row, Stored
+from coatcheck.store.registry.rows_of_credentials import CredentialSeal
 from coatcheck.store.registry.secrets_of_servers import ReachSeal
 
 
@@ -35,6 +37,12 @@ class Kind:
     restricts: bool = False
     """Whether its rows may take something away from callers, who must not get it back by losing a row."""
 
+    later: frozenset[str] = frozenset()
+    """Columns that rows of an older schema have nothing in: where null, the MAC is one without them.
+
+    Such a null cannot be forged: a row that was written with the column has another MAC.
+    """
+
     @property
     def keys(self) -> list[Column[Any]]:
         """The columns of the primary key."""
@@ -45,7 +53,7 @@ class Kind:
         return f"{self.table.name} {str(row[self.named])[:200]}"
 
 
-def kinds_for(seal: ReachSeal) -> dict[type[Object], Kind]:
+def kinds_for(seal: ReachSeal, credentials: CredentialSeal) -> dict[type[Object], Kind]:
     """Return the kinds by the type of their nouns, in the order of the fields of `Registry`."""
     return {
         IssuedGrant: Kind(
@@ -66,6 +74,7 @@ def kinds_for(seal: ReachSeal) -> dict[type[Object], Kind]:
             lambda row: rows.server_of(row, seal),
             lambda server: server.id,
             "name",
+            later=frozenset({"upkeep", "blanks"}),
         ),
         Operator: Kind(
             tables.operator, rows.operator_row, rows.operator_of, lambda one: one.name, "name", again=True
@@ -77,5 +86,8 @@ def kinds_for(seal: ReachSeal) -> dict[type[Object], Kind]:
             lambda one: (one.kind, one.id),
             "id",
             restricts=True,
+        ),
+        Credential: Kind(
+            tables.credential, credentials.row, credentials.noun, lambda credential: credential.id, "name"
         ),
     }

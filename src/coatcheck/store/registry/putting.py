@@ -15,7 +15,14 @@ from coatcheck.store.registry.kinds import Kind
 from coatcheck.store.registry.rows import Row
 from coatcheck.store.registry.whole import Sum, difference, sum_of
 
-_UNIQUE: Final = ("uq_grant_label", "grant.label", "uq_server_folded", "server.folded")
+_UNIQUE: Final = (
+    "uq_grant_label",
+    "grant.label",
+    "uq_server_folded",
+    "server.folded",
+    "uq_credential_folded",
+    "credential.folded",
+)
 """What the databases call the indexes on labels and names: PostgreSQL the index, SQLite the column."""
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from coatcheck.core.row_macs import Value
 from coatcheck.model.change import ObjectKind
+from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.grant import Claim, IssuedGrant, Proof
 from coatcheck.model.operator import Operator, OperatorRole
 from coatcheck.model.registry import Override, Verdict
@@ -226,6 +227,8 @@ def server_row(server: StoredServer, seal: ReachSeal) -> Row:
         "ended_at": _micros(server.ended_at),
         "note": server.note,
         "version": server.version,
+        "upkeep": _upkeep(server.upkeep),
+        "blanks": seal.close_blanks(server.blanks, server.id, server.version),
     }
 
 
@@ -249,5 +252,19 @@ def server_of(row: Stored, seal: ReachSeal) -> StoredServer:
         because=row["because"],
         ended_at=_time(row["ended_at"]),
         note=row["note"],
+        upkeep=_upkeep_of(row["upkeep"]),
+        blanks=seal.open_blanks(row["blanks"], id, row["version"]),
         version=row["version"],
     )
+
+
+def _upkeep(upkeep: Upkeep) -> str:
+    probe = None if upkeep.probe is None else [upkeep.probe.tool, upkeep.probe.arguments]
+    return _json([upkeep.replace.value, probe])
+
+
+def _upkeep_of(text: str | None) -> Upkeep:
+    if text is None:  # a row of before
+        return Upkeep()
+    replace, probe = json.loads(text)
+    return Upkeep(Replace(replace), None if probe is None else Probe(*probe))

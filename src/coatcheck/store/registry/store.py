@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.row_macs import row_fits, row_mac
 from coatcheck.core.sealed_values import BrokenSeal
-from coatcheck.errors import ConfigError, Unfit
+from coatcheck.core.tokens import Pepper
+from coatcheck.errors import ConfigError, Sealed, Unavailable
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
 from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Edit, Object, Registry
 from coatcheck.ports import Entropy
 from coatcheck.store.engines.database import Database
 from coatcheck.store.registry.changes import insert_changes, list_changes
-from coatcheck.store.registry.kinds import Kind, kinds_for
 from coatcheck.store.registry.putting import put_rows
-from coatcheck.store.registry.rows import Row
-from coatcheck.store.registry.secrets_of_servers import ReachSeal
+from coatcheck.store.registry.rekeying import replace_all, reseal
+from coatcheck.store.registry.sealing import Sealing, require_writable
 from coatcheck.store.registry.seen import list_seen, note_seen
-from coatcheck.store.registry.whole import NOT_WHOLE, Sum, WholeSum, sum_of
+from coatcheck.store.registry.whole import NOT_WHOLE, Sum, sum_of
 from coatcheck.store.tables import sealing_key
 
-_FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides")
+_FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides", "credentials")
 
 
 class StoredRegistry:
@@ -34,29 +34,51 @@ class StoredRegistry:
 
     def __init__(self, database: Database, keys: Keys, entropy: Entropy) -> None:
         self._database = database
-        self._mac_key = keys.of(Purpose.ROW_MAC)
-        self._key_id = keys.id
-        self._whole = WholeSum(self._mac_key, keys.id)
-        self._kinds = kinds_for(ReachSeal(keys, entropy))
+        self._entropy = entropy
+        self._sealing = Sealing(keys, entropy)
+        self._following: Sealing | None = None
+        """The key of a rekeying of which nobody knows whether it happened."""
+        self._pepper = keys.of(Purpose.GRANT_PEPPER)
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(cls, database: Database, keys: Keys, entropy: Entropy) -> Self:
         """Return the registry of a database, which belongs to its first key from then on.
 
         Raises:
-            ConfigError: it belongs to another key; the message names both by their ids.
+            Sealed: it belongs to another key; the message names both by their ids.
+            ConfigError: the pepper in it was changed outside of the gateway.
             StoreUnavailable: the database cannot be read or written.
         """
         store = cls(database, keys, entropy)
-        known = await database.read(key_id_of)
+        known = await database.read(_kept_key)
         if known is None:
             await database.write(store._begin)
-        elif known != keys.id:
-            raise ConfigError(
-                f"the store belongs to the key {known}, and the key given is {keys.id}",
+        elif known[0] != keys.id:
+            raise Sealed(
+                f"the store belongs to the key {known[0]}, and the key given is {keys.id}",
                 fix="give the key that the store was made with; without it, what is sealed there is lost",
             )
+        elif known[1] is None:
+            await database.write(store._keep_pepper)
+        else:
+            store._pepper = _opened(store._sealing, known[1])
         return store
+
+    @property
+    def key_id(self) -> str:
+        """The id of the key that the store belongs to."""
+        return self._sealing.key_id
+
+    @property
+    def pepper(self) -> Pepper:
+        """What tokens are proven with; the same under every key that the store ever has."""
+        return Pepper(self._pepper)
+
+    @property
+    def print_key(self) -> bytes:
+        """What materials are fingerprinted with, so that fingerprints outlive a change of the key as well."""
+        return Keys(self._pepper).of(Purpose.CREDENTIAL_PRINT)
 
     async def load(self) -> Registry:
         """Return everything, each row checked against its MAC; rows that fail are named, and not used.
@@ -68,27 +90,62 @@ class StoredRegistry:
         Raises:
             StoreUnavailable: the store cannot be read.
         """
-        return await self._database.read(self._load)
+        async with self._turn:
+            await self._find_out()
+            return await self._database.read(self._load)
 
     async def commit(self, edit: Edit) -> None:
         """Make an edit durable together with its admin records, or nothing of it.
 
         Raises:
             Stale: an object is not at the version before the one given (another operator was faster).
-            Taken: a live grant has the label, a server or subject the name.
+            Taken: a live grant has the label; a server, subject or credential the name.
             Unfit: a text holds characters that cannot be stored.
             StoreUnavailable: nothing was written; if the connection to a server broke in the very commit,
                 only reading the registry again tells.
         """
-        rows = [self._sealed(put) for put in sorted(edit.puts, key=_is_live)]
         for change in edit.changes:
-            _require_writable(vars_of(change))
+            require_writable(vars_of(change))
+        async with self._turn:
+            await self._find_out()
+            rows = [self._sealing.sealed(put) for put in sorted(edit.puts, key=_is_live)]
 
-        def write(writing: Connection) -> None:
-            self._whole.add(writing, put_rows(writing, rows))
-            insert_changes(writing, edit.changes)
+            def write(writing: Connection) -> None:
+                self._sealing.whole.add(writing, put_rows(writing, rows))
+                insert_changes(writing, edit.changes)
 
-        await self._database.write(write)
+            await self._database.write(write)
+
+    async def rekey(self, keys: Keys, change: Change) -> None:
+        """Seal everything with another key, all of it or nothing.
+
+        Calls go on, edits wait. The pepper stays, so every token is as good as before.
+
+        Raises:
+            Damaged: a row was changed outside of the gateway, so that nothing can be said for it.
+            StoreUnavailable: nothing was changed; or the connection broke in the very commit: then `key_id`
+                tells once the store can be read again.
+        """
+        async with self._turn:
+            await self._find_out()
+            former, following = self._sealing, Sealing(keys, self._entropy)
+            made = await self._database.read(lambda reading: reseal(reading, former, following))
+
+            def write(writing: Connection) -> None:
+                replace_all(writing, made, former, following, self._pepper)
+                insert_changes(writing, [change])
+
+            self._following = following
+            try:
+                await self._database.write(write)
+            except Unavailable:
+                await self._find_out()
+                if self._sealing is not following:
+                    raise
+            except BaseException:
+                self._following = None  # refused inside of the transaction
+                raise
+            self._sealing, self._following = following, None
 
     async def accept(self, change: Change) -> tuple[str, ...]:
         """Remove the rows that are damaged and take the rest as the whole registry; return what was removed.
@@ -104,7 +161,9 @@ class StoredRegistry:
             insert_changes(writing, [change])
             return tuple(removed)
 
-        return await self._database.write(write)
+        async with self._turn:
+            await self._find_out()
+            return await self._database.write(write)
 
     async def list_changes(self, wanted: ChangeFilter) -> Sequence[ChangeEntry]:
         """Return entries of the admin log, newest first.
@@ -134,73 +193,80 @@ class StoredRegistry:
     # --- rows ------------------------------------------------------------------------------------------
 
     def _begin(self, writing: Connection) -> None:
-        writing.execute(insert(sealing_key).values(key_id=self._key_id))
-        self._whole.start(writing, Sum())
+        pepper = self._sealing.close_pepper(self._pepper)
+        writing.execute(insert(sealing_key).values(key_id=self.key_id, pepper=pepper))
+        self._sealing.whole.start(writing, Sum())
+
+    def _keep_pepper(self, writing: Connection) -> None:
+        """Keep what a store of before proved its tokens with: it followed from the key until now."""
+        writing.execute(update(sealing_key).values(pepper=self._sealing.close_pepper(self._pepper)))
+
+    async def _find_out(self) -> None:
+        """Read which key the store has, where a rekeying broke off and nobody knows whether it happened."""
+        if self._following is not None:
+            if await self._database.write(settled_key_id_of) == self._following.key_id:
+                self._sealing = self._following
+            self._following = None
 
     def _load(self, reading: Connection) -> Registry:
-        found: dict[str, Any] = {}
+        kinds = self._sealing.kinds.values()
+        objects: dict[str, dict[Any, Any]] = {kind.table.name: {} for kind in kinds}
         damaged: list[str] = []
         macs: list[str] = []
         uncertain = False
-        for field, kind in zip(_FIELDS, self._kinds.values(), strict=True):
-            objects: dict[Any, Any] = {}
-            for row, noun in self._rows(reading, kind):
-                macs.append(row["mac"])
-                if noun is None:
-                    damaged.append(kind.name_of(row))
-                    uncertain |= kind.restricts
-                else:
-                    objects[kind.key_of(noun)] = noun
-            found[field] = MappingProxyType(objects)
-        if not self._whole.fits(reading, sum_of(macs)):
+        for one in self._sealing.found(reading):
+            macs.append(one.row["mac"])
+            if one.noun is None:
+                damaged.append(one.kind.name_of(one.row))
+                uncertain |= one.kind.restricts
+            else:
+                objects[one.kind.table.name][one.kind.key_of(one.noun)] = one.noun
+        if not self._sealing.whole.fits(reading, sum_of(macs)):
             damaged.append(NOT_WHOLE)
             uncertain = True
+        kept = map(MappingProxyType[Any, Any], objects.values())
+        found: dict[str, Any] = dict(zip(_FIELDS, kept, strict=True))
         return Registry(**found, damaged=tuple(damaged), uncertain=uncertain)
 
     def _accept(self, writing: Connection) -> list[str]:
         """Remove what is damaged and take the rest as the whole."""
         removed: list[str] = []
         macs: list[str] = []
-        for kind in self._kinds.values():
-            for row, noun in list(self._rows(writing, kind)):
-                if noun is None:
-                    removed.append(kind.name_of(row))
-                    writing.execute(delete(kind.table).where(*(key == row[key.name] for key in kind.keys)))
-                else:
-                    macs.append(row["mac"])
-        self._whole.start(writing, sum_of(macs))
+        for one in list(self._sealing.found(writing)):
+            if one.noun is None:
+                kind, row = one.kind, one.row
+                removed.append(kind.name_of(row))
+                writing.execute(delete(kind.table).where(*(key == row[key.name] for key in kind.keys)))
+            else:
+                macs.append(one.row["mac"])
+        self._sealing.whole.start(writing, sum_of(macs))
         return removed
-
-    def _rows(self, reading: Connection, kind: Kind) -> Iterator[tuple[dict[str, Any], Object | None]]:
-        names = [column.name for column in kind.table.columns]
-        for values in reading.execute(select(kind.table)):
-            row = dict(zip(names, values, strict=True))
-            yield row, self._noun(kind, row)
-
-    def _noun(self, kind: Kind, row: dict[str, Any]) -> Object | None:
-        covered = row.copy()
-        del covered["mac"]
-        if not row_fits(self._mac_key, kind.table.name, covered, self._key_id, row["mac"]):
-            return None
-        try:
-            noun: Object = kind.noun_of(row)
-        except (BrokenSeal, ValueError, KeyError, TypeError):  # ours, and yet not to be read: never used
-            return None
-        return noun
-
-    def _sealed(self, put: Object) -> tuple[Kind, Row]:
-        if put.version < 1:
-            raise ValueError("an object that is stored has a version from 1")
-        kind = self._kinds[type(put)]
-        row = kind.row_of(put)
-        _require_writable(row)
-        row["mac"] = row_mac(self._mac_key, kind.table.name, row, self._key_id)
-        return kind, row
 
 
 def key_id_of(reading: Connection) -> str | None:
     """Return the id of the key that the database belongs to; None before there was one."""
     return reading.execute(select(sealing_key.c.key_id)).scalar_one_or_none()
+
+
+def settled_key_id_of(writing: Connection) -> str | None:
+    """Return the same once no transaction of a gateway that died is under way that would change it."""
+    writing.execute(update(sealing_key).values(key_id=sealing_key.c.key_id))
+    return key_id_of(writing)
+
+
+def _kept_key(reading: Connection) -> tuple[str, str | None] | None:
+    row = reading.execute(select(sealing_key.c.key_id, sealing_key.c.pepper)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def _opened(sealing: Sealing, pepper: str) -> bytes:
+    try:
+        return sealing.open_pepper(pepper)
+    except (BrokenSeal, ValueError):
+        raise ConfigError(
+            "what the tokens of grants are proven with was changed outside of the gateway",
+            fix="restore a backup; without it, every grant has to be issued anew",
+        ) from None
 
 
 def vars_of(noun: Any) -> dict[str, Any]:
@@ -211,17 +277,3 @@ def vars_of(noun: Any) -> dict[str, Any]:
 def _is_live(put: Object) -> bool:
     """What ends goes first, so that one edit can end an object and give its name to another."""
     return getattr(put, "revoked_at", None) is None and getattr(put, "ended_at", None) is None
-
-
-def _require_writable(row: Mapping[str, object]) -> None:
-    for name, value in row.items():
-        if isinstance(value, str) and ("\x00" in value or not _is_text(value)):
-            raise Unfit(f"{name} holds characters that cannot be stored", fix="leave them out")
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,7 +7,7 @@ import itertools
 import ssl
 from collections.abc import Awaitable, Mapping
 
-from coatcheck.core.redact import Redactor, header_secrets, url_secrets
+from coatcheck.core.redact import Redactor, header_secrets, material_secrets, url_secrets
 from coatcheck.core.wire import messages
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
 from coatcheck.model.call import Call
@@ -15,6 +15,7 @@ from coatcheck.model.server import HttpReach
 from coatcheck.upstream.http.awaited import Awaited, nobody, unheard
 from coatcheck.upstream.http.handshake import Posted
 from coatcheck.upstream.http.hop.asides import Asides
+from coatcheck.upstream.http.hop.bearing import Bearing, bearing_of
 from coatcheck.upstream.http.hop.connection import Connection, Owner, StaleConnection
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.heads import HeadWriter
@@ -52,13 +53,17 @@ async def open_line(server: str, reach: HttpReach, egress: Egress, limits: HttpL
                 fix="check SSL_CERT_FILE and SSL_CERT_DIR",
                 detail=error.strerror or "",
             ) from None
-    return Line(server, origin, heads, Redactor(_secrets_of(reach, target.reveal())), egress, tls, limits)
+    redactor = Redactor(_secrets_of(reach, target.reveal()))
+    bearing = bearing_of(server, reach.bearer, limits.bearers, redactor)
+    return Line(server, origin, heads, redactor, egress, tls, limits, bearing)
 
 
 def _secrets_of(reach: HttpReach, target: str) -> list[str]:
     found = list(url_secrets(target, reach.shown_url))
     for name, value in reach.headers.items():
         found.extend(header_secrets(name, value.reveal()))
+    for material in reach.hush:
+        found.extend(material_secrets(material.reveal()))
     return found
 
 
@@ -74,6 +79,7 @@ class Line:
         egress: Egress,
         tls: ssl.SSLContext | None,
         limits: HttpLimits,
+        bearing: Bearing | None = None,
     ) -> None:
         self.server = server
         self.heads = heads
@@ -82,15 +88,16 @@ class Line:
         self._egress = egress
         self._tls = tls
         self._limits = limits
+        self._bearing = bearing
         self._pace = limits.pace or Pace()
         self._ids = itertools.count(1)
         self._pool = Pool(server, limits.pool, lambda: self._dial(self._pool))
         side = PoolLimits(limits.aside.at_once, limits.aside.most, limits.pool.idle)
         self._side = Pool(server, side, lambda: self._dial(self._side))
         self._asides = Asides(limits.aside)
-        self.listens = Streams(server, limits.streams, self._dial)
+        self.listens = Streams(server, limits.streams, self._dial, bearing)
         """Subscriptions of callers."""
-        self.hearing = Streams(server, _HEARINGS, self._dial)
+        self.hearing = Streams(server, _HEARINGS, self._dial, bearing)
         """The stream of what belongs to no request."""
 
     def next_id(self) -> bytes:
@@ -106,8 +113,16 @@ class Line:
             UpstreamUnreachable: nothing was sent.
             UpstreamLost: the connection ended before the reply.
             UpstreamBadReply: the reply broke a limit or the grammar.
+            UpstreamCredentialRefused: there is no access token that the server takes, where it wants one.
         """
-        return _exchange(self._pool, request, listen, again=again)
+        return self._exchange(self._pool, request, listen, again=again)
+
+    def _exchange(
+        self, pool: Pool, request: bytes, listen: Listen | None, *, again: bool
+    ) -> Awaitable[Received]:
+        if self._bearing is None:
+            return _exchange(pool, request, listen, again=again)
+        return self._bearing.send(request, lambda signed: _exchange(pool, signed, listen, again=again))
 
     async def _dial(self, owner: Owner) -> Connection:
         def make() -> Connection:
@@ -154,7 +169,7 @@ class Line:
             pass
 
     async def _deliver(self, request: bytes) -> None:
-        await _exchange(self._side, request, head_only, again=True)
+        await self._exchange(self._side, request, head_only, again=True)
 
     # --- the end -------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.hop.reading import Received
 from coatcheck.upstream.http.line import Line
 from coatcheck.upstream.http.resuming import Resuming
+from coatcheck.upstream.own import CALL_TOOL
 from coatcheck.upstream.questions import Questions
 
 _LONGEST_ID: Final = messages.MAX_ID_CHARS + 2
@@ -31,6 +32,8 @@ class Linked:
 
     def __init__(self, line: Line, link: Link, client: Client, limits: HttpLimits) -> None:
         self.link = link
+        self.expiry = b""
+        """What the server said last of when our credential ends."""
         self.questions = Questions(client, line.redactor, self._answer)
         self._line = line
         self._client = client
@@ -68,7 +71,7 @@ class Linked:
             self._under_way[id] = awaited
         try:
             try:
-                received = await line.exchange(request, awaited.take, again=own)
+                received = await line.exchange(request, awaited.take, again=own and call.method != CALL_TOOL)
             except StreamEnded as ended:
                 received = await self._resume(ended, awaited, call, own=own)
         except asyncio.CancelledError:
@@ -77,6 +80,7 @@ class Linked:
             raise
         finally:
             self._under_way.pop(id, None)
+        self.expiry = received.expiry or self.expiry
         return line.redactor.redact_reply(awaited.read(received, session=link.session))
 
     async def _resume(self, ended: StreamEnded, awaited: Awaited, call: Call, *, own: bool) -> Received:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras
 from coatcheck.core.wire.notices import LISTEN
 from coatcheck.core.wire.standing import STANDING
 from coatcheck.errors import UpstreamError, UpstreamUnreachable
@@ -12,13 +12,14 @@ from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.http.awaited import unheard
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.hop.replies import Forgotten
 from coatcheck.upstream.http.linked import Linked
 from coatcheck.upstream.http.linking import Linking
+from coatcheck.upstream.own import own_call
 
 
 class HttpUpstream:
@@ -58,7 +59,10 @@ class HttpUpstream:
         """Say how the server does, without asking it."""
         linked = self._linking.linked
         sessions = int(linked is not None and linked.link.session)
-        return UpstreamStatus(self._state, self._last_error, self._in_flight, sessions=sessions)
+        expiry = linked.expiry.decode("ascii", "replace") if linked is not None else ""
+        return UpstreamStatus(
+            self._state, self._last_error, self._in_flight, sessions=sessions, expiry=expiry
+        )
 
     async def greet(self) -> Greeting:
         """Return what the server said of itself, connecting first if need be."""
@@ -73,10 +77,9 @@ class HttpUpstream:
         self._settle(State.READY, "")
         return linked.greeting
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
         """Send one of the gateway's own requests and return the reply."""
-        params = {} if cursor is None else {"cursor": messages.raw_of(cursor)}
-        return await self._request(Call(b"0", what.value, params), eras.OURSELVES, unheard, own=True)
+        return await self._request(own_call(what, cursor), eras.OURSELVES, unheard, own=True)
 
     async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply."""

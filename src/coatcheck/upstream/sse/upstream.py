@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras
 from coatcheck.core.wire.standing import STANDING
-from coatcheck.model.call import NO_PARAMS, Call, Caller, Notice, Reply
+from coatcheck.model.call import Call, Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Client, Notify, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.duplex.lasting import note
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
+from coatcheck.upstream.own import own_call
 from coatcheck.upstream.sse.keeper import Keeper
 from coatcheck.upstream.sse.session import SessionForgotten
-
-_NO_ID = b"0"
 
 
 class SseUpstream:
@@ -56,14 +55,13 @@ class SseUpstream:
         with self._keeper.use():
             return (await self._keeper.ready()).exchange.greeting
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
         """Send one of the gateway's own requests and return the reply.
 
         Raises:
             UpstreamError: the server fails.
         """
-        params = NO_PARAMS if cursor is None else {"cursor": messages.raw_of(cursor)}
-        return await self._request(Call(_NO_ID, what.value, params), eras.OURSELVES, None, own=True)
+        return await self._request(own_call(what, cursor), eras.OURSELVES, None, own=True)
 
     async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply.

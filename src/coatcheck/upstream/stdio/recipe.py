@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from coatcheck.core import surroundings
-from coatcheck.core.redact import Redactor
+from coatcheck.core.redact import Redactor, material_secrets
 from coatcheck.core.wire.lines import Tail
 from coatcheck.errors import UpstreamUnreachable
 from coatcheck.model.server import StdioReach
@@ -40,7 +41,8 @@ class Recipe:
         self._reach = reach
         self._home = home
         self._ambient = ambient
-        self.redactor = Redactor(surroundings.env_secrets(self._own_env()))
+        hush = (part for one in reach.hush for part in material_secrets(one.reveal()))
+        self.redactor = Redactor(chain(surroundings.env_secrets(self._own_env()), hush))
 
     def _own_env(self) -> dict[str, str]:
         return {name: secret.reveal() for name, secret in self._reach.env.items()}

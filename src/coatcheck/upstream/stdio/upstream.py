@@ -7,23 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from coatcheck.core.wire import eras, messages
+from coatcheck.core.wire import eras
 from coatcheck.core.wire.lines import shown
 from coatcheck.core.wire.standing import STANDING
 from coatcheck.errors import UpstreamTimeout
-from coatcheck.model.call import NO_PARAMS, Call, Caller, Notice, Reply
+from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.ports import Ask, Client, Clock, Notify, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Clock, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.duplex.lasting import note
+from coatcheck.upstream.own import own_call
 from coatcheck.upstream.stdio.recipe import Recipe
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.supervisor import Supervisor
 
 DEFAULT_LIMITS: Final = StdioLimits()
-_NO_ID: Final = b"0"
 
 
 class StdioUpstream:
@@ -86,22 +86,22 @@ class StdioUpstream:
         finally:
             self._supervisor.leave()
 
-    async def ask(self, what: Ask, cursor: str | None = None) -> Reply:
+    async def ask(self, what: Ask | ProbeCall, cursor: str | None = None) -> Reply:
         """Send one of the gateway's own requests and return the reply.
 
         Raises:
             UpstreamError: the server fails, or does not answer in time.
         """
-        params = NO_PARAMS if cursor is None else {"cursor": messages.raw_of(cursor)}
+        call = own_call(what, cursor)
         self._supervisor.enter(counts=False)
         try:
             exchange = (await self._supervisor.ready()).exchange
             async with asyncio.timeout(self._limits.ask_timeout):
-                return await exchange.call(Call(_NO_ID, what.value, params), eras.OURSELVES, own=True)
+                return await exchange.call(call, eras.OURSELVES, own=True)
         except TimeoutError:
             limit = self._limits.ask_timeout
             raise UpstreamTimeout(
-                f"{self._server.name} did not answer {what.value} within {limit:g} s", reached=True
+                f"{self._server.name} did not answer {call.method} within {limit:g} s", reached=True
             ) from None
         finally:
             self._supervisor.leave()

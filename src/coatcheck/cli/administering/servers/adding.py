@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from coatcheck.cli import options, show
+from coatcheck.cli.administering.credentials.terms import oauth, oauth_of
 from coatcheck.cli.administering.material import Materials, refuse_foreign, values_of
 from coatcheck.cli.administering.outcomes import counted
+from coatcheck.cli.administering.servers.looking_after import upkeep, upkeep_of
 from coatcheck.cli.declaring.given import wrong
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import reach_of
+from coatcheck.core.filling import REFERENCE
 from coatcheck.core.names import full
 
 _HOW: Final = "give --url URL for a remote server, or -- and a command for a child process"
@@ -44,15 +48,25 @@ _NAMED: Final = 12
 @click.option("--plain-env", metavar="NAME=VALUE", multiple=True, help="A variable that may be shown.")
 @click.option("--cwd", metavar="DIR", help="The directory that the command runs in.")
 @click.option("--note", help="Words for other operators.")
+@upkeep
+@click.option("--oauth", is_flag=True, help="Its tokens come by OAuth; connect its credential afterwards.")
+@oauth
 @options.reached(gateway_only=True)
 @options.as_json
 def add(name: str, where: Where, as_json: bool, **words: Any) -> int:
     """Register the server NAME: with --url, or with -- and the COMMAND of a child process.
 
-    A VALUE may be @FILE, @env:VARIABLE or @- (standard input), which are read here and now; the gateway
-    keeps it sealed, and shows it to nobody. It connects before this returns, or says why it could not.
+    A VALUE may be @FILE, @env:VARIABLE or @- (standard input), which are read here and now; it becomes a
+    credential, sealed and shown to nobody. ${credential:NAME} names one that there is. The gateway connects
+    before this returns, or says why it could not.
     """
     body, notes = body_of(words, is_here=where.url is None)
+    terms = oauth_of(words, words["oauth"])
+    if terms is not None:
+        refuse_foreign("a command", {"--oauth": "command" in body})
+        body["oauth"] = terms
+    if kept := upkeep_of(words):
+        body["upkeep"] = kept
     reach = reach_of(where)
     with show.waiting("connecting, and asking for its tools"):
         answer = reach.send("POST", "/servers", {"name": name, **body})
@@ -60,6 +74,7 @@ def add(name: str, where: Where, as_json: bool, **words: Any) -> int:
         show.put_json(answer)
     else:
         put_added(f"added {name}", answer)
+        put_made(answer["credentials"], terms is not None)
     for note in notes:
         show.say(f"coatcheck: {note}")
     return Exit.DONE
@@ -96,8 +111,19 @@ def body_of(words: dict[str, Any], *, is_here: bool) -> tuple[dict[str, Any], li
         cwd = None if cwd is None else str(Path(cwd).absolute())
         if "/" in command and cwd is None:
             command = str(Path(command).absolute())  # the gateway runs elsewhere
+    if any(REFERENCE.search(word) for word in args):
+        notes.append("other accounts on the gateway's machine can see the arguments of a command")
     members = {"command": command, "args": args, "env": env, "plain": plain, **note}
     return members | ({} if cwd is None else {"cwd": cwd}), notes
+
+
+def put_made(credentials: Sequence[str], is_oauth: bool) -> None:
+    """Tell which credentials were made for a server, and what to do with them; the last may be of OAuth."""
+    values = credentials[:-1] if is_oauth else credentials
+    for name in values:
+        show.put(f"credential {name}; to give it another value: coatcheck credential rotate {name}")
+    if is_oauth:
+        show.put(f"credential {credentials[-1]}; next: coatcheck credential connect {credentials[-1]}")
 
 
 def put_added(what: str, answer: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import click
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.material import Materials, values_of
 from coatcheck.cli.administering.servers.adding import put_added
+from coatcheck.cli.administering.servers.looking_after import upkeep, upkeep_of
 from coatcheck.cli.completing import names
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
@@ -37,15 +38,20 @@ from coatcheck.cli.reaching.reach import at
 @click.option("--no-env", metavar="NAME", multiple=True, help="A variable to take away. Repeatable.")
 @click.option("--cwd", metavar="DIR", help="The directory that the command runs in.")
 @click.option("--note", help="Words for other operators.")
+@upkeep
+@click.option("--no-probe", is_flag=True, help="It has no probe any more.")
 @options.reached(gateway_only=True)
 @options.as_json
 def change(name: str, where: Where, as_json: bool, **words: Any) -> int:
     """Change the server NAME; what is not given stays. VALUES are read as `coatcheck server add` reads them.
 
     New calls use it as it is now, and those under way end as they began. With -- and a COMMAND, the command
-    of a child process is changed.
+    of a child process is changed. A new secret is in use at once, and no server is asked about it first: for
+    that there is `coatcheck credential rotate`.
     """
     patch, plain, notes = _patch(words)
+    if kept := upkeep_of(words):
+        patch["upkeep"] = kept
     reach = reach_of(where)
     with unknown_object(reach, "servers", name):
         now = reach.get(at("servers", name))
@@ -55,7 +61,12 @@ def change(name: str, where: Where, as_json: bool, **words: Any) -> int:
         raise click.UsageError("there is nothing to change")
     with show.waiting("connecting, and asking for its tools"):
         answer = reach.send("PATCH", at("servers", name), patch, version=now["revision"])
-    show.put_json(answer) if as_json else put_added(f"changed {name}", answer)
+    if as_json:
+        show.put_json(answer)
+    else:
+        put_added(f"changed {name}", answer)
+        if answer["credentials"]:
+            show.put(f"credentials that changed with it, unverified: {', '.join(answer['credentials'])}")
     for note in notes:
         show.say(f"coatcheck: {note}")
     return Exit.DONE

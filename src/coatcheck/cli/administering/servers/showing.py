@@ -74,6 +74,10 @@ def show_server(name: str, where: Where, as_json: bool) -> int:
             "cwd": found.get("cwd"),
             "shown": ", ".join(f"{key}={value}" for key, value in plain.items()),
             "secret": ", ".join(found.get("sealed") or ()),
+            "credentials": ", ".join(f"{one['place']}={one['name']}" for one in found["credentials"]),
+            "lacking": found["lacking"],
+            "probe": _probe(found["upkeep"]["probe"]),
+            "replace": found["upkeep"]["replace"],
             "added": since.local(found.get("created_at")),
             "added by": found.get("created_by"),
             "note": found.get("note"),
@@ -81,3 +85,7 @@ def show_server(name: str, where: Where, as_json: bool) -> int:
         }
     )
     return Exit.DONE
+
+
+def _probe(probe: Mapping[str, Any] | None) -> str:
+    return "" if probe is None else f"{probe['tool']} {show.json_text(probe['arguments'])}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from coatcheck import __version__
 from coatcheck.cli import show
+from coatcheck.cli.administering.credentials.planning import what_to_do
+from coatcheck.cli.administering.credentials.showing import servers_of
 from coatcheck.cli.looking.doctor.finding import Finding, fail, ok, warn
 from coatcheck.cli.reaching.reach import PATIENT_SECONDS, Reach
 from coatcheck.core.names import MAX_EXPOSED
@@ -15,6 +17,8 @@ CLIENT_PREFIX: Final = "mcp__team__"
 """What the longest-winded clients put before a tool's name, for a connection called `team`."""
 _STDERR_LINES: Final = 5
 _NAMED: Final = 5
+_FAILING: Final = frozenset({"failing", "lacking", "reconnect", "expired"})
+_LATE: Final = frozenset({"overdue", "expiring"})
 
 
 def check_gateway(reach: Reach) -> Iterator[Finding]:
@@ -27,6 +31,7 @@ def check_gateway(reach: Reach) -> Iterator[Finding]:
     servers = reach.get("/servers", {"probe": "true"}, within=PATIENT_SECONDS)["items"]
     for item in servers:
         yield check_server(item)
+    yield from check_credentials(reach.get("/credentials/plan")["items"])
     tools = reach.get("/tools", within=PATIENT_SECONDS)["items"]
     yield check_name_lengths([str(item["exposed_name"]) for item in tools])
 
@@ -80,6 +85,19 @@ def _check_rows(damaged: Sequence[str]) -> Iterator[Finding]:
             "find out who can write the database; restore a backup of before, or stop the gateway and run"
             " `coatcheck migrate --accept-damage WHY`",
         )
+
+
+def check_credentials(items: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Tell of credentials that fail, or will soon, by the rotation plan."""
+    told = [item for item in items if item["reasons"][0] in _FAILING | _LATE]
+    for item in told:
+        found, reason = item["credential"], str(item["reasons"][0])
+        used = servers_of(found)
+        fix = what_to_do(item)
+        verdict = fail if reason in _FAILING and used else warn
+        yield verdict(f"credential {found['name']}", f"{reason}; used by {used or 'nobody'}", fix)
+    if not told:
+        yield ok("credentials", "none is failing or overdue")
 
 
 def check_server(item: dict[str, Any]) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coatcheck.ports import Bearers
 from coatcheck.upstream.http.hop.asides import AsideLimits
 from coatcheck.upstream.http.hop.pool import PoolLimits
 from coatcheck.upstream.http.hop.reading import ReplyLimits
@@ -18,7 +19,8 @@ class HttpLimits:
     up. `hearing` is how long a handshake waits for the stream of what belongs to no request, so that what the
     server says during the first call is heard. `streams` are the subscriptions of callers that may be open,
     `resumptions` how often the stream of one call may be resumed.
-    `pace` is shared by all who speak to the same server; without one, each line has its own.
+    `pace` is shared by all who speak to the same server; without one, each line has its own. `bearers` have
+    the tokens for servers that want OAuth.
     """
 
     connect: float = 60.0
@@ -30,3 +32,4 @@ class HttpLimits:
     pool: PoolLimits = PoolLimits()
     reply: ReplyLimits = ReplyLimits()
     pace: Pace | None = None
+    bearers: Bearers | None = None

@@ -15,6 +15,9 @@ from coatcheck.upstream import pace
 
 JSON: Final = b"application/json"
 EVENTS: Final = b"text/event-stream"
+EXPIRY: Final = b"github-authentication-token-expiration"
+"""Where GitHub says when the token that it was sent expires."""
+_LONGEST_EXPIRY: Final = 40
 
 Listen = Callable[[sse.Event], bool]
 """Takes one event; True ends the exchange. Raises an `UpstreamError` to break it off."""
@@ -53,6 +56,8 @@ class Received:
     media: bytes = b""
     encoding: bytes = b""
     session: bytes = b""
+    challenge: bytes = b""
+    expiry: bytes = b""
     body: bytes = b""
 
 
@@ -64,6 +69,8 @@ _KEPT: Final = frozenset(
         b"transfer-encoding",
         b"keep-alive",
         b"mcp-session-id",
+        b"www-authenticate",
+        EXPIRY,
     }
 )
 _TIMEOUT: Final = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
@@ -163,6 +170,8 @@ class ReplyReader:
         received.media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         received.encoding = headers.get(b"content-encoding", b"").strip().lower()
         received.session = headers.get(b"mcp-session-id", b"")
+        received.challenge = headers.get(b"www-authenticate", b"")
+        received.expiry = headers.get(EXPIRY, b"")[:_LONGEST_EXPIRY]
         if timeout := _TIMEOUT.search(headers.get(b"keep-alive", b"")):
             self.keep = int(timeout[1])
         if self._listen is not None and status < 300 and received.media == EVENTS and not received.encoding:

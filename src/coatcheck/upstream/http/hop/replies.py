@@ -9,6 +9,7 @@ from coatcheck.core.wire import messages, signs
 from coatcheck.core.wire.messages import Incoming
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused
 from coatcheck.model.call import Fault, Reply
+from coatcheck.model.secret import Secret
 from coatcheck.upstream.http.hop.reading import EVENTS, JSON, Received, bad_reply
 
 _STATUS: Final[Mapping[int, tuple[str, str]]] = {
@@ -28,6 +29,9 @@ _STATUS: Final[Mapping[int, tuple[str, str]]] = {
     503: ("is not available for now (503)", ""),
     504: ("did not answer its own proxy (504)", ""),
 }
+_REASONS: Final = ("message", "error_description", "detail", "error", "title")
+"""Where servers say why: JSON-RPC, OAuth (RFC 6750), problem details (RFC 9457) and their relatives."""
+_LONGEST_REASON: Final = 2_000
 _NOT_ACTED_ON: Final = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 429})
 
 
@@ -36,6 +40,8 @@ class StatusReply(UpstreamBadReply):
 
     `fault` is the JSON-RPC error that it sent instead, under no id or another; it is not for callers.
     """
+
+    status: int
 
     def __init__(self, server: str, status: int, fault: Fault | None = None) -> None:
         sentence, fix = _STATUS.get(status, (f"failed with status {status}", ""))
@@ -97,14 +103,27 @@ def refuse_status(server: str, received: Received, *, session: bool = False) -> 
 def _refuse_outright(server: str, received: Received) -> None:
     status = received.status
     if status in (401, 403):
-        raise UpstreamCredentialRefused(
+        refused = UpstreamCredentialRefused(
             f"{server} refused the credential that is configured for it ({status})",
             fix="check the headers of this server in the configuration",
         )
+        refused.status, refused.said = status, _said(received)
+        raise refused
     if 300 <= status < 400:
         raise StatusReply(server, status)
     if received.encoding not in (b"", b"identity"):
         raise bad_reply(server, "answered in a content encoding that was not asked for")
+
+
+def _said(received: Received) -> Secret | None:
+    """Return what the server gives as its reason in a JSON body, in one of the usual places."""
+    members = messages.members_of(received.body) if received.media == JSON else None
+    if members is None:
+        return None
+    nested = messages.members_of(members.get("error", b"")) or {}
+    found = (messages.text_of(place.get(name)) for place in (nested, members) for name in _REASONS)
+    said = next(filter(None, found), None)
+    return Secret(said[:_LONGEST_REASON]) if said else None
 
 
 def _no_reply(server: str, received: Received, incoming: Incoming | None) -> UpstreamBadReply:

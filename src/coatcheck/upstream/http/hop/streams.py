@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from coatcheck.errors import UpstreamUnreachable
+from coatcheck.upstream.http.hop.bearing import Bearing
 from coatcheck.upstream.http.hop.connection import Connection, Owner
 from coatcheck.upstream.http.hop.reading import Endless, Listen, Received
 
@@ -15,10 +16,11 @@ Dial = Callable[[Owner], Awaitable[Connection]]
 class Streams:
     """At most so many streams of one server."""
 
-    def __init__(self, server: str, most: int, dial: Dial) -> None:
+    def __init__(self, server: str, most: int, dial: Dial, bearing: Bearing | None = None) -> None:
         self._server = server
         self._most = most
         self._dial = dial
+        self._bearing = bearing
         self._dialling = 0
         self._open: set[Connection] = set()
         self._closed = False
@@ -40,10 +42,16 @@ class Streams:
             UpstreamUnreachable: nothing was sent; also where too many streams are open.
             UpstreamError: any other failure.
         """
+        endless = Endless(opened or _ignore)
+        if self._bearing is None:
+            return await self._exchange(request, listen, endless)
+        return await self._bearing.send(request, lambda signed: self._exchange(signed, listen, endless))
+
+    async def _exchange(self, request: bytes, listen: Listen, endless: Endless) -> Received:
         connection = await self._connect()
         self._open.add(connection)
         try:
-            return await connection.send(request, listen, Endless(opened or _ignore))
+            return await connection.send(request, listen, endless)
         finally:
             connection.close()
 

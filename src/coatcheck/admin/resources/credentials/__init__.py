@@ -1,0 +1,1 @@
+"""Credentials and their rotation over the API: shapes and routes."""

@@ -1,0 +1,46 @@
+"""Composition of credentials: what operators do with them, and what servers do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coatcheck.operations.credentials.adopting import Adopting
+from coatcheck.operations.credentials.counter import Counter
+from coatcheck.operations.credentials.credentials import Credentials
+from coatcheck.operations.credentials.refusing import Refusing
+from coatcheck.operations.credentials.rotating import Rotations
+from coatcheck.operations.credentials.verifying import Verifier
+from coatcheck.operations.credentials.views import CredentialState
+from coatcheck.operations.reaching.servers import Servers
+from coatcheck.operations.registry.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Cloakroom:
+    """The use cases of credentials. `hasty` are the rotations too, but wait for no call to end."""
+
+    counter: Counter
+    credentials: Credentials
+    rotations: Rotations
+    hasty: Rotations
+    refusing: Refusing
+    adopting: Adopting
+
+    def count(self, *states: CredentialState) -> int:
+        """Return how many credentials are in one of some states."""
+        return sum(view.state in states for _, view in self.counter.every())
+
+
+def cloakroom_of(desk: Desk, servers: Servers) -> Cloakroom:
+    """Return the use cases over a desk and the servers in use, whose refusals they heed from now on."""
+    counter, verifier = Counter(desk, servers), Verifier(servers)
+    refusing = Refusing(counter)
+    servers.heed = refusing
+    return Cloakroom(
+        counter,
+        Credentials(counter),
+        Rotations(counter, verifier),
+        Rotations(counter, verifier, 0.0),
+        refusing,
+        Adopting(desk),
+    )

@@ -1,0 +1,1 @@
+"""Commands about credentials: what the gateway presents to servers."""

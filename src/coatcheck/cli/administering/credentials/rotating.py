@@ -1,0 +1,89 @@
+"""`coatcheck credential rotate`: a new value, verified beside the old, and in use from the next call on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from coatcheck.cli import options, show
+from coatcheck.cli.administering.credentials.giving import GivenApart, Origin, check_name, material, origin
+from coatcheck.cli.administering.credentials.telling import no_wait, nothing_changed, put_activated
+from coatcheck.cli.completing import names
+from coatcheck.cli.exits import Exit
+from coatcheck.cli.options import Expiry, Where
+from coatcheck.cli.reaching.gateway import reach_of
+from coatcheck.cli.reaching.near import unknown_object
+from coatcheck.cli.reaching.reach import Reach, at
+from coatcheck.model.secret import Secret
+
+
+@click.command(
+    "rotate",
+    cls=GivenApart,
+    short_help="Verify a new value, and switch to it.",
+    epilog=options.example(
+        "coatcheck credential rotate github-authorization",
+        "pass show github | coatcheck credential rotate github-authorization",
+        "coatcheck credential rotate --list new.csv",
+    ),
+)
+@click.argument("name", required=False, shell_complete=names.credentials)
+@origin
+@options.expires
+@click.option("--no-verify", is_flag=True, help="Ask no server; this is recorded.")
+@click.option("--accept-unproven", is_flag=True, help="Go on where a server takes a wrong one as well.")
+@click.option(
+    "--list",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rotate each credential of a CSV or JSON Lines file.",
+)
+@no_wait
+@options.reached()
+@options.as_json
+def rotate(
+    name: str | None, origin: Origin, file: Path | None, where: Where, as_json: bool, **words: Any
+) -> int:
+    """Give the credential NAME a new value: it is tried at every server beside the old one, then in use.
+
+    The value is asked for on a terminal, and read from standard input elsewhere. Where a server refuses it,
+    nothing changes. Where the old value is a scheme and a token and the new one has no space, the scheme
+    stays.
+    """
+    expires: Expiry = words["expires"]
+    if file is not None:
+        if name is not None or origin.is_said or expires.said:
+            raise click.UsageError("with --list, everything about the values stands in the file")
+        from coatcheck.cli.administering.credentials.many import rotate_many
+
+        return rotate_many(file, where, as_json, words)
+    if name is None:
+        raise click.UsageError("give NAME, or --list FILE")
+    reach = reach_of(where)
+    reach_credential(reach, check_name(name))  # before a person is asked for a secret
+    body = body_of(material(name, origin), expires, words)
+    with show.waiting("asking its servers, then waiting for calls with the old version"), nothing_changed():
+        answer = reach.send("POST", at("credentials", name, "rotate"), body)
+    put_activated(answer, as_json, staged=True)
+    return Exit.DONE
+
+
+def reach_credential(reach: Reach, name: str) -> dict[str, Any]:
+    """Return the credential of this name; for one that there is none of, names those near it."""
+    with unknown_object(reach, "credentials", name):
+        found: dict[str, Any] = reach.get(at("credentials", name))
+    return found
+
+
+def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, Any]:
+    """Return a rotation as the API takes it."""
+    return {
+        "material": given.reveal(),
+        "verify": not words["no_verify"],
+        "accept_unproven": words["accept_unproven"],
+        "wait": not words["no_wait"],
+        **expires.member(),
+    }

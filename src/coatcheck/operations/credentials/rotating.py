@@ -1,0 +1,376 @@
+"""Rotation as a transaction: stage, verify beside the old, activate for the next call, roll back, retire.
+
+Each step is one edit with its record, so that a crash between two of them leaves the old version active or
+the new one, and a staged one at most, which can be activated or discarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from coatcheck.errors import NotVerified, Taken, Unfit, Unproven
+from coatcheck.model.credential import (
+    Assurance,
+    Credential,
+    CredentialKind,
+    CredentialVersion,
+    Custody,
+    Stage,
+)
+from coatcheck.model.operator import Actor
+from coatcheck.model.registry import Edit
+from coatcheck.model.secret import Secret
+from coatcheck.operations.credentials import stages
+from coatcheck.operations.credentials.counter import Counter
+from coatcheck.operations.credentials.making import expiry_of, material_of
+from coatcheck.operations.credentials.showing import find_credential, used_by
+from coatcheck.operations.credentials.switching import DRAIN_WAIT, Switching, changed_meanwhile
+from coatcheck.operations.credentials.verifying import (
+    Candidate,
+    Verifier,
+    assurance_of,
+    candidates_of,
+)
+from coatcheck.operations.credentials.views import Activated, CredentialView, Verdict, Verdicts
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.registry import fitness
+
+_Answer = TypeVar("_Answer")
+Progress = Callable[[str, Mapping[str, Any]], None]
+"""Told of each step as it is made: `staged`, `verifying`, `verdict`, `activated`."""
+
+
+class Rotations:
+    """Rotates credentials. `ref` is a name or a UUID. What was begun goes on if whoever asked goes away."""
+
+    def __init__(self, counter: Counter, verifier: Verifier, drain_wait: float = DRAIN_WAIT) -> None:
+        self._counter = counter
+        self._verifier = verifier
+        self._switching = Switching(counter, drain_wait)
+
+    # --- the steps -----------------------------------------------------------------------------------------
+
+    async def stage(
+        self, actor: Actor, ref: str, material: Secret, expires_at: datetime | None = None
+    ) -> CredentialView:
+        """Keep a new version beside the one in use. Nobody uses it.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: material that cannot be, or the credential's is not ours to change.
+            Taken: another version is staged.
+        """
+        await self._stage(actor, ref, material, expires_at)
+        return self._counter.show(ref)
+
+    async def discard(self, actor: Actor, ref: str) -> CredentialView:
+        """Forget the staged version.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: nothing is staged.
+        """
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._counter.stored(snapshot, ref)
+            number = _at(before, Stage.STAGED, "coatcheck credential stage").number
+            after = stages.without(before, Stage.STAGED, self._counter.now())
+            return self._counter.step(actor, "credential.discard", before, after, number=number)
+
+        await self._counter.desk.book.edit(make)
+        return self._counter.show(ref)
+
+    async def verify(self, actor: Actor, ref: str, progress: Progress | None = None) -> Verdicts:
+        """Try the staged version, or else the active one, at every server that uses it. Nothing is switched.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: it has neither version.
+        """
+        found = find_credential(self._counter.snapshot, ref)
+        version = found.at(Stage.STAGED) or _at(found, Stage.ACTIVE, "coatcheck credential rotate")
+        return await _to_its_end(self._verify_alone(actor, str(found.id), version.number, progress))
+
+    async def activate(
+        self,
+        actor: Actor,
+        ref: str,
+        *,
+        accept_unproven: bool = False,
+        unverified: bool = False,
+        progress: Progress | None = None,
+    ) -> Activated:
+        """Use the staged version from the next call on; it is verified first if it was not.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: nothing is staged.
+            NotVerified, Unproven: nothing was switched; the version stays staged.
+            Stale: somebody else changed the credential meanwhile.
+        """
+        found = self._counter.stored(self._counter.snapshot, ref)
+        staged = _at(found, Stage.STAGED, "coatcheck credential stage")
+        id = str(found.id)
+        if staged.assurance is Assurance.NEVER and unverified:
+            return await _to_its_end(
+                self._switching.switched(actor, id, staged.number, Assurance.SKIPPED, ())
+            )
+        if staged.assurance is Assurance.NEVER:
+            trying = self._tried_and_switched(actor, id, staged.number, accept_unproven, progress, drop=False)
+            return await _to_its_end(trying)
+        if staged.assurance is Assurance.UNPROVEN and not (accept_unproven or unverified):
+            raise _unproven(found.name, ())
+        return await _to_its_end(self._switching.switched(actor, id, staged.number, staged.assurance, ()))
+
+    async def rotate(
+        self,
+        actor: Actor,
+        ref: str,
+        material: Secret,
+        *,
+        verify: bool = True,
+        accept_unproven: bool = False,
+        expires_at: datetime | None = None,
+        progress: Progress | None = None,
+    ) -> Activated:
+        """Stage, verify and activate a new version. A failed verify leaves nothing staged.
+
+        Raises:
+            Missing, Unfit, Taken: as `stage`.
+            NotVerified: a server refused it; the old version stays in use.
+            Unproven: the servers take a wrong one as well, and `accept_unproven` was not said.
+            Stale: somebody else changed the credential meanwhile.
+        """
+        tell = progress or _unheard
+        staged, id = await self._stage(actor, ref, material, expires_at)
+        tell("staged", {"number": staged})
+        if not verify:
+            return await _to_its_end(self._switching.switched(actor, id, staged, Assurance.SKIPPED, ()))
+        return await _to_its_end(
+            self._tried_and_switched(actor, id, staged, accept_unproven, progress, drop=True)
+        )
+
+    async def roll_back(self, actor: Actor, ref: str, because: str = "") -> Activated:
+        """Use the previous version from the next call on; the one in use becomes the previous one.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: there is no previous version.
+        """
+        fitness.note_of(because, "a reason")
+        numbers: list[int | None] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._counter.stored(snapshot, ref)
+            previous = _at(before, Stage.PREVIOUS, "coatcheck credential rotate")
+            former = before.active
+            numbers[:] = [previous.number, former.number if former is not None else None]
+            after = stages.rolled_back(before, self._counter.now())
+            said = previous.assurance.value
+            return self._counter.step(
+                actor, "credential.roll_back", before, after, (), because, number=numbers[0], assurance=said
+            )
+
+        return await _to_its_end(self._switching.published(ref, make, numbers))
+
+    async def retire(self, actor: Actor, ref: str) -> CredentialView:
+        """Forget the material of the previous version: from then on nothing can be rolled back to it.
+
+        Raises:
+            Missing: no such credential.
+            Unfit: there is no previous version.
+        """
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._counter.stored(snapshot, ref)
+            number = _at(before, Stage.PREVIOUS, "coatcheck credential rotate").number
+            after = stages.without(before, Stage.PREVIOUS, self._counter.now())
+            return self._counter.step(actor, "credential.retire", before, after, number=number)
+
+        await self._counter.desk.book.edit(make)
+        return self._counter.show(ref)
+
+    # --- within --------------------------------------------------------------------------------------------
+
+    async def _stage(
+        self, actor: Actor, ref: str, material: Secret, expires_at: datetime | None
+    ) -> tuple[int, str]:
+        """Stage a version, and return its number and the id of the credential."""
+        now = self._counter.now()
+        end = fitness.end_of(expires_at, now)
+        made: list[tuple[int, str]] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._counter.stored(snapshot, ref)
+            new = self._material(snapshot, before, material)
+            version = CredentialVersion(
+                number=stages.next_number(before),
+                stage=Stage.STAGED,
+                print=self._counter.printed(new),
+                made_at=now,
+                made_by=actor.name,
+                material=new,
+                expires_at=end or expiry_of(new),
+            )
+            _check_new(before, version, now)
+            after = stages.with_staged(before, version)
+            made.append((version.number, str(before.id)))
+            return self._counter.step(actor, "credential.stage", before, after, number=version.number)
+
+        await self._counter.desk.book.edit(make)
+        return made[-1]
+
+    def _material(self, snapshot: Snapshot, credential: Credential, new: Secret) -> Secret:
+        if credential.kind is CredentialKind.OAUTH:
+            fix = f"connect it: coatcheck credential connect {credential.name}"
+            raise Unfit("an OAuth credential gets its tokens from its server, and none is given", fix=fix)
+        places = [place.partition("/")[0] for _, place in used_by(snapshot).get(credential.name, ())]
+        active = credential.active
+        before = active.material if active is not None else None
+        lines = all(place == "env" for place in places)
+        return material_of(before, new.reveal(), lines=lines, scheme="headers" in places)
+
+    async def _verify_alone(self, actor: Actor, id: str, number: int, progress: Progress | None) -> Verdicts:
+        candidates, verdicts = await self._tried(id, number, progress)
+        assurance = assurance_of(verdicts)
+        is_staged = False
+        try:
+            await self._note_verified(actor, id, number, verdicts, drop=False)
+            found = find_credential(self._counter.snapshot, id).at(Stage.STAGED)
+            is_staged = found is not None and found.number == number
+        finally:
+            await self._verifier.let_go(candidates, keep=is_staged and assurance is not Assurance.NEVER)
+        return Verdicts(self._counter.show(id), number, assurance, tuple(verdicts))
+
+    async def _tried_and_switched(
+        self,
+        actor: Actor,
+        id: str,
+        number: int,
+        accept_unproven: bool,
+        progress: Progress | None,
+        *,
+        drop: bool,
+    ) -> Activated:
+        candidates, verdicts = await self._tried(id, number, progress)
+        try:
+            assurance = assurance_of(verdicts)
+            name = find_credential(self._counter.snapshot, id).name
+            failure: NotVerified | None = None
+            if not all(one.ok for one in verdicts):
+                failure = _not_verified(name, verdicts)
+            elif assurance is Assurance.UNPROVEN and not accept_unproven:
+                failure = _unproven(name, verdicts)
+            await self._note_verified(actor, id, number, verdicts, drop=drop and failure is not None)
+            if failure is not None:
+                raise failure
+            activated = await self._switching.switched(actor, id, number, assurance, verdicts)
+        finally:
+            await self._verifier.let_go(candidates)
+        (progress or _unheard)("activated", {"number": number})
+        return activated
+
+    async def _tried(
+        self, id: str, number: int, progress: Progress | None
+    ) -> tuple[list[Candidate], list[Verdict]]:
+        tell = progress or _unheard
+        snapshot = self._counter.snapshot
+        candidates = candidates_of(snapshot, find_credential(snapshot, id), number)
+        tell("verifying", {"number": number, "servers": [one.server.name for one in candidates]})
+        try:
+            verdicts = await self._verifier.verify(
+                candidates,
+                lambda one: tell("verdict", {"server": one.server, "ok": one.ok, "sentence": one.sentence}),
+            )
+        except BaseException:
+            await self._verifier.let_go(candidates)
+            raise
+        return candidates, verdicts
+
+    async def _note_verified(
+        self, actor: Actor, id: str, number: int, verdicts: list[Verdict], *, drop: bool
+    ) -> None:
+        """Keep what was found out, of a failed try as well; `drop`: the version is staged no more."""
+        assurance = assurance_of(verdicts)
+        now = self._counter.now()
+        told = min((one.expires_at for one in verdicts if one.expires_at is not None), default=None)
+
+        def proved(one: CredentialVersion) -> CredentialVersion:
+            end = one.expires_at or told
+            return replace(
+                one, assurance=assurance, verified_at=now, expires_at=end, refused_at=None, refused_by=""
+            )
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = after = find_credential(snapshot, id)
+            version = stages.version_of(before, number)
+            if version is None or version.stage not in {Stage.STAGED, Stage.ACTIVE}:
+                raise changed_meanwhile(before.name)
+            if drop and version.stage is Stage.STAGED:
+                after = stages.without(before, Stage.STAGED, now)
+            elif assurance is not Assurance.NEVER:
+                after = stages.changed(before, number, proved)
+            said = assurance.value if all(one.ok for one in verdicts) else "refused"
+            return self._counter.step(
+                actor, "credential.verify", before, after, verdicts, number=number, assurance=said
+            )
+
+        await self._counter.desk.book.edit(make)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Do work that goes on even if the caller goes away: a server may be held for it."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to hear
+    return await asyncio.shield(task)
+
+
+def _check_new(credential: Credential, version: CredentialVersion, now: datetime) -> None:
+    staged, active = credential.at(Stage.STAGED), credential.active
+    if staged is not None:
+        raise Taken(
+            f"version {staged.number} of {credential.name} is staged by {staged.made_by} already",
+            fix=f"coatcheck credential activate {credential.name}, or discard it",
+        )
+    if active is not None and active.print == version.print:
+        raise Unfit(f"the secret is the one that {credential.name} has already", fix="give the new one")
+    if version.expires_at is not None and version.expires_at <= now:
+        raise Unfit("the secret has expired, by what it says of itself", fix="give one that is still good")
+
+
+def _at(credential: Credential, stage: Stage, command: str) -> CredentialVersion:
+    found = credential.at(stage)
+    if found is None or (stage is Stage.PREVIOUS and found.material is None and _is_ours(credential)):
+        word = {Stage.STAGED: "staged", Stage.PREVIOUS: "previous", Stage.ACTIVE: "active"}[stage]
+        raise Unfit(f"{credential.name} has no {word} version", fix=f"{command} {credential.name}")
+    return found
+
+
+def _is_ours(credential: Credential) -> bool:
+    return credential.custody is Custody.STORE
+
+
+def _not_verified(name: str, verdicts: list[Verdict]) -> NotVerified:
+    first = next(one for one in verdicts if not one.ok)
+    return NotVerified(
+        f"the new version of {name} was not switched to: {first.sentence}",
+        fix="the old version stays in use; check the secret, or say --no-verify if the server is at fault",
+        verdicts=verdicts,
+    )
+
+
+def _unproven(name: str, verdicts: list[Verdict] | tuple[()]) -> Unproven:
+    return Unproven(
+        f"the servers take the new version of {name}, but an obviously wrong one as well: it is unproven",
+        fix="give a server a probe call (coatcheck server change SERVER --probe 'TOOL {}'), or say "
+        "--accept-unproven",
+        verdicts=verdicts,
+    )
+
+
+def _unheard(step: str, told: Mapping[str, Any]) -> None:
+    """Take progress that nobody waits for."""

@@ -1,0 +1,1 @@
+"""OAuth towards servers: what is said to authorization servers, by our own rules for what is dialled."""
