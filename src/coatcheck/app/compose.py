@@ -102,7 +102,7 @@ class Gateway:
         self.inflight = Inflight()
         self.directory = Directory(
             self.declaration,
-            StoredServerIds(database, entropy),
+            StoredServerIds(database, keys, entropy),
             Identifying(pepper, clock),
             self._check,
             Recalling(store, Scribe(clock, entropy)),

@@ -23,7 +23,8 @@ from coatcheck.store.registry.putting import put_rows
 from coatcheck.store.registry.rows import Row
 from coatcheck.store.registry.secrets_of_servers import ReachSeal
 from coatcheck.store.registry.seen import list_seen, note_seen
-from coatcheck.store.registry.whole import NOT_WHOLE, Sum, WholeSum, sum_of
+from coatcheck.store.registry.whole import NOT_WHOLE, WholeSum, sum_of
+from coatcheck.store.server_ids import IdRows, called
 from coatcheck.store.tables import sealing_key
 
 _FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides")
@@ -38,6 +39,7 @@ class StoredRegistry:
         self._key_id = keys.id
         self._whole = WholeSum(self._mac_key, keys.id)
         self._kinds = kinds_for(ReachSeal(keys, entropy))
+        self._ids = IdRows(keys)
 
     @classmethod
     async def open(cls, database: Database, keys: Keys, entropy: Entropy) -> Self:
@@ -135,7 +137,7 @@ class StoredRegistry:
 
     def _begin(self, writing: Connection) -> None:
         writing.execute(insert(sealing_key).values(key_id=self._key_id))
-        self._whole.start(writing, Sum())
+        self._whole.start(writing, self._ids.adopt(writing))
 
     def _load(self, reading: Connection) -> Registry:
         found: dict[str, Any] = {}
@@ -152,6 +154,11 @@ class StoredRegistry:
                 else:
                     objects[kind.key_of(noun)] = noun
             found[field] = MappingProxyType(objects)
+        for _, name, _, mac, fits in self._ids.read(reading):
+            macs.append(mac)
+            if not fits:  # whom a server is disabled for, and whom a grant reaches, hangs on it
+                damaged.append(called(name))
+                uncertain = True
         if not self._whole.fits(reading, sum_of(macs)):
             damaged.append(NOT_WHOLE)
             uncertain = True
@@ -159,8 +166,7 @@ class StoredRegistry:
 
     def _accept(self, writing: Connection) -> list[str]:
         """Remove what is damaged and take the rest as the whole."""
-        removed: list[str] = []
-        macs: list[str] = []
+        removed, macs = self._ids.remove_damaged(writing)
         for kind in self._kinds.values():
             for row, noun in list(self._rows(writing, kind)):
                 if noun is None:
