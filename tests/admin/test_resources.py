@@ -35,6 +35,29 @@ def works(office: Office, token: str) -> bool:
     return status == 200
 
 
+# --- names in paths ----------------------------------------------------------------------------------------
+
+
+def by_socket(office: Office, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    connection = UnixConnection(office.hall.gateway.directory / "coatcheck.sock")
+    connection.request(method, f"/api/v1{path}", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    return answer.status, told
+
+
+def test_a_path_is_taken_as_it_was_sent(office: Office) -> None:
+    token = issue(office, "pathly").body["token"]
+    assert by_socket(office, "GET", "/grants/pathl%79")[0] == 200
+    for path in ("/grants/pathly%2frevoke", "/subjects/%ff/disable"):
+        status, told = by_socket(office, "POST", path, b'{"because": "no"}')
+        assert (status, told["code"]) == (400, "bad_request")
+        assert office.ask("POST", path, "admin", {"because": "no"}).status == 400
+    assert works(office, token)
+    assert by_socket(office, "GET", "/subjects/" + quote("\ufffd"))[0] == 404
+
+
 # --- grants ------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from coatcheck.mcp.exchange import REVOKED
 from gateway import Gateway, descendants, new_grant, still_there
 from journeys.peer import Peer, peer_serving
 from journeys.streams import ELICIT, asks
@@ -277,7 +278,7 @@ def test_revoking_the_grant_ends_the_clients_access_and_its_calls(
     peer.until(lambda: peer.hanging == 1)
     (talk.place / "servers.json").write_text(json.dumps(declared(peer, new_grant()[1])))
     cut = talk.hear()
-    assert (cut["id"], cut["error"]["message"]) == (5, "This grant was revoked.")
+    assert (cut["id"], cut["error"]["message"]) == (5, REVOKED)
     peer.until(lambda: peer.hanging == 0)
     assert "revoked" in talk.ask("tools/list")["error"]["message"]
     assert [(entry["decision"], entry["outcome"]) for entry in talk.records()] == [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.fake_api import Canned, FakeApi, items, refusal
-from cli.objects import grant, subject
+from cli.objects import credential, grant, subject
 from cli.ran import Run
 from cli.test_servers import server, tool
 
@@ -82,6 +82,9 @@ def test_names_of_a_gateway(api: FakeApi, complete: Complete) -> None:
     assert complete("coatcheck grant issue x --to a")[0] == ["alice"]
     assert complete("coatcheck grant issue x --server t")[0] == ["time"]
     assert complete("coatcheck access --server time --tool n")[0] == ["now"]
+    api.answers["GET /credentials"] = items(credential("time-key"))
+    assert complete("coatcheck credential rotate t")[0] == ["time-key"]
+    assert api.asked[-1].query == {"name": "t*", "limit": "100"}
 
 
 @pytest.mark.parametrize("name", ["$(touch${IFS}x)", "a b", "a;b", "`x`", "-rf", "a\nb", "'", "a*", "é", ""])

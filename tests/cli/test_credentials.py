@@ -140,6 +140,24 @@ def test_a_name_that_there_is_none_of_is_told_before_a_secret_is_asked_for(kept:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "oauth"}, f"coatcheck credential connect {NAME}"),
+        ({"custody": "env"}, "comes from the gateway's environment"),
+        ({"custody": "file"}, "comes from a file"),
+        ({"custody": "literal"}, "comes from the servers file"),
+    ],
+)
+def test_what_is_not_rotated_here_is_told_before_a_secret_is_asked_for(
+    kept: FakeApi, run: Run, changes: dict[str, str], said: str
+) -> None:
+    kept.answers[f"GET /credentials/{NAME}"] = Canned(credential(NAME, **changes))
+    for step in ("rotate", "stage"):
+        ran = run("credential", step, NAME, "--from-env", "NOT_SET")
+        assert (ran.code, said in ran.err) == (1, True)
+
+
 # --- what comes of it --------------------------------------------------------------------------------------
 
 

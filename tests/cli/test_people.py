@@ -62,6 +62,7 @@ def test_subjects_are_listed_and_shown(api: FakeApi, run: Run) -> None:
 
 
 def test_leaving(api: FakeApi, run: Run) -> None:
+    api.answers["GET /subjects/alice"] = Canned(subject("alice"))
     for verb in ("disable", "offboard"):
         api.answers[f"POST /subjects/alice/{verb}"] = Canned(ended("a", "b"))
     api.answers["POST /subjects/alice/enable"] = Canned(subject("alice"))
@@ -73,6 +74,18 @@ def test_leaving(api: FakeApi, run: Run) -> None:
         0,
         "offboarded alice, with 2 grants, in 12 ms: 2 calls cancelled, 1 stream closed, 0 sessions ended\ngrants: a, b\n",
     )
+
+
+def test_a_name_that_nobody_has_is_said_to_be_one(api: FakeApi, run: Run) -> None:
+    api.answers["GET /subjects"] = items(subject("alice"))
+    api.answers["GET /subjects/alcie"] = refusal(404, "not_found", "There is no such subject.")
+    for verb in ("disable", "offboard"):
+        api.answers[f"POST /subjects/alcie/{verb}"] = Canned(ended())
+        told = run("subject", verb, "alcie", "--because", "left")
+        assert (told.code, told.err) == (
+            0,
+            "coatcheck: nobody was known as alcie until now; it is refused from here on (did you mean alice?)\n",
+        )
 
 
 # --- operators ---------------------------------------------------------------------------------------------

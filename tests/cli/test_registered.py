@@ -172,7 +172,7 @@ def test_a_server_that_wants_oauth(adding: FakeApi, run: Run) -> None:
 
 
 def test_a_server_that_could_not_be_asked_is_added_all_the_same(api: FakeApi) -> None:
-    failed = {
+    failed: dict[str, Any] = {
         "server": registered("github"),
         "tools": None,
         "error": "it answered 401 to the credential",

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck.mcp.exchange import REVOKED
 from gateway import new_grant
 from journeys.running import Hall, hall_at
 from journeys.wire import PATIENCE, Wire, message
@@ -246,7 +247,7 @@ def test_removing_a_token_refuses_the_very_next_request_and_cuts_what_is_open(li
         live.edit(without(live, "bob"))
         assert hall.call("echo", grant=live.other).status == 401
         cut = bobs.read()
-        assert (cut.status, cut.json()["error_description"]) == (401, "This grant was revoked.")
+        assert (cut.status, cut.json()["error_description"]) == (401, REVOKED)
         assert stream.ending() == b""  # ended, without an answer
         assert old.read().status == 401
         peer.until(lambda: peer.hanging == 1)  # the server was told, for those three

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -17,18 +16,20 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from coatcheck.app.real import SystemClock
-from coatcheck.core.wire import eras
-from coatcheck.model.call import Result
+from coatcheck.model.change import ChangeFilter, ObjectKind
+from coatcheck.model.operator import LOCAL_ACTOR
+from coatcheck.model.secret import Secret
+from coatcheck.operations.registry.patches import NewServer, OauthWanted
 from doubles.authorization import World
-from doubles.oauth import Desk
+from doubles.whole import a_gateway, call
 from gateway import free_port
 from real.installed import server as installed
-from upstream.permits import permit_for, unheard
 from upstream.raw_servers import Request, message, plain, text_result
 
 LIFE = 2
 PERIODS = 4
 CALLERS = 64
+ALL = ChangeFilter(kind=ObjectKind.CREDENTIAL)
 
 pytestmark = pytest.mark.real
 
@@ -109,31 +110,31 @@ async def by_browser(url: str) -> list[tuple[str, str]]:
 
 
 async def test_64_callers_do_not_notice_that_tokens_live_two_seconds(tmp_path: Path) -> None:
-    clock: Any = SystemClock()
     with Provider(tmp_path / "iam.log").running() as provider:
-        world = Guarded(clock, resource={"scopes_supported": ["profile"]})
+        world = Guarded(SystemClock(), resource={"scopes_supported": ["profile"]})
         world.issuer_elsewhere, world.keys = provider.issuer, await provider.ready()
-        async with world:
-            desk = await Desk(world, clock).open()
-            begun = await desk.begin()
-            finished = await desk.connecting.finish(await by_browser(begun.url))
-            assert finished.ok, finished
-            upstream, loop = desk.upstream(), asyncio.get_running_loop()
+        async with world, a_gateway(tmp_path / "data") as (gateway, http):
+            new = NewServer("github", Secret(world.url), oauth=OauthWanted())
+            await gateway.registered.servers.add(LOCAL_ACTOR, new)
+            begun = await gateway.oauth.connecting.begin(LOCAL_ACTOR, "github-oauth", str(http.base_url))
+            page = await http.get("/oauth/callback", params=dict(await by_browser(begun.url)))
+            assert page.status_code == 200, page.text
+            loop = asyncio.get_running_loop()
             end, calls = loop.time() + LIFE * PERIODS, 0
 
             async def caller() -> None:
                 nonlocal calls
                 while loop.time() < end:
-                    permit = permit_for(upstream.server)
-                    assert isinstance(await upstream.forward(permit, eras.OURSELVES, unheard), Result)
+                    assert "good" in (said := await call(http)), said
                     calls += 1
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
 
             await asyncio.gather(*(caller() for _ in range(CALLERS)))
-            await upstream.close(1.0)
-            await desk.close()
-            assert calls >= CALLERS * PERIODS
-            refreshes = provider.given.count("refresh_token 200")
-            assert PERIODS - 1 <= refreshes <= PERIODS + 2  # one a period, early
-            assert provider.given == ["authorization_code 200", *["refresh_token 200"] * refreshes]
-            assert desk.actions() == ["credential.connect"]
+            changes = [
+                change.change.action for change in await gateway.registered.book.store.list_changes(ALL)
+            ]
+        assert calls >= CALLERS * PERIODS
+        refreshes = provider.given.count("refresh_token 200")
+        assert PERIODS - 1 <= refreshes <= PERIODS + 2  # one a period, early
+        assert provider.given == ["authorization_code 200", *["refresh_token 200"] * refreshes]
+        assert changes == ["credential.connect", "credential.add"]  # and none for a renewal

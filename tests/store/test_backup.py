@@ -260,6 +260,7 @@ def test_a_backup_of_an_older_schema_is_migrated_at_the_next_start(
         "whole",
     ):
         writing.execute(f'DROP TABLE "{table}"')
+    writing.execute("ALTER TABLE server_id DROP COLUMN mac")
     writing.execute("UPDATE alembic_version SET version_num = '0001'")
     writing.commit()
     writing.close()

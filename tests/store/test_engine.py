@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from coatcheck.errors import ConfigError
 from coatcheck.model.record import RecordFilter
-from coatcheck.store.engines.directory import create_private, prepare
+from coatcheck.store.engines.directory import LOCK_FILE, create_private, prepare
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.engines.sqlite_connection import connect
 from coatcheck.store.faults import DirectoryLocked
@@ -121,6 +121,14 @@ def test_the_directory_is_free_after_closing_and_alembic_stays_unread(
     database.close()
     assert open_elsewhere(directory) == ["False"]
     SqliteDatabase.open(directory).close()
+
+
+def test_removing_the_lock_file_lets_nobody_else_in(database: SqliteDatabase, directory: Path) -> None:
+    (directory / LOCK_FILE).unlink()
+    first, *_ = open_elsewhere(directory)
+    assert first.startswith(f"locked the data directory {directory} is in use by ")
+    database.close()
+    assert open_elsewhere(directory) == ["False"]
 
 
 def test_a_second_opening_in_one_process_is_refused_too(database: SqliteDatabase, directory: Path) -> None:

@@ -36,6 +36,7 @@ def set_back(path: Path) -> None:
     for table in REGISTRY:
         writing.execute(f'DROP TABLE "{table}"')
     writing.execute("UPDATE alembic_version SET version_num = '0001'")
+    writing.execute("ALTER TABLE server_id DROP COLUMN mac")
     writing.execute("INSERT INTO server_id VALUES ('kept', 'kept', x'00112233445566778899aabbccddeeff')")
     writing.commit()
     writing.close()

@@ -144,6 +144,7 @@ async def test_a_store_of_r0001_gets_a_registry(old: Path) -> None:
             writing.execute(f'DROP TABLE "{table}"')
         for table in ("sealing_key", "whole"):
             writing.execute(f'DROP TABLE "{table}"')
+        writing.execute("ALTER TABLE server_id DROP COLUMN mac")
         writing.execute("INSERT INTO server_id VALUES ('kept', 'kept', x'00112233445566778899aabbccddeeff')")
         writing.execute("UPDATE alembic_version SET version_num = '0001'")
         writing.commit()

@@ -21,6 +21,7 @@ from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.registry import store as module
 from coatcheck.store.registry.store import StoredRegistry
 from coatcheck.store.registry.whole import NOT_WHOLE
+from coatcheck.store.server_ids import StoredServerIds
 from registered import (
     KEYS,
     OTHER_KEYS,
@@ -33,7 +34,17 @@ from registered import (
     one_of_each,
 )
 
-REGISTRY = ("grant", "subject", "server", "operator", "override", "credential", "whole", "sealing_key")
+REGISTRY = (
+    "grant",
+    "subject",
+    "server",
+    "operator",
+    "override",
+    "credential",
+    "server_id",
+    "whole",
+    "sealing_key",
+)
 TURN = a_change("key", action="key.rotate", kind=ObjectKind.KEY)
 
 
@@ -56,11 +67,15 @@ async def test_everything_is_under_the_new_key(
 ) -> None:
     store = await a_store(any_database)
     await store.commit(an_edit(one_of_each()))
+    ids = StoredServerIds(any_database, store, SystemEntropy())
+    given = await ids.assign(["of-file"])
     before, rows = await store.load(), everything(any_database)
     assert store.key_id == KEYS.id
     await store.rekey(OTHER_KEYS, TURN)
     assert store.key_id == OTHER_KEYS.id
     assert await store.load() == before
+    assert (await ids.assign(["of-file", "later"]))["of-file"] == given["of-file"]
+    assert (await store.load()).damaged == ()
 
     later = everything(any_database)
     assert rows.keys() == later.keys()

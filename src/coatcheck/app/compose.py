@@ -104,7 +104,7 @@ class Gateway:
         self.inflight = Inflight()
         self.directory = Directory(
             self.declaration,
-            StoredServerIds(database, entropy),
+            StoredServerIds(database, store, entropy),
             Identifying(store.pepper, clock),
             self._check,
             Recalling(store, Scribe(clock, entropy), clock, store.print_key),

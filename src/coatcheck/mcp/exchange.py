@@ -24,7 +24,7 @@ from coatcheck.operations.inflight import Cut, Entry, Inflight
 from coatcheck.ports import Refused
 
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."
-REVOKED: Final = "This grant was revoked."
+REVOKED: Final = "This grant was revoked, or the account that it belongs to was disabled."
 EXPIRED: Final = "This grant has expired."
 STOPPING: Final = "This gateway is stopping."
 

@@ -205,7 +205,8 @@ def check_collisions(declaration: Declaration, registry: Registry) -> None:
         if grant.label in labels and verdict_on(registry, ObjectKind.GRANT, grant.id) is None
     ]
     if complaints:
-        raise ConfigError("\n".join(complaints))
+        fix = f"or leave it out of {declaration.path}, start, end the other one, and put it back"
+        raise ConfigError("\n".join(complaints), fix=fix)
 
 
 # --- what an edit touches --------------------------------------------------------------------------------

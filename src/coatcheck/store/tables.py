@@ -97,8 +97,13 @@ server_id = Table(
     Column("folded", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("uuid", UuidBytes, nullable=False, unique=True),
+    Column("mac", Text),
 )
-"""The UUID that a server's name got at first sight; `folded` is that name without case."""
+"""The UUID that a server's name got at first sight; `folded` is that name without case.
+
+Grants and an operator's word hold to that UUID, so the row has a MAC, and counts in the whole. Rows from
+before there were MACs get theirs when the store gets its key.
+"""
 
 
 def _time(name: str, *, nullable: bool = True) -> Column[int]:

@@ -126,6 +126,7 @@ CREATE TABLE server_id (
 	folded TEXT NOT NULL, 
 	name TEXT NOT NULL, 
 	uuid BLOB NOT NULL, 
+	mac TEXT, 
 	CONSTRAINT pk_server_id PRIMARY KEY (folded), 
 	CONSTRAINT uq_server_id_uuid UNIQUE (uuid)
 );

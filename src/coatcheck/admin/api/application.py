@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.applications import Starlette
@@ -98,6 +99,7 @@ class _Desk:
                 raise Problem("bad_request", Wrong(headers.sentence), status=headers.status)
             coming = Coming(headers, SOCKET, SOCKET)
         self.authenticate.admit(coming)
+        _check_path(scope)
         return coming
 
     async def not_served(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - its shape
@@ -115,6 +117,23 @@ class _Desk:
             response.headers.setdefault(name, value)
         self.around.count(response.status_code)
         return response
+
+
+def _check_path(scope: Scope) -> None:
+    """Refuse a path that would be read as another than the one that was sent.
+
+    A name with a slash in it must not become two steps, nor one that is no UTF-8 the name of another.
+
+    Raises:
+        Problem: it is such a path.
+    """
+    raw = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower():
+        raise Problem("bad_request", Wrong("A name in a path has no slash.", "Name the object by its id."))
+    try:
+        unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem("bad_request", Wrong("The path is no UTF-8.")) from None
 
 
 class _Place:

@@ -7,11 +7,12 @@ import click
 from coatcheck.cli import options, show
 from coatcheck.cli.administering import outcomes
 from coatcheck.cli.completing import names
-from coatcheck.cli.exits import Exit
+from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.options import Where
+from coatcheck.cli.reaching.answers import ApiRefusal
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.near import unknown_object
-from coatcheck.cli.reaching.reach import at
+from coatcheck.cli.reaching.reach import Reach, at
 
 
 @click.command(
@@ -28,8 +29,12 @@ def disable(name: str, because: str, where: Where, as_json: bool) -> int:
 
     Returns when its calls and streams have ended. Its grants stay, for `coatcheck subject enable`.
     """
-    answer = reach_of(where).send("POST", at("subjects", name, "disable"), {"because": because})
+    reach = reach_of(where)
+    note = _note_on(reach, name)
+    answer = reach.send("POST", at("subjects", name, "disable"), {"because": because})
     outcomes.put_ended(answer, f"disabled {name}", as_json)
+    if note:
+        show.say(note)
     return Exit.DONE
 
 
@@ -64,10 +69,27 @@ def offboard(name: str, because: str, where: Where, as_json: bool) -> int:
 
     One change: all of it or nothing. Returns when its calls and streams have ended.
     """
-    answer = reach_of(where).send("POST", at("subjects", name, "offboard"), {"because": because})
+    reach = reach_of(where)
+    note = _note_on(reach, name)
+    answer = reach.send("POST", at("subjects", name, "offboard"), {"because": because})
     revoked, _ = outcomes.revoked_by(answer)
     counted = outcomes.counted(len(revoked), "grant")
     outcomes.put_ended(answer, f"offboarded {name}, with {counted},", as_json)
     if revoked and not as_json:
         show.put(f"grants: {', '.join(revoked)}")
+    if note:
+        show.say(note)
     return Exit.DONE
+
+
+def _note_on(reach: Reach, name: str) -> str:
+    """Return what to say of a name that nobody had so far: a proxy may yet send it, or it is misspelt."""
+    try:
+        with unknown_object(reach, "subjects", name):
+            reach.get(at("subjects", name))
+    except (ApiRefusal, Stop) as refusal:
+        if isinstance(refusal, ApiRefusal) and refusal.status != 404:
+            return ""  # whoever may not read it is told so by the change itself
+        near = f" ({refusal.fix})" if "did you mean" in refusal.fix else ""
+        return f"coatcheck: nobody was known as {name} until now; it is refused from here on{near}"
+    return ""

@@ -20,6 +20,8 @@ LONGEST_LIFE: Final = timedelta(days=3660)
 _RESERVED: Final = frozenset({"anonymous", "*", "operator"})
 _OPERATOR: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _FILE_ID: Final = "file-"
+_FORMULA: Final = ("-", "+", "=", "@")
+"""What a spreadsheet takes for the beginning of a formula; lists of grants are opened in spreadsheets."""
 
 
 def label_of(text: str) -> str:
@@ -29,8 +31,10 @@ def label_of(text: str) -> str:
         Unfit: it is empty, too long, not visible, or could be taken for something else.
     """
     label = _visible(text, "a label", MAX_LABEL_CHARS)
-    if label.startswith(("-", _FILE_ID)):
-        raise Unfit(f"a label does not begin with - or {_FILE_ID}", fix="choose another label")
+    if label.startswith((*_FORMULA, _FILE_ID)):
+        raise Unfit(
+            f"a label does not begin with {' '.join(_FORMULA)} or {_FILE_ID}", fix="choose another label"
+        )
     return label
 
 

@@ -260,7 +260,8 @@ class RegisteredServers:
     def _own(self, snapshot: Snapshot, ref: str) -> StoredServer:
         server = find_server(snapshot, ref)
         if not isinstance(server, StoredServer):
-            fix = "edit the file; here it can only be disabled and enabled"
+            edit = f"edit the file, as `coatcheck remove {server.name}` does"
+            fix = f"{edit}; here it can only be disabled and enabled"
             raise Unfit(f"the server {server.name} is declared in the file", fix=fix)
         return server
 

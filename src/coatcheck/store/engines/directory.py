@@ -85,11 +85,12 @@ def create_private(path: Path) -> None:
 class DirectoryLock:
     """Holds a data directory for this process. The kernel lets go of it when the process dies.
 
-    The lock file stays behind: removing it would let two processes lock two files of one name.
+    Locked is the directory itself: a file in it could be removed, and another made and locked. The file is
+    locked as well, and says who holds both; it stays behind.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, *descriptors: int) -> None:
+        self._descriptors = descriptors
 
     @classmethod
     def take(cls, directory: Path) -> Self:
@@ -101,28 +102,30 @@ class DirectoryLock:
         """
         path = directory / LOCK_FILE
         create_private(path)
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = _pid_in(descriptor)
-            os.close(descriptor)
-            raise _taken(directory, pid) from None
         except OSError as error:
+            pid = _pid_in(descriptor)
+            os.close(folder)
             os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise _taken(directory, pid) from None
             raise ConfigError(
                 f"the data directory {directory} cannot be locked: {error.strerror}",
                 fix="keep it on a local disk",
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        return cls(descriptor)
+        return cls(folder, descriptor)
 
     def release(self) -> None:
         """Let another process have the directory. Safe to call twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptors, self._descriptors = self._descriptors, ()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _pid_in(descriptor: int) -> int | None:

@@ -11,10 +11,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, bindparam, update
 
 from coatcheck.errors import Damaged
+from coatcheck.store.registry.id_rows import called
 from coatcheck.store.registry.rows import Row
 from coatcheck.store.registry.sealing import Found, Sealing
 from coatcheck.store.registry.whole import NOT_WHOLE, Sum, sum_of
-from coatcheck.store.tables import sealing_key
+from coatcheck.store.tables import sealing_key, server_id
 
 _BREATH: Final = 64
 """Rows after which a thread that computes lets the others go first."""
@@ -45,12 +46,17 @@ def reseal(reading: Connection, former: Sealing, following: Sealing) -> Resealed
         found.append(one)
         if one.noun is None:
             damaged.append(one.kind.name_of(one.row))
-    before = sum_of(one.row["mac"] for one in found)
+    ids = list(former.ids.read(reading))
+    damaged += [called(name) for _, name, _, _, fits in ids if not fits]
+    before = sum_of(one.row["mac"] for one in found) + sum_of(mac for *_, mac, _ in ids)
     if not former.whole.fits(reading, before):
         damaged.append(NOT_WHOLE)
     _refuse(damaged)
     made = Resealed(before)
     macs = [_add(made, number, one, following) for number, one in enumerate(found)]
+    for folded, name, uuid, _, _ in ids:
+        macs.append(following.ids.mac(folded, name, uuid))
+        made.groups[server_id, ("mac",)].append({"new_mac": macs[-1], "key_folded": folded})
     made.after = sum_of(macs)
     return made
 

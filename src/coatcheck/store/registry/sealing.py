@@ -15,6 +15,7 @@ from coatcheck.core.sealing import NONCE_BYTES
 from coatcheck.errors import Unfit
 from coatcheck.model.registry import Object
 from coatcheck.ports import Entropy
+from coatcheck.store.registry.id_rows import IdRows
 from coatcheck.store.registry.kinds import Kind, kinds_for
 from coatcheck.store.registry.rows import Row
 from coatcheck.store.registry.rows_of_credentials import CredentialSeal
@@ -42,6 +43,7 @@ class Sealing:
         self._mac_key = keys.of(Purpose.ROW_MAC)
         self.whole = WholeSum(self._mac_key, keys.id)
         self.kinds = kinds_for(ReachSeal(keys, entropy), CredentialSeal(keys, entropy))
+        self.ids = IdRows(keys)
         self._seal = ValueSeal(keys.of(Purpose.SECRET_SEAL))
         self._entropy = entropy
 

@@ -19,11 +19,12 @@ from coatcheck.model.registry import Edit, Object, Registry
 from coatcheck.ports import Entropy
 from coatcheck.store.engines.database import Database
 from coatcheck.store.registry.changes import insert_changes, list_changes
+from coatcheck.store.registry.id_rows import called
 from coatcheck.store.registry.putting import put_rows
 from coatcheck.store.registry.rekeying import replace_all, reseal
 from coatcheck.store.registry.sealing import Sealing, require_writable
 from coatcheck.store.registry.seen import list_seen, note_seen
-from coatcheck.store.registry.whole import NOT_WHOLE, Sum, sum_of
+from coatcheck.store.registry.whole import NOT_WHOLE, sum_of
 from coatcheck.store.tables import sealing_key
 
 _FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides", "credentials")
@@ -64,6 +65,11 @@ class StoredRegistry:
         else:
             store._pepper = _opened(store._sealing, known[1])
         return store
+
+    @property
+    def sealing(self) -> Sealing:
+        """What follows from the key in force."""
+        return self._sealing
 
     @property
     def key_id(self) -> str:
@@ -195,7 +201,7 @@ class StoredRegistry:
     def _begin(self, writing: Connection) -> None:
         pepper = self._sealing.close_pepper(self._pepper)
         writing.execute(insert(sealing_key).values(key_id=self.key_id, pepper=pepper))
-        self._sealing.whole.start(writing, Sum())
+        self._sealing.whole.start(writing, self._sealing.ids.adopt(writing))
 
     def _keep_pepper(self, writing: Connection) -> None:
         """Keep what a store of before proved its tokens with: it followed from the key until now."""
@@ -221,6 +227,11 @@ class StoredRegistry:
                 uncertain |= one.kind.restricts
             else:
                 objects[one.kind.table.name][one.kind.key_of(one.noun)] = one.noun
+        for _, name, _, mac, fits in self._sealing.ids.read(reading):
+            macs.append(mac)
+            if not fits:  # whom a server is disabled for, and whom a grant reaches, hangs on it
+                damaged.append(called(name))
+                uncertain = True
         if not self._sealing.whole.fits(reading, sum_of(macs)):
             damaged.append(NOT_WHOLE)
             uncertain = True
@@ -230,8 +241,7 @@ class StoredRegistry:
 
     def _accept(self, writing: Connection) -> list[str]:
         """Remove what is damaged and take the rest as the whole."""
-        removed: list[str] = []
-        macs: list[str] = []
+        removed, macs = self._sealing.ids.remove_damaged(writing)
         for one in list(self._sealing.found(writing)):
             if one.noun is None:
                 kind, row = one.kind, one.row

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,12 +12,18 @@ from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.giving import GivenApart, Origin, check_name, material, origin
 from coatcheck.cli.administering.credentials.telling import no_wait, nothing_changed, put_activated
 from coatcheck.cli.completing import names
-from coatcheck.cli.exits import Exit
+from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.options import Expiry, Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.near import unknown_object
 from coatcheck.cli.reaching.reach import Reach, at
 from coatcheck.model.secret import Secret
+
+_WHENCE: Final[Mapping[str, str]] = {
+    "env": "the gateway's environment",
+    "file": "a file that the servers file names",
+    "literal": "the servers file",
+}
 
 
 @click.command(
@@ -63,7 +70,7 @@ def rotate(
     if name is None:
         raise click.UsageError("give NAME, or --list FILE")
     reach = reach_of(where)
-    reach_credential(reach, check_name(name))  # before a person is asked for a secret
+    check_rotates(reach_credential(reach, check_name(name)))  # before a person is asked for a secret
     body = body_of(material(name, origin), expires, words)
     with show.waiting("asking its servers, then waiting for calls with the old version"), nothing_changed():
         answer = reach.send("POST", at("credentials", name, "rotate"), body)
@@ -76,6 +83,19 @@ def reach_credential(reach: Reach, name: str) -> dict[str, Any]:
     with unknown_object(reach, "credentials", name):
         found: dict[str, Any] = reach.get(at("credentials", name))
     return found
+
+
+def check_rotates(credential: Mapping[str, Any]) -> None:
+    """Refuse a credential whose value operators do not give, with what to do instead."""
+    name, custody = credential["name"], credential["custody"]
+    if credential["kind"] == "oauth":
+        fix = f"coatcheck credential connect {name}"
+        raise Stop(f"{name} gets its tokens from an OAuth server", exit_code=Exit.NO, fix=fix)
+    if custody != "store":
+        fix = (
+            f"change it there; it switches at once, and `coatcheck credential verify {name}` asks its servers"
+        )
+        raise Stop(f"the value of {name} comes from {_WHENCE[custody]}", exit_code=Exit.NO, fix=fix)
 
 
 def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _VERSION_COLUMNS: Final = (
         "coatcheck credential list --state failing", "coatcheck credential list 'github-*'"
     ),
 )
-@click.argument("name", metavar="[GLOB]", required=False)
+@click.argument("glob", required=False)
 @click.option("--state", type=click.Choice(STATES), help="Only those that stand so.")
 @click.option("--server", help="Only those that this server uses.", shell_complete=names.servers)
 @click.option("--custody", type=click.Choice(CUSTODIES), help="Only those whose value is kept there.")
@@ -45,12 +45,12 @@ _VERSION_COLUMNS: Final = (
 @options.limit
 @options.reached()
 @options.as_json
-def list_credentials(limit: int, where: Where, as_json: bool, **wanted: str | None) -> int:
+def list_credentials(glob: str | None, limit: int, where: Where, as_json: bool, **wanted: str | None) -> int:
     """List the credentials by name, those that the servers file gives among them; never their values.
 
     GLOB narrows it to names like it; * stands for any text.
     """
-    query = {name: value for name, value in wanted.items() if value is not None}
+    query = {name: value for name, value in {"name": glob, **wanted}.items() if value is not None}
     items, rest = reach_of(where).pages("/credentials", query, limit)
     none = (
         "no credential is like that"

@@ -6,7 +6,7 @@ import click
 
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.giving import GivenApart, Origin, check_name, material, origin
-from coatcheck.cli.administering.credentials.rotating import reach_credential
+from coatcheck.cli.administering.credentials.rotating import check_rotates, reach_credential
 from coatcheck.cli.administering.credentials.telling import (
     no_wait,
     nothing_changed,
@@ -38,7 +38,7 @@ def stage(name: str, origin: Origin, expires: Expiry, where: Where, as_json: boo
     The value is given as `coatcheck credential rotate` takes it.
     """
     reach = reach_of(where)
-    reach_credential(reach, check_name(name))
+    check_rotates(reach_credential(reach, check_name(name)))
     body = {"material": material(name, origin).reveal(), **expires.member()}
     answer = reach.send("POST", at("credentials", name, "stage"), body)
     if as_json:

@@ -53,6 +53,7 @@ def upgrade() -> None:
     op.create_table(
         "sealing_key", *_texts("key_id"), sa.PrimaryKeyConstraint("key_id", name="pk_sealing_key")
     )
+    op.add_column("server_id", _text_or_null("mac"))
 
 
 def _create_grant() -> None:
