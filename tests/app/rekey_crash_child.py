@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from coatcheck.app import key_files
 from coatcheck.app.key_files import FilesOfKey
+from coatcheck.app.keys import write_key
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.unsealing import unseal
 from coatcheck.core.keys import Keys
@@ -33,6 +34,7 @@ from coatcheck.operations.registry.rekeying import Rekeying
 from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.store.opening import open_database
 from coatcheck.store.registry import store as stored
+from coatcheck.store.registry.rekeying import replace_all, reseal
 from coatcheck.store.registry.store import StoredRegistry
 from doubles.declarations import EditedFile, MemoryServerIds
 from doubles.registries import NoSessions, a_file
@@ -69,7 +71,6 @@ class DyingFiles(FilesOfKey):
 
 def arm(step: str) -> None:
     """Have the process die after a step that is inside of the store or of the files."""
-    reseal, replace_all, write_key = stored.reseal, stored.replace_all, key_files.write_key
 
     def computed(*given: Any) -> Any:
         made = reseal(*given)
@@ -87,7 +88,8 @@ def arm(step: str) -> None:
         if step == "kept" and ".former-" in path.name:
             die()
 
-    stored.reseal, stored.replace_all, key_files.write_key = computed, written, kept
+    vars(stored).update(reseal=computed, replace_all=written)
+    vars(key_files).update(write_key=kept)
 
 
 def rotated(credential: Credential) -> Credential:

@@ -33,7 +33,7 @@ async def seed(home: Path) -> str:
     database = open_database(home)
     _, store = await unseal(database, home, {}, SystemEntropy())
     credentials = [a_credential(f"c{number}", versions=(a_version(1),)) for number in range(ROWS // 5)]
-    await store.commit(an_edit([a_grant(f"g{number}") for number in range(ROWS)] + credentials))
+    await store.commit(an_edit([*(a_grant(f"g{number}") for number in range(ROWS)), *credentials]))
     proof = store.pepper.prove("token")
     database.close()
     return proof

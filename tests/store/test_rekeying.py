@@ -19,6 +19,7 @@ from coatcheck.store import tables
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.registry import store as module
+from coatcheck.store.registry.rekeying import reseal
 from coatcheck.store.registry.store import StoredRegistry
 from coatcheck.store.registry.whole import NOT_WHOLE
 from coatcheck.store.server_ids import StoredServerIds
@@ -140,7 +141,6 @@ async def test_what_was_changed_while_the_rows_were_computed_is_refused(
     """Nobody else writes; if someone does, nothing of theirs is given a good MAC."""
     store = await a_store(any_database)
     await store.commit(an_edit(one_of_each()))
-    reseal = module.reseal
 
     def meddled(*given: Any) -> Any:
         made = reseal(*given)

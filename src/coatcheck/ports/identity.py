@@ -1,0 +1,52 @@
+"""Ways of telling who is calling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from coatcheck.model.grant import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request brings to be identified by: header values by lower-case name, and the peer's address.
+
+    `peer` is the address of the TCP peer, `address` the client's after trusted proxies were taken off.
+    """
+
+    headers: Mapping[str, tuple[str, ...]]
+    peer: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotMine:
+    """This identifier has nothing to say on the request; the next one is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request presents something of this identifier's kind, and it is bad.
+
+    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id or
+    the beginning of the SHA-256 of what was presented, never the thing itself. `guess` marks the refusals
+    that are throttled: an unknown token or a wrong secret.
+    """
+
+    reason: str
+    sentence: str
+    trace: str = ""
+    guess: bool = False
+
+
+Identified = Principal | Refused | NotMine
+
+
+class Identifier(Protocol):
+    """One way of telling who is calling."""
+
+    def identify(self, presented: Presented) -> Identified:
+        """Judge the request; never raises for anything a caller can send."""
+        ...
