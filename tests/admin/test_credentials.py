@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -399,3 +400,21 @@ def test_the_log_tells_who_rotated_and_what_came_of_it(office: Office, named: st
     ]
     steps = ["credential.add", "credential.stage", "credential.verify", "credential.activate"]
     assert mine == [(step, "the-policy-manager") for step in steps]
+
+
+# --- arguments of commands -----------------------------------------------------------------------------------
+
+
+def test_who_may_not_register_a_command_sets_no_argument_of_one(office: Office) -> None:
+    assert office.ask("POST", "/credentials", "admin", {"name": "arg", "material": OLD}).status == 201
+    rotate = ("POST", "/credentials/arg/rotate", "policy_manager")
+    assert office.ask(*rotate, {"material": NEXT, "verify": False}).status == 200, "no command has it yet"
+    command = {"name": "arguing", "command": sys.executable, "args": ["-c", "pass", "${credential:arg}"]}
+    assert office.ask("POST", "/servers", "admin", command).status == 201
+    refused = office.ask(*rotate, {"material": NEW, "verify": False})
+    assert (refused.status, refused.body["code"]) == (403, "forbidden")
+    assert "is an argument of a command" in refused.body["detail"]
+    assert office.ask("POST", "/credentials/arg/stage", "policy_manager", {"material": NEW}).status == 403
+    told = office.ask("POST", "/credentials/arg/rotate", "admin", {"material": NEW, "verify": False})
+    assert (told.status, told.body["number"]) == (200, 3)
+    assert office.ask("DELETE", "/servers/arguing", "admin").status == 200

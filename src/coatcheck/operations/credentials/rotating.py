@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from coatcheck.errors import NotVerified, Taken, Unfit, Unproven
+from coatcheck.errors import Forbidden, NotVerified, Taken, Unfit, Unproven
 from coatcheck.model.credential import (
     Assurance,
     Credential,
@@ -21,7 +21,7 @@ from coatcheck.model.credential import (
     Custody,
     Stage,
 )
-from coatcheck.model.operator import Actor
+from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials import stages
@@ -62,6 +62,7 @@ class Rotations:
         Raises:
             Missing: no such credential.
             Unfit: material that cannot be, or the credential's is not ours to change.
+            Forbidden: it is an argument of a command, and the actor is no admin.
             Taken: another version is staged.
         """
         await self._stage(actor, ref, material, expires_at)
@@ -206,6 +207,7 @@ class Rotations:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
+            _check_may(actor, snapshot, before)
             new = self._material(snapshot, before, material)
             version = CredentialVersion(
                 number=stages.next_number(before),
@@ -327,6 +329,14 @@ async def _to_its_end(work: Coroutine[Any, Any, _Answer]) -> _Answer:
     task = asyncio.ensure_future(work)
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to hear
     return await asyncio.shield(task)
+
+
+def _check_may(actor: Actor, snapshot: Snapshot, credential: Credential) -> None:
+    """Refuse those who may not register commands to choose an argument of one."""
+    places = [place for _, place in used_by(snapshot).get(credential.name, ())]
+    if actor.role is not OperatorRole.ADMIN and any(place.startswith("args/") for place in places):
+        words = f"{credential.name} is an argument of a command, and those are for admins"
+        raise Forbidden(words, fix="ask an admin")
 
 
 def _check_new(credential: Credential, version: CredentialVersion, now: datetime) -> None:
