@@ -62,9 +62,15 @@ def npm_clients() -> Path:
 
 @cache
 def node_server(name: str) -> list[str]:
-    """Return the command of a reference server for Node: everything, filesystem, memory, sequential-thinking."""
-    packages = _packages("servers", BUILD / "servers" / "npm") / "node_modules" / "@modelcontextprotocol"
-    return [str(node() / "node"), str(packages / f"server-{name}" / "dist" / "index.js")]
+    """Return the command of a reference server: everything, filesystem, memory, postgres, sequential-thinking."""
+    return npm_server(f"@modelcontextprotocol/server-{name}", "dist/index.js")
+
+
+@cache
+def npm_server(package: str, script: str) -> list[str]:
+    """Return the command of a server for Node, by its package and the script in it."""
+    packages = _packages("servers", BUILD / "servers" / "npm") / "node_modules"
+    return [str(node() / "node"), str(packages / package / script)]
 
 
 def npm_command(name: str) -> str:
