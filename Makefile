@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PORT ?= 8080
 ROUNDS ?= 5
+SHORT ?= --short
 ARGS ?=
 
 BIN := .venv/bin
@@ -16,7 +17,7 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs bench registry conformance pins clean product tools
+.PHONY: help demo test check fix docs prove bench registry conformance pins clean product tools
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
@@ -40,6 +41,11 @@ fix: $(TOOLS) ## mend format and lint where a machine can
 
 docs: $(TOOLS) ## check that the documents' links, commands and examples hold
 	@$(BIN)/python docs/check.py
+
+prove: $(PRODUCT) ## try the promises about the record on this machine, in short (SHORT= for the whole proofs)
+	@$(BIN)/coatcheck prove audit $(SHORT)
+	@$(BIN)/coatcheck prove crash $(SHORT)
+	@$(BIN)/coatcheck prove tamper $(SHORT)
 
 bench: $(TOOLS) ## measure the gateway beside a direct call and nginx (ROUNDS=5)
 	@$(BIN)/python -m bench --rounds $(ROUNDS)

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter, Settlement, Verdict
+from coatcheck.model.record import Outcome, Receipt, Record, RecordEntry, RecordFilter, Settlement, Verdict
 from coatcheck.store.records.matching import matches
 
 START = datetime(2026, 11, 3, 9, 8, 7, 60504, tzinfo=UTC)
@@ -83,7 +83,7 @@ class MemoryLedger:
         self._open[record.id] = len(self.entries)
         self.entries.append(RecordEntry(len(self.entries) + 1, record, None))
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: Settlement) -> Receipt:
         self._may_write()
         index = self._open.pop(settlement.record_id, None)
         if index is None:
@@ -91,10 +91,11 @@ class MemoryLedger:
         self.entries[index] = dataclasses.replace(self.entries[index], settlement=settlement)
         self._settled.append(self.entries[index])
         self._tell()
+        return Receipt(len(self._settled), bytes(32))
 
-    async def record_settled(self, record: Record, settlement: Settlement) -> None:
+    async def record_settled(self, record: Record, settlement: Settlement) -> Receipt:
         await self.record(record)
-        await self.settle(settlement)
+        return await self.settle(settlement)
 
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
         found = [entry for entry in self.entries if matches(entry, wanted)]

@@ -24,8 +24,12 @@ DO $$
 DECLARE every text;
 BEGIN
   SELECT string_agg(quote_ident(tablename), ', ') INTO every
-  FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version';
-  IF every IS NOT NULL THEN EXECUTE 'TRUNCATE ' || every || ' RESTART IDENTITY'; END IF;
+  FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'chain');
+  IF every IS NOT NULL THEN
+    EXECUTE 'TRUNCATE ' || every || ' RESTART IDENTITY';
+    UPDATE chain SET first = 0, before = 0, seq = 0,
+      hash = sha256(convert_to('coatcheck chain begins 1' || chr(10) || log || chr(10) || '0' || chr(10) || '0' || chr(10), 'UTF8'));
+  END IF;
 END $$
 """
 

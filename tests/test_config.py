@@ -56,7 +56,7 @@ def test_defaults() -> None:
 
 def test_every_setting_is_a_field_and_every_field_a_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Config)}
-    assert fields == {setting.name for setting in SETTINGS} | {"sources"}
+    assert fields == {setting.name for setting in SETTINGS} | {"sinks", "sources"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         load_config({}, HOME).http = None  # type: ignore[misc,assignment]
 
@@ -132,6 +132,11 @@ EVERY: dict[str, Any] = {
     "list_wait": "1s",
     "list_ttl": "0",
     "notices_webhook": "https://hooks.example.com/services/planted-7731",
+    "audit_key": "/keys/audit.key",
+    "checkpoints": "/worm/checkpoints.log",
+    "retention": "90d",
+    "segments": "/archive/segments",
+    "receipts": False,
     "log_level": "debug",
 }
 

@@ -21,6 +21,7 @@ from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider
 from coatcheck.model.secret import Secret
+from coatcheck.model.sink import SinkRules
 
 _NOT_SETTINGS: Final = frozenset(
     {"COATCHECK_GRANT", "COATCHECK_OPERATOR_TOKEN", "COATCHECK_DEBUG", "COATCHECK_KEY", "COATCHECK_KEY_FILE"}
@@ -29,6 +30,11 @@ _NOT_SETTINGS: Final = frozenset(
 
 _CLUSTER = re.compile(r"COATCHECK_(SERVICE_HOST|SERVICE_PORT\w*|PORT_[0-9]+_(TCP|UDP|SCTP)\w*)")
 """What Kubernetes and Docker links set in every container beside a service called `coatcheck`."""
+
+
+SINKS: Final = "sinks"
+"""The one setting of tables, `[[sinks]]`: it can only be written in the file."""
+_ABOUT_SINKS: Final = "Where copies of the record go."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,14 @@ class Config:
     drain_timeout: float
     list_wait: float
     list_ttl: float
+    audit_key: Path | None
+    checkpoints: Path | None
+    retention: float | None
+    segments: Path | None
+    receipts: bool
     notices_webhook: Secret | None
     log_level: str
+    sinks: tuple[SinkRules, ...]
     sources: Mapping[str, str]
 
     def describe(self) -> tuple[Shown, ...]:
@@ -86,6 +98,9 @@ class Config:
         return tuple(
             Shown(s.name, _shown(getattr(self, s.name)), self.sources[s.name], s.unit, s.about)
             for s in SETTINGS
+        ) + tuple(
+            Shown(f"{SINKS}.{rules.name}", _options(rules), self.sources[SINKS], "", _ABOUT_SINKS)
+            for rules in self.sinks
         )
 
 
@@ -103,6 +118,7 @@ def load_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Con
     reading = _Reading(flags, environment)
     reading.refuse_unknown()
     values = {setting.name: reading.value_of(setting) for setting in SETTINGS}
+    values[SINKS] = reading.sinks()
     _raise_all(reading.complaints)
     if values["allow_commands"] is None:  # whoever reaches the API from this machine could run them anyway
         values["allow_commands"] = all(at.is_loopback for at in (values["http"], values["admin"]) if at)
@@ -133,7 +149,7 @@ class _Reading:
             self._complain(f"unknown setting '{name}'", _hint(name, BY_NAME))
         for name, written in self._written.items():
             where = f"{self._file} line {written.line}"
-            if name not in BY_NAME:
+            if name not in BY_NAME and name != SINKS:
                 self._complain(f"{where}: unknown setting '{name}'", _hint(name, BY_NAME))
             elif name == "data":
                 self._complain(f"{where}: data cannot be set in the file inside it", "give --data DIR")
@@ -156,6 +172,19 @@ class _Reading:
             self._complain(f"{raw.source}: {setting.name}: {error.message}", error.fix)
             return None
         return self._whole(value, raw) if isinstance(value, Path) else value
+
+    def sinks(self) -> tuple[SinkRules, ...]:
+        """Return the sinks of the file; note what is wrong with each."""
+        written = self._written.get(SINKS)
+        self.sources[SINKS] = "default" if written is None else f"{self._file} line {written.line}"
+        if written is None:
+            return ()
+        from coatcheck.declared.sinks.tables import read_sinks  # most gateways have none
+
+        found, complaints = read_sinks(written.value, self._data)
+        for complaint in complaints:
+            self._complain(f"{self._file}: {complaint}", "")
+        return found
 
     def _raw_of(self, setting: Setting) -> _Raw:
         if setting.name in self._flags:
@@ -206,6 +235,10 @@ def _is_foreign(name: str, value: str) -> bool:
 def _hint(name: str, known: Iterable[str]) -> str:
     close = nearest(name, list(known))
     return f"did you mean {close}?" if close else "`coatcheck config show` lists them"
+
+
+def _options(rules: SinkRules) -> str:
+    return " ".join([rules.kind.value, *(f"{name}={_shown(value)}" for name, value in rules.shown.items())])
 
 
 def _shown(value: Any) -> str | int | float | bool | list[str] | None:

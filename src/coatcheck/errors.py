@@ -177,6 +177,12 @@ class LedgerUnavailable(Unavailable):
     code = "ledger_unavailable"
 
 
+class SinkFailed(Unavailable):
+    """A sink did not take what it was given. The message holds nothing that it said."""
+
+    code = "sink_failed"
+
+
 class Busy(Unavailable):
     """More calls at once than the limit, and none ended within the queue's time."""
 

@@ -1,9 +1,9 @@
-"""The stream sink: whole lines in order, and a reader that hangs or leaves costs copies, never a call."""
+"""The stream sink: whole lines in order, and a reader that hangs or leaves holds up nobody but the sink."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from coatcheck.audit.stream import StreamSink
-from coatcheck.model.record import RecordEntry
-from ledgers import a_record, its_settlement
+from coatcheck.core.copies.cef import cef_of
+from coatcheck.errors import SinkFailed
+from doubles.copies import a_change_copy, a_copy
 
 PATIENCE = 20.0
 
@@ -26,11 +27,6 @@ def pipe() -> Iterator[tuple[int, int]]:
     for descriptor in (reading, writing):
         with suppress(OSError):  # the test may have closed it
             os.close(descriptor)
-
-
-def entry(position: int, **changes: Any) -> RecordEntry:
-    record = a_record(**changes)
-    return RecordEntry(position, record, its_settlement(record))
 
 
 class Reader(threading.Thread):
@@ -53,61 +49,56 @@ class Reader(threading.Thread):
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_every_entry_is_one_line_in_order(pipe: tuple[int, int], blocking: bool) -> None:
+async def test_every_entry_is_one_line_in_order(pipe: tuple[int, int], blocking: bool) -> None:
     os.set_blocking(pipe[1], blocking)
     sink = StreamSink(pipe[1])
     reader = Reader(pipe[0])
-    for position in range(3_000):
-        sink.write(entry(position, tool="n\nl \u2028 \u00e9"))
-    sink.close(PATIENCE)
+    for start in range(0, 3_000, 200):
+        await sink.deliver([a_copy(start + number) for number in range(200)])
+    await sink.deliver([a_change_copy(3_000)])
+    await sink.close()
     os.close(pipe[1])
     lines = reader.lines()
-    assert [line["position"] for line in lines] == list(range(3_000))
-    assert {line["tool"] for line in lines} == {"n\nl \u2028 \u00e9"}
-    assert sink.dropped == 0
+    assert [line["seq"] for line in lines] == list(range(3_001))
+    assert {line["kind"] for line in lines[:-1]} == {"record"}
+    assert lines[-1]["action"] == "grant.issue"
 
 
-def test_a_reader_that_hangs_costs_copies_that_are_counted(
-    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    sink = StreamSink(pipe[1], waiting=100)
-    total = 5_000  # far more than the pipe and the queue hold
-    for position in range(total):
-        sink.write(entry(position))
-    assert sink.dropped > total // 2
+async def test_a_reader_that_hangs_holds_up_the_delivery_alone(pipe: tuple[int, int]) -> None:
+    sink = StreamSink(pipe[1])
+    hanging = asyncio.create_task(sink.deliver([a_copy(number, reason="x" * 400) for number in range(200)]))
+    done, _ = await asyncio.wait({hanging}, timeout=0.2)
+    assert not done
     reader = Reader(pipe[0])
-    sink.close(PATIENCE)
+    await asyncio.wait_for(hanging, PATIENCE)
+    await sink.close()
     os.close(pipe[1])
-    positions = [line["position"] for line in reader.lines()]
-    assert positions[0] == 0
-    assert positions == sorted(positions)
-    assert len(positions) + sink.dropped == total
-    assert f"{sink.dropped} copies were dropped so far" in caplog.text
+    assert len(reader.lines()) == 200
 
 
-def test_a_sink_whose_reader_hangs_can_be_closed(pipe: tuple[int, int]) -> None:
-    sink = StreamSink(pipe[1], waiting=10)
-    for position in range(1_000):
-        sink.write(entry(position))
-    sink.close(0.05)
-    before = sink.dropped
-    sink.write(entry(1_000))
-    assert sink.dropped == before + 1
-    os.close(pipe[0])  # lets the thread go
-    sink.close(PATIENCE)
+async def test_what_waits_for_a_hung_reader_is_bounded(pipe: tuple[int, int]) -> None:
+    sink = StreamSink(pipe[1])
+    large = [a_copy(number, reason="x" * 400) for number in range(200)]
+    waiting = [asyncio.create_task(sink.deliver(large)) for _ in range(6)]
+    done, rest = await asyncio.wait(waiting, timeout=0.2)
+    assert done
+    assert all(isinstance(task.exception(), SinkFailed) for task in done)
+    os.close(pipe[0])
+    await asyncio.wait(rest, timeout=PATIENCE)
+    assert all(isinstance(task.exception(), SinkFailed) for task in rest)
+    await sink.close()
 
 
-def test_a_reader_that_left_is_told_once_and_harms_no_one(
-    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
+async def test_a_reader_that_left_is_told(pipe: tuple[int, int]) -> None:
     sink = StreamSink(pipe[1])
     os.close(pipe[0])
-    for position in range(1_000):
-        sink.write(entry(position))
-    sink.close(PATIENCE)
-    assert sink.dropped == 1_000
-    assert [record.message for record in caplog.records] == [
-        "the audit stream is closed (Broken pipe): no more copies are written to it"
-    ]
+    with pytest.raises(SinkFailed, match="cannot be written"):
+        await sink.deliver([a_copy(1)])
+    await sink.close()
+
+
+async def test_the_format_can_be_another(pipe: tuple[int, int]) -> None:
+    sink = StreamSink(pipe[1], cef_of)
+    await sink.deliver([a_copy(1)])
+    await sink.close()
+    assert os.read(pipe[0], 65_536).startswith(b"CEF:0|Coatcheck|")

@@ -22,30 +22,64 @@ ID = UUID("12345678-1234-4234-8234-123456789abc")
 
 
 def test_a_settled_entry() -> None:
-    record = a_record(id=ID, client_version="2.1", arguments='{"q": {"type": "string", "size": 3}}')
-    line = line_of(RecordEntry(7, record, its_settlement(record, Outcome.TOOL_ERROR, detail="no such row")))
+    record = a_record(
+        id=ID,
+        client_version="2.1",
+        arguments='{"q": {"type": "string", "size": 3}}',
+        request_id="7",
+        replica="host-1",
+        roles=("dev",),
+        policy="acl",
+        policy_version="76ab8a3db256",
+        credentials=("pat@2",),
+        argument_prints='{"/q":"0123456789abcdef"}',
+        argument_values="v1:sealed",
+    )
+    settlement = its_settlement(
+        record,
+        Outcome.TOOL_ERROR,
+        detail="no such row",
+        credentials=("pat@2", "pat@3"),
+        upstream_status=200,
+        request_bytes=101,
+        answer_bytes=102,
+        upstream_seconds=0.2,
+    )
+    line = line_of(RecordEntry(7, record, settlement), '{"q": "abc"}')
     assert line == {
         "position": 7,
         "id": "12345678-1234-4234-8234-123456789abc",
         "time": "2026-11-03T09:08:07.060504Z",
+        "request_id": "7",
+        "replica": "host-1",
         "subject": "alice",
         "grant_id": "file-0123456789ab",
         "grant_label": "alice's laptop",
+        "roles": ["dev"],
         "route": "/mcp",
         "server": "github",
         "method": "tools/call",
         "tool": "search",
+        "credentials": ["pat@2", "pat@3"],
+        "policy": "acl",
+        "policy_version": "76ab8a3db256",
         "decision": "allowed",
         "rule": "/acl/roles/dev/1",
         "reason": "role dev may read",
         "outcome": "tool_error",
         "detail": "no such row",
         "duration_ms": 250.0,
+        "upstream_ms": 200.0,
+        "upstream_status": 200,
+        "request_bytes": 101,
+        "answer_bytes": 102,
         "settled": "2026-11-03T09:08:07.310504Z",
         "client_ip": "127.0.0.1",
         "client_name": "claude-code",
         "client_version": "2.1",
         "arguments": {"q": {"type": "string", "size": 3}},
+        "argument_prints": {"/q": "0123456789abcdef"},
+        "argument_values": {"q": "abc"},
         "repeats": 1,
     }
     assert tuple(line) == FIELDS
@@ -55,8 +89,21 @@ def test_an_entry_under_way_has_all_fields() -> None:
     line = line_of(RecordEntry(1, a_record(), None))
     assert tuple(line) == FIELDS
     assert {name for name, value in line.items() if value is None} == {
-        "outcome", "detail", "duration_ms", "settled", "arguments",
+        "outcome", "detail", "duration_ms", "upstream_ms", "upstream_status", "request_bytes", "answer_bytes", "settled",
+        "arguments", "argument_prints", "argument_values",
     }  # fmt: skip
+
+
+def test_credentials_are_those_used_or_where_nobody_can_tell_those_in_reach() -> None:
+    record = a_record(credentials=("pat@2",))
+    for settlement, shown in (
+        (None, ["pat@2"]),
+        (its_settlement(record, Outcome.UNKNOWN), ["pat@2"]),
+        (its_settlement(record, Outcome.UNKNOWN, credentials=("pat@3",)), ["pat@3"]),
+        (its_settlement(record, Outcome.UPSTREAM_ERROR), []),
+        (its_settlement(record, credentials=("pat@3",)), ["pat@3"]),
+    ):
+        assert line_of(RecordEntry(1, record, settlement))["credentials"] == shown
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, Upstream, Upstreams, UpstreamStatus
+from coatcheck.ports import Ask, Client, Hop, Notify, ProbeCall, State, Upstream, Upstreams, UpstreamStatus
 
+REQUEST_BYTES = 321
+"""What each forwarded call is said to have taken on its way."""
 ALL = {"tools": b"{}", "prompts": b"{}", "resources": b"{}"}
 _LISTED = {
     Ask.TOOLS: ("tools", "name"),
@@ -91,8 +93,10 @@ class ScriptedUpstream:
             raise reply
         return reply
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         self.forwarded.append(permit)
+        if hop is not None:
+            hop.request_bytes, hop.status = REQUEST_BYTES, 200
         self.notify = notify
         try:
             await self._serve()

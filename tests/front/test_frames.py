@@ -102,7 +102,10 @@ FRAMES: dict[str, tuple[bytes, bytes]] = {
 
 
 def refused(hall: Hall, data: bytes, *statuses: int) -> None:
-    """Send what must be refused by its head: it reaches no server and no record, and others go on."""
+    """Send what must be refused by its head: it reaches no server, and others go on.
+
+    A wrong Host or Origin is on record, once for all that come within a minute; what is misframed is counted.
+    """
     calls, position, process = len(hall.peer.forwarded), hall.last_position(), hall.gateway.pid
     got, closed = hall.raw(data)
     assert got.status in statuses, got
@@ -112,7 +115,9 @@ def refused(hall: Hall, data: bytes, *statuses: int) -> None:
     assert got.headers["content-type"] == "application/json"
     assert got.json()["error_description"]
     assert len(hall.peer.forwarded) == calls
-    assert hall.last_position() == position  # what the head is refused for is counted, not recorded
+    reason = {403: "bad_origin", 421: "bad_host"}.get(got.status)
+    found = [(entry["decision"], entry["rule"], entry["reason"]) for entry in hall.since(position)]
+    assert found in ([], [("refused", "(door)", reason)] if reason else [])
     assert hall.gateway.pid == process
     hall.good()
 

@@ -222,16 +222,15 @@ def test_what_clients_say_of_themselves_is_on_the_record_of_a_refusal(hall: Hall
 
 @pytest.mark.parametrize("verb", [b"PUT", b"PATCH", b"HEAD", b"OPTIONS", b"TRACE"])
 @pytest.mark.parametrize("path", [b"/mcp", b"/mcp/", b"/mcp/srv", b"/mcp/srv/"])
-def test_another_http_method_is_405_and_no_matter_for_the_record(
-    hall: Hall, verb: bytes, path: bytes
-) -> None:
+def test_another_http_method_is_405_and_on_record(hall: Hall, verb: bytes, path: bytes) -> None:
     position = hall.last_position()
     with Wire(hall.gateway.port) as wire:
         wire.send(frame(b"", verb=verb, path=path, headers=hall.bearer))
         head = wire._until(b"\r\n\r\n").lower()
     assert b" 405 " in head
     assert b"allow: get, post, delete" in head
-    assert hall.last_position() == position
+    (entry,) = hall.since(position)
+    assert (entry["decision"], entry["rule"], entry["outcome"]) == ("denied", "(request)", "denied")
 
 
 @pytest.mark.parametrize("verb", [b"GET", b"DELETE"])

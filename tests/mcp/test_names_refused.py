@@ -51,10 +51,13 @@ def test_hidden_and_missing_differ_in_nothing_but_the_name(hall: Hall, route: st
     hidden, missing = ask(hall, "denied", route), ask(hall, "absent", route)
     assert hidden.body.replace(b"denied", b"absent") == missing.body
     quiet = [
-        {k: v for k, v in got.headers.items() if k not in {"date", "content-length"}}
+        {k: v for k, v in got.headers.items() if k not in {"date", "content-length", "coatcheck-receipt"}}
         for got in (hidden, missing)
     ]
     assert quiet[0] == quiet[1]
+    receipts = [got.headers["coatcheck-receipt"].split("/") for got in (hidden, missing)]
+    assert receipts[0][0] == receipts[1][0]
+    assert int(receipts[1][1]) - int(receipts[0][1]) == 2  # one record and its outcome, for both
     assert ask(hall, "allowed", route).text == "{}"  # what is allowed is answered
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coatcheck.core.argument_values import ArgumentValues
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.credential import Use
 from coatcheck.model.record import Outcome, Verdict
-from coatcheck.operations.records import MAX_ARGUMENT_CHARS, Matter
-from doubles.bench import ALICE, Bench
+from coatcheck.operations.records import MAX_ARGUMENT_CHARS, MAX_ID_CHARS, Matter, Records, Slip
+from coatcheck.ports import Hop
+from doubles.bench import ALICE, Bench, a_principal, asked_by
 from doubles.clock import START
+from doubles.entropy import CountingEntropy
 from doubles.json_texts import texts
+from ledgers import ended
 
 CANARY = "canary-7f3a"
+USE = Use("env/A", UUID(int=9), "pat", 3)
 
 
 async def arguments(raw: bytes | None, *, log: bool = False) -> str:
@@ -62,10 +70,61 @@ async def test_an_outline_is_bounded_whatever_the_keys() -> None:
     assert len(await arguments(body, log=True)) < 2 * MAX_ARGUMENT_CHARS
 
 
-async def test_values_are_recorded_where_that_was_asked_for() -> None:
-    raw = b'{"q": "%b", "n":1E2}' % CANARY.encode()
-    assert await arguments(raw, log=True) == raw.decode()
-    assert await arguments(raw_of({"q": "v" * MAX_ARGUMENT_CHARS}), log=True) == '{"q":65538}'
+@pytest.mark.parametrize(
+    ("raw", "log", "kept"),
+    [
+        (b'{"q": "%b", "n":1E2}' % CANARY.encode(), True, True),
+        (b'{"q": "%b", "n":1E2}' % CANARY.encode(), False, False),
+        (raw_of({"q": "v" * MAX_ARGUMENT_CHARS}), True, False),
+        (None, True, False),
+    ],
+)
+async def test_values_are_sealed_where_that_was_asked_for(raw: bytes | None, log: bool, kept: bool) -> None:
+    values, bench = ArgumentValues(bytes(32)), Bench()
+    records = Records(
+        bench.ledger,
+        bench.clock,
+        CountingEntropy(),
+        bench.tally.settled,
+        seal_values=lambda raw, id: values.seal(raw, id, bytes(12)),
+    )
+    records.log_arguments = log
+    matter = Matter("tools/call", "s", "t", raw)
+    await records.close(ALICE, matter, Verdict.HIDDEN, "r", "b", Outcome.DENIED)
+    record = bench.entries[0].record
+    assert CANARY not in repr(record)
+    assert values.open(record) == (raw.decode() if kept and raw is not None else None)
+    assert values.open(replace(record, id=UUID(int=7))) is None
+
+
+async def test_the_prints_are_those_of_the_arguments() -> None:
+    bench = Bench()
+    records = Records(
+        bench.ledger, bench.clock, CountingEntropy(), bench.tally.settled, prints=lambda raw: f"<{len(raw)}>"
+    )
+    for raw in (b'{"a":1}', b"{}", None):
+        await records.close(ALICE, Matter("m", arguments=raw), Verdict.HIDDEN, "r", "b", Outcome.DENIED)
+    assert [entry.record.argument_prints for entry in bench.entries] == ["<7>", "", ""]
+
+
+async def test_who_asks_is_told_in_full() -> None:
+    bench, slip = Bench(), Slip()
+    records = Records(bench.ledger, bench.clock, CountingEntropy(), bench.tally.settled, replica="host-1")
+    asked = replace(
+        asked_by(a_principal(roles=("dev", "admin"))), id=b'"' + b"7" * 100, policy="0123abcd", slip=slip
+    )
+    opened = await records.open(asked, Matter("tools/call"), "r", "b", (USE, replace(USE, place="env/B")))
+    record = bench.entries[0].record
+    assert (record.replica, record.roles) == ("host-1", ("admin", "dev"))
+    assert record.request_id == '"' + "7" * (MAX_ID_CHARS - 1)
+    assert (record.policy, record.policy_version, record.credentials) == ("acl", "0123abcd", ("pat@3",))
+    assert slip.receipt is None
+    await records.settle(opened, Outcome.OK, hop=Hop((USE,), 200, 10, 20, 0.5))
+    settlement = ended(bench.entries[0])
+    assert settlement.credentials == ("pat@3",)
+    assert (settlement.upstream_status, settlement.request_bytes, settlement.answer_bytes) == (200, 10, 20)
+    assert settlement.upstream_seconds == 0.5
+    assert slip.receipt is not None
 
 
 async def test_a_request_is_opened_then_settled_by_the_clock() -> None:

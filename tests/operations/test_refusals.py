@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.record import KNOCKING, Outcome, Record, Verdict
 from coatcheck.operations import refusals
+from coatcheck.operations.records import Matter
+from coatcheck.operations.refusals import Refusals
 from coatcheck.ports import Refused
-from doubles.bench import Bench
+from doubles.bench import ALICE, Bench
 
 UNKNOWN = Refused("unknown", "This grant is not known here.", "sha256:abc", guess=True)
 REVOKED = Refused("revoked", "This grant was revoked.", "file-1")
@@ -173,3 +175,68 @@ async def test_an_address_that_presents_ever_other_things_fills_no_disk() -> Non
     assert recorded(bench) == 303
     await strange(2000)
     assert bench.entries[-1].record.grant_id == "sha256:000000002000"
+
+
+async def test_a_wrong_name_at_the_door_is_one_record_a_minute_for_each_address() -> None:
+    bench = Bench()
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for path in ("/mcp", "/mcp/a", "/mcp"):
+            await bench.refusals.note_at_door("bad_host", path, address)
+    assert [(one.record.rule, one.record.reason, one.record.client_ip) for one in bench.entries] == [
+        ("(door)", "bad_host", "192.0.2.1"),
+        ("(door)", "bad_host", "192.0.2.2"),
+    ]
+    await bench.refusals.flush(everything=True)
+    assert recorded(bench) == 6
+
+
+async def test_many_addresses_together_fill_no_disk_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_OF_ALL", 50)
+    bench = Bench()
+    for number in range(200):
+        await bench.refusals.note(Refused("malformed", ""), "/mcp", f"192.0.2.{number}")
+        await bench.refusals.note(REVOKED, "/mcp", f"192.0.2.{number}")
+    assert len(bench.entries) == 52
+    last = {entry.record.reason: entry.record for entry in bench.entries[-2:]}
+    assert (last["malformed"].grant_id, last["malformed"].client_ip) == ("", "")
+    assert (last["revoked"].grant_id, last["revoked"].client_ip) == ("file-1", "")  # the grant is named still
+    await bench.refusals.flush(everything=True)
+    assert recorded(bench) == 400
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.note(REVOKED, "/mcp", "192.0.2.1")
+    assert bench.entries[-1].record.client_ip == "192.0.2.1"
+
+
+async def test_requests_of_known_callers_are_recorded_one_by_one_and_then_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refusals, "MAX_OF_GRANT", 5)
+    bench = Bench()
+    for number in range(20):
+        matter = Matter(f"no/such{number}")
+        await bench.refusals.note_asked(ALICE, matter, Verdict.DENIED, "(request)", f"-32601: {number}")
+    assert [entry.record.method for entry in bench.entries] == [f"no/such{number}" for number in range(5)] + [
+        ""
+    ]
+    assert {entry.record.subject for entry in bench.entries} == {"alice"}
+    assert bench.tally.calls.total() == 20
+    await bench.refusals.flush(everything=True)
+    assert recorded(bench) == 20
+    bench.clock.advance(refusals.WINDOW)
+    await bench.refusals.note_asked(ALICE, Matter("x"), Verdict.HIDDEN, "(scope)", "")
+    assert (bench.entries[-1].record.rule, bench.entries[-1].record.method) == ("(scope)", "x")
+
+
+async def test_whoever_knocks_is_told_of_once_a_window() -> None:
+    bench, heard = Bench(), list[Record]()
+    tested = Refusals(bench.records, bench.clock, bench.tally, heard.append)
+    for reason in sorted({*KNOCKING, "unknown", "malformed"}):
+        for _ in range(3):
+            await tested.note(Refused(reason, "", "file-1"), "/mcp", "192.0.2.1")
+    assert {(one.grant_id, one.reason, one.client_ip) for one in heard} == {
+        ("file-1", reason, "192.0.2.1") for reason in KNOCKING
+    }
+    assert len(heard) == len(KNOCKING)
+    bench.clock.advance(refusals.WINDOW)
+    await tested.note(REVOKED, "/mcp", "192.0.2.1")
+    assert len(heard) == len(KNOCKING) + 1

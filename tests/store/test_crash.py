@@ -61,7 +61,8 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged(directory: P
         assert ended(present[id]).outcome is Outcome.OK
     outcomes = {(ended(e).outcome, ended(e).detail) for e in entries}
     assert outcomes <= {(Outcome.OK, ""), (Outcome.UNKNOWN, STOPPED)}
-    assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
+    positions = [entry.position for entry in entries]
+    assert positions == sorted(set(positions))
     await ledger.close()
     database.close()
 

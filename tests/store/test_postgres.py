@@ -300,7 +300,7 @@ async def test_records_left_open_are_settled_at_the_next_start(
     assert ended(entry).outcome is Outcome.UNKNOWN
     other = a_record()
     await again.record_settled(other, its_settlement(other))
-    assert [entry.position for entry in await again.list(ALL)] == [1, 2]
+    assert len(await again.list(ALL)) == 2
     await again.close()
 
 

@@ -28,9 +28,9 @@ def filled(database: SqliteDatabase) -> SqliteDatabase:
     outcomes = itertools.cycle([Outcome.OK] * 99 + [Outcome.TIMEOUT])
     for position in range(1, TOTAL + 1):
         made = a_record(tool=f"tool{position % 10}", subject=f"user{position % 100}")
-        connection.execute(SAY.insert_record, record_row(position, made))
+        connection.execute(SAY.insert_record, record_row(position, made, b"", b""))
         settled = its_settlement(made, next(outcomes))
-        connection.execute(SAY.insert_settlement, settlement_row(position, position, settled))
+        connection.execute(SAY.insert_settlement, settlement_row(position, position, settled, b"", b""))
     connection.execute("COMMIT")
     connection.close()
     return database
@@ -68,7 +68,7 @@ def test_a_clock_set_back_hides_nothing(
     connection = connect(database.path)
     for position, hour in enumerate(hours, 1):
         made = a_record(at=START + timedelta(hours=hour))
-        connection.execute(SAY.insert_record, record_row(position, made))
+        connection.execute(SAY.insert_record, record_row(position, made, b"", b""))
     connection.close()
 
     def late(since: int) -> list[int]:

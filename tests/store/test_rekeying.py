@@ -162,17 +162,22 @@ async def test_where_nobody_knows_whether_it_happened_the_store_is_asked(
     store = await a_store(any_database)
     await store.commit(an_edit(one_of_each()))
     before = await store.load()
-    write, broken = any_database.write, [True, True]
+    write, write_chained = any_database.write, any_database.write_chained
+    broken = [True, True]
 
-    async def breaking(work: Any) -> Any:
-        if happened and len(broken) == 2:
-            await write(work)
-        if broken:
-            broken.pop()
-            raise StoreUnavailable("the connection broke")
-        return await write(work)
+    def breaking(done: Any) -> Any:
+        async def breaks(work: Any) -> Any:
+            if happened and len(broken) == 2:
+                await done(work)
+            if broken:
+                broken.pop()
+                raise StoreUnavailable("the connection broke")
+            return await done(work)
 
-    monkeypatch.setattr(any_database, "write", breaking)
+        return breaks
+
+    monkeypatch.setattr(any_database, "write", breaking(write))
+    monkeypatch.setattr(any_database, "write_chained", breaking(write_chained))
     with pytest.raises(StoreUnavailable):
         await store.rekey(OTHER_KEYS, TURN)
     assert await store.load() == before

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import StaticPool
 
+from coatcheck.core.stored import stored_record, stored_settlement
 from coatcheck.model.record import Outcome, Record, RecordEntry, Settlement, Verdict
 from coatcheck.store.columns import micros_of, time_of
 from coatcheck.store.engines.driver import without_surrogates
 from coatcheck.store.records.rows import ENTRIES, entry_of, record_row, sequence_of, settlement_row, writable
 from coatcheck.store.records.statements import statements_for
 from coatcheck.store.tables import metadata
+from ledgers import a_record
 
 SAY = statements_for("sqlite")
 FIRST, LAST = datetime(1970, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  # the zone is added
@@ -48,15 +50,17 @@ def connection() -> Iterator[Connection]:
 def test_a_round_trip_changes_nothing(
     connection: Connection, record: Record, outcome: Outcome, at: datetime, seconds: float, detail: str
 ) -> None:
+    connection.execute(text("DELETE FROM settlement"))
+    connection.execute(text("DELETE FROM record"))
     settlement = Settlement(record.id, at, outcome, seconds, detail)
-    connection.exec_driver_sql(SAY.insert_record, record_row(1, record))
+    connection.exec_driver_sql(SAY.insert_record, record_row(1, record, stored_record(record), b""))
     assert [entry_of(row) for row in connection.execute(ENTRIES)] == [RecordEntry(1, record, None)]
-    connection.exec_driver_sql(SAY.insert_settlement, settlement_row(7, 1, settlement))
+    connection.exec_driver_sql(
+        SAY.insert_settlement, settlement_row(7, 1, settlement, stored_settlement(1, settlement), b"")
+    )
     rows = connection.execute(ENTRIES).all()
     assert [entry_of(row) for row in rows] == [RecordEntry(1, record, settlement)]
     assert [sequence_of(row) for row in rows] == [7]
-    connection.execute(text("DELETE FROM settlement"))
-    connection.execute(text("DELETE FROM record"))
 
 
 @settings(deadline=None)
@@ -69,7 +73,7 @@ def test_stored_times_sort_as_times_do(first: datetime, second: datetime) -> Non
 @settings(deadline=None)
 @given(st.text(st.characters()))
 def test_a_writable_row_can_be_written(value: str) -> None:
-    (made,) = writable((value,), without_surrogates)
+    made = writable(a_record(tool=value, roles=(value,)), without_surrogates).tool
     assert isinstance(made, str)
     assert made.encode("utf-8").decode("utf-8") == made
     if value.isprintable():

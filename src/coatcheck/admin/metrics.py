@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from coatcheck.model.sink import SinkStatus
 from coatcheck.operations.tally import Tally
+
+Gauges = Callable[[], Mapping[str, tuple[str, float]]]
+"""Returns names with (help, value)."""
 
 
 class _Tallies(Collector):
-    def __init__(self, tally: Tally, gauges: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
+    def __init__(self, tally: Tally, gauges: Gauges, sinks: Callable[[], Sequence[SinkStatus]]) -> None:
         self._tally = tally
         self._gauges = gauges
+        self._sinks = sinks
 
     def collect(self) -> Iterable[Metric]:
         """Yield one family for each tally."""
@@ -42,12 +47,31 @@ class _Tallies(Collector):
         for status, count in self._tally.misframed.items():
             misframed.add_metric([str(status)], count)
         yield misframed
+        yield from _of_sinks(self._sinks())
         for name, (text, value) in self._gauges().items():
             yield GaugeMetricFamily(f"coatcheck_{name}", text, value=value)
 
 
-def metrics_page(tally: Tally, gauges: Callable[[], Mapping[str, tuple[str, float]]]) -> Callable[[], bytes]:
-    """Return a function that renders the metrics page. `gauges` maps names to (help, value)."""
+def _of_sinks(statuses: Sequence[SinkStatus]) -> Iterable[Metric]:
+    """Yield what is told of sinks: how far behind each is, what it was given, and what failed."""
+    lag = GaugeMetricFamily("coatcheck_sink_lag", "Entries that a sink has not got.", labels=["sink"])
+    failing = GaugeMetricFamily("coatcheck_sink_failing", "1 while a sink takes nothing.", labels=["sink"])
+    delivered = CounterMetricFamily(
+        "coatcheck_sink_delivered", "Entries delivered since the start.", labels=["sink"]
+    )
+    failures = CounterMetricFamily("coatcheck_sink_failures", "Deliveries that failed.", labels=["sink"])
+    for status in statuses:
+        lag.add_metric([status.name], status.lag)
+        failing.add_metric([status.name], float(bool(status.error)))
+        delivered.add_metric([status.name], status.delivered)
+        failures.add_metric([status.name], status.failures)
+    yield from (lag, failing, delivered, failures)
+
+
+def metrics_page(
+    tally: Tally, gauges: Gauges, sinks: Callable[[], Sequence[SinkStatus]] = tuple
+) -> Callable[[], bytes]:
+    """Return a function that renders the metrics page."""
     registry = CollectorRegistry()
-    registry.register(_Tallies(tally, gauges))
+    registry.register(_Tallies(tally, gauges, sinks))
     return lambda: generate_latest(registry)

@@ -19,21 +19,28 @@ from coatcheck.admin.callbacks import Callbacks
 from coatcheck.admin.claims import Claims
 from coatcheck.admin.resources.access import AccessRoutes
 from coatcheck.admin.resources.changes import ChangeRoutes, ListChanges
+from coatcheck.admin.resources.checkpoints import CheckpointRoutes
 from coatcheck.admin.resources.credentials.credentials import CredentialRoutes
 from coatcheck.admin.resources.credentials.rotations import RotationRoutes
 from coatcheck.admin.resources.gateway import GatewayRoutes
 from coatcheck.admin.resources.grants import GrantRoutes
 from coatcheck.admin.resources.keys import KeyRoutes
 from coatcheck.admin.resources.operators import OperatorRoutes
+from coatcheck.admin.resources.reading import Bundle, ReadingRoutes
 from coatcheck.admin.resources.records import RecordRoutes
+from coatcheck.admin.resources.segments import SegmentRoutes
 from coatcheck.admin.resources.servers import ServerRoutes
+from coatcheck.admin.resources.sinks import SinkRoutes
 from coatcheck.admin.resources.streams import Streams
 from coatcheck.admin.resources.subjects import SubjectRoutes
 from coatcheck.admin.resources.tools import ToolRoutes
+from coatcheck.core.argument_values import ArgumentValues
+from coatcheck.model.chain import Checkpoint
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.directory import Directory
+from coatcheck.operations.exporting import Exports
 from coatcheck.operations.oauth.connecting import Connecting
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.grants import Grants
@@ -41,9 +48,10 @@ from coatcheck.operations.registry.operators import Operators
 from coatcheck.operations.registry.rekeying import Rekeying
 from coatcheck.operations.registry.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
+from coatcheck.operations.retention import Retention
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
-from coatcheck.ports import Clock, Ledger
+from coatcheck.ports import Clock, Ledger, Sinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,7 @@ class Parts:
     views: Views
     calls: Calls
     ledger: Ledger
+    values: ArgumentValues
     grants: Grants
     subjects: Subjects
     servers: RegisteredServers
@@ -70,6 +79,11 @@ class Parts:
     operators: Operators
     access: AccessViews
     changes: ListChanges
+    exports: Exports
+    evidence: Bundle
+    retention: Retention
+    checkpoint: Callable[[], Awaitable[Checkpoint]]
+    sinks: Sinks
     backup: Callable[[], Awaitable[AsyncIterator[bytes]]]
     overview: Callable[[], Mapping[str, Any]]
     origin: Callable[[], str]
@@ -106,8 +120,12 @@ def admin_of(parts: Parts) -> Admin:
         *GrantRoutes(parts.grants, parts.origin).routes(),
         *SubjectRoutes(parts.subjects).routes(),
         *AccessRoutes(parts.access).routes(),
-        *RecordRoutes(parts.ledger, streams).routes(),
+        *RecordRoutes(parts.ledger, streams, parts.values).routes(),
+        *SegmentRoutes(parts.retention).routes(),
+        *ReadingRoutes(parts.exports, parts.evidence, streams).routes(),
         *ChangeRoutes(parts.changes, streams).routes(),
+        *CheckpointRoutes(parts.checkpoint).routes(),
+        *SinkRoutes(parts.sinks).routes(),
         *OperatorRoutes(parts.operators).routes(),
     ]
     gateway.document = msgspec.json.encode(document(routes, __version__))

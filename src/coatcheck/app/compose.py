@@ -14,14 +14,19 @@ from coatcheck import __version__
 from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
 from coatcheck.admin.surface import Parts, admin_of
+from coatcheck.app.auditing import checkpointing_of
 from coatcheck.app.copying import backup_of
 from coatcheck.app.credentials import cloakroom_of
 from coatcheck.app.key_files import FilesOfKey
 from coatcheck.app.oauth import oauth_of
+from coatcheck.app.readings import readings_of
 from coatcheck.app.real import SystemClock, SystemEntropy
+from coatcheck.app.recording import recording_of
 from coatcheck.app.registry import Identifying, registered
+from coatcheck.app.sinks import OutputFollowing, output_of, shown, sink_of, sinks_of
 from coatcheck.app.unsealing import unseal
 from coatcheck.app.upstreams import RealUpstreams
+from coatcheck.audit.following import Following
 from coatcheck.config import Config, check_exposure
 from coatcheck.core.keys import Keys, Purpose
 from coatcheck.core.sealing import Seal
@@ -43,6 +48,7 @@ from coatcheck.operations.calling.gate import Gate, GateLimits
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States
+from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.operations.credentials.views import CredentialState
 from coatcheck.operations.cutting import Cutting, Gone
 from coatcheck.operations.directory import Directory, Snapshot
@@ -55,8 +61,6 @@ from coatcheck.operations.reaching.conversation import Conversations
 from coatcheck.operations.reaching.places import PlaceLimits, Places
 from coatcheck.operations.reaching.served import ListTimes
 from coatcheck.operations.reaching.servers import Servers
-from coatcheck.operations.records import Records
-from coatcheck.operations.refusals import Refusals
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.recalling import Recalling
 from coatcheck.operations.registry.seen import SeenBook
@@ -64,6 +68,7 @@ from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
 from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
+from coatcheck.store.copies import StoredCopies
 from coatcheck.store.engines.database import Database
 from coatcheck.store.opening import open_database
 from coatcheck.store.records.ledger import StoredLedger
@@ -87,6 +92,7 @@ class Gateway:
         ledger: StoredLedger,
         store: StoredRegistry,
         keys: Keys,
+        checkpointing: Checkpointing,
         *,
         team: bool,
     ) -> None:
@@ -94,6 +100,9 @@ class Gateway:
         self.config = config
         self.database = database
         self.ledger = ledger
+        self.checkpointing = checkpointing
+        copies = StoredCopies(database)
+        self.sinks = Following(copies, copies, lambda rules: sink_of(rules, config, clock), clock)
         self.started_at: datetime = clock.now()
         self.address = str(config.http)
         self.stopping = False
@@ -122,8 +131,8 @@ class Gateway:
         )
         upstreams = RealUpstreams(config, environment, clock, self.oauth.bearers)
         self.servers = Servers(upstreams, clock, times)
-        self.records = Records(ledger, clock, entropy, self.tally.settled, self.seen.note)
-        self.refusals = Refusals(self.records, clock, self.tally)
+        self.recording = recording_of(ledger, store, clock, entropy, self.tally, self.seen.note)
+        self.records, self.refusals = self.recording.records, self.recording.refusals
         gate = Gate(GateLimits(config.calls_per_grant, config.calls_total, config.queue_timeout))
         states = States(Seal(keys.of(Purpose.STATE_SEAL)), clock, entropy)
         severing = Severing()
@@ -146,17 +155,19 @@ class Gateway:
         self.sessions = Sessions(clock, entropy, limits, self.conversations.open)
         self.cutting = Cutting(self.inflight, severing, self.servers, self.sessions, clock)
         throttle = Throttle(clock)
-        self.admission = Admission(self.directory, self.refusals, self.records, self.tally, throttle.spend)
+        self.admission = Admission(self.directory, self.refusals, self.tally, throttle.spend)
         self.endpoint = Endpoint(
             self.admission,
             self.methods,
             self.sessions,
-            Exchanges(self.methods, self.inflight),
+            Exchanges(self.methods, self.inflight, ledger.log if config.receipts else ""),
             self.tally,
             config.body_limit,
         )
         self.views = Views(self.servers, config.list_wait)
-        self.probes = Probes(self.readiness, self.overview, metrics_page(self.tally, self._gauges))
+        self.probes = Probes(
+            self.readiness, self.overview, metrics_page(self.tally, self._gauges, self.sinks.statuses)
+        )
         self.registered = registered(
             config,
             store,
@@ -171,12 +182,14 @@ class Gateway:
             FilesOfKey(config.data, environment, entropy),
         )
         self.cloakroom = cloakroom_of(self.registered.desk, self.servers)
+        self.readings = readings_of(config, database, checkpointing, self._snapshot, clock, entropy)
         self.admin = admin_of(
             Parts(
                 directory=self.directory,
                 views=self.views,
                 calls=self.calls,
                 ledger=ledger,
+                values=self.recording.values,
                 grants=self.registered.grants,
                 subjects=self.registered.subjects,
                 servers=self.registered.servers,
@@ -187,6 +200,11 @@ class Gateway:
                 operators=self.registered.operators,
                 access=self.registered.access,
                 changes=store.list_changes,
+                exports=self.readings.exports,
+                retention=self.readings.retention,
+                evidence=self.readings.evidence,
+                checkpoint=self.checkpointing.now,
+                sinks=self.sinks,
                 backup=lambda: backup_of(config, clock),
                 overview=self.overview,
                 connecting=self.oauth.connecting,
@@ -224,15 +242,21 @@ class Gateway:
             Sealed: the store belongs to another key; it stays open, for another try.
             ConfigError: as `open`.
         """
+        sinks = sinks_of(config, environment)
         keys, store = await unseal(database, config.data, environment, SystemEntropy())
         ledger = await StoredLedger.open(database, SystemClock())
+        checkpointing = await checkpointing_of(config, database, SystemClock(), SystemEntropy())
         registry = await store.load()
-        gateway = cls(config, environment, database, ledger, store, keys, team=team)
+        gateway = cls(config, environment, database, ledger, store, keys, checkpointing, team=team)
         await gateway.directory.open(registry)
         for row in registry.damaged:
             log.error("ALARM: the stored row of %s was changed outside of the gateway; it is not used", row)
         gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
+        audit = gateway.directory.snapshot.audit
+        await gateway.sinks.open([*sinks, *output_of(audit)])
+        output = OutputFollowing(gateway.sinks, audit, lambda: ledger.last)
+        gateway.directory.subscribe(output.follow)
         await gateway._adopt()
         return gateway
 
@@ -284,6 +308,8 @@ class Gateway:
             await self.seen.flush()
         await self.cloakroom.refusing.close()
         await self.ledger.close()
+        await self.sinks.close()
+        await self.checkpointing.close()
         self.database.close()
 
     # --- what it says of itself ---
@@ -301,6 +327,7 @@ class Gateway:
             blocking.append("stored restrictions were changed outside of the gateway: see `coatcheck doctor`")
         error = self.directory.edit.error
         odd = [f"a bad edit is not used: {error}"] if error else []
+        odd += self.checkpointing.alarms
         damaged = self.directory.snapshot.registry.damaged
         odd += [f"the stored row of {row} was changed outside of the gateway" for row in damaged]
         return Readiness(tuple(blocking), tuple(odd))
@@ -318,10 +345,12 @@ class Gateway:
             "ready": not self.readiness().blocking,
             "config": {"path": str(path) if path else None},
             "ledger": {"healthy": self.ledger.healthy, "error": self.ledger.last_error},
+            "checkpoints": self.checkpointing.told(),
             "calls_under_way": self.inflight.count,
             "sessions": len(self.sessions),
             "streams": self.inflight.lasting,
             "damaged": list(self.directory.snapshot.registry.damaged),
+            "sinks": [shown(status) for status in self.sinks.statuses()],
         }
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:

@@ -17,7 +17,7 @@ from coatcheck.config import Config
 from coatcheck.core.wire import framing
 from coatcheck.declared.reading.addresses import Address
 from coatcheck.errors import ConfigError
-from coatcheck.front.door import Door, Surfaces
+from coatcheck.front.door import Door, Note, Surfaces
 from coatcheck.operations.tally import Tally
 
 SOCKET_NAME: Final = "coatcheck.sock"
@@ -57,7 +57,13 @@ def bind(address: Address) -> socket.socket:
 
 
 def standing_at(
-    surfaces: Surfaces, config: Config, listening: socket.socket, tally: Tally, *, mcp: bool
+    surfaces: Surfaces,
+    config: Config,
+    listening: socket.socket,
+    tally: Tally,
+    *,
+    mcp: bool,
+    note: Note | None = None,
 ) -> Door:
     """Return the door to what is served on a socket; `mcp`: on the one for clients."""
     host, port = listening.getsockname()[:2]
@@ -66,7 +72,7 @@ def standing_at(
     public_url = config.public_url if mcp else None
     doors = framing.doors_for(host, port, loopback=loopback, public_url=public_url)
     own = framing.doors_for(host, port, loopback=True, public_url=public_url)
-    return Door(surfaces, doors, config.trusted_proxies, tally, own)
+    return Door(surfaces, doors, config.trusted_proxies, tally, own, note)
 
 
 @asynccontextmanager

@@ -1,9 +1,8 @@
-"""Composition of notices: who looks at the credentials, and the webhook that is told."""
+"""Composition of notices: who looks at credentials and knocks, and the webhook that is told."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,25 +13,29 @@ from coatcheck.core.oauth import is_loopback_url
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.notices import Notices
+from coatcheck.operations.knocking import Knocking
 from coatcheck.upstream.oauth.fetching import JSON, Fetching, FetchLimits
 
 _LIMITS = FetchLimits(seconds=10.0)
 
 
 @asynccontextmanager
-async def notifying(config: Config, counter: Counter) -> AsyncIterator[None]:
+async def notifying(config: Config, counter: Counter, knocking: Knocking) -> AsyncIterator[None]:
     """Tell the webhook of the settings, if there is one, while the block runs."""
     if config.notices_webhook is None:
         yield
         return
     webhook = webhook_at(config.notices_webhook, config)
-    task = asyncio.create_task(Notices(counter, webhook).run())
+    tasks = [
+        asyncio.create_task(Notices(counter, webhook).run()),
+        asyncio.create_task(knocking.run(webhook)),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await webhook.close()
 
 

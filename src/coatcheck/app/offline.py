@@ -10,7 +10,7 @@ from typing import Any
 from coatcheck.config import Config
 from coatcheck.core.record_lines import line_of, rfc3339
 from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
-from coatcheck.model.record import RecordFilter, Verdict
+from coatcheck.model.record import Outcome, RecordFilter, Verdict
 from coatcheck.store.offline import changes_in, records_in
 
 Query = Mapping[str, str]
@@ -23,14 +23,23 @@ def read_records(config: Config, query: Query) -> list[dict[str, Any]]:
     Raises:
         ConfigError: there is no store, or it cannot be read.
     """
-    decision = query.get("decision")
+    decision, outcome = query.get("decision"), query.get("outcome")
     wanted = RecordFilter(
         server=query.get("server"),
         tool=query.get("tool"),
         subject=query.get("subject"),
         decision=None if decision is None else Verdict(decision),
-        since=_moment(query),
+        since=_moment(query, "since"),
         errors="errors" in query,
+        knocking="knocking" in query,
+        grant=query.get("grant"),
+        credential=query.get("credential"),
+        version=int(query["version"]) if "version" in query else None,
+        outcome=None if outcome is None else Outcome(outcome),
+        rule=query.get("rule"),
+        client_ip=query.get("client_ip"),
+        method=query.get("method"),
+        until=_moment(query, "until"),
         limit=int(query["limit"]),
     )
     return [line_of(entry) for entry in records_in(config.data, config.database, wanted)]
@@ -47,14 +56,14 @@ def read_changes(config: Config, query: Query) -> list[dict[str, Any]]:
         actor=query.get("actor"),
         kind=None if kind is None else ObjectKind(kind),
         object=query.get("object"),
-        since=_moment(query),
+        since=_moment(query, "since"),
         limit=int(query["limit"]),
     )
     return [_change(entry) for entry in reversed(changes_in(config.data, config.database, wanted))]
 
 
-def _moment(query: Query) -> datetime | None:
-    return datetime.fromisoformat(query["since"]) if "since" in query else None
+def _moment(query: Query, name: str) -> datetime | None:
+    return datetime.fromisoformat(query[name]) if name in query else None
 
 
 def _change(entry: ChangeEntry) -> dict[str, Any]:

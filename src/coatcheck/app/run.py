@@ -18,7 +18,6 @@ import uvloop
 
 from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
-from coatcheck.app.copies import Copies
 from coatcheck.app.listening import SOCKET_NAME, bind, control_socket, http_on, standing_at
 from coatcheck.app.notifying import notifying
 from coatcheck.app.sealed import SealedGateway
@@ -127,31 +126,30 @@ def door_of(gateway: Gateway, listening: socket.socket, *, mcp: bool) -> Door:
         admin.claims if mcp else None,
         admin.callbacks if mcp else None,
     )
-    return standing_at(surfaces, config, listening, gateway.tally, mcp=mcp)
+    note = gateway.admission.note_at_door
+    return standing_at(surfaces, config, listening, gateway.tally, mcp=mcp, note=note)
 
 
 @asynccontextmanager
 async def background(gateway: Gateway) -> AsyncIterator[None]:
-    """Follow edits, flush what is counted, copy the record and tell of credentials, while the block runs."""
-    copies = Copies(gateway.ledger)
-    copies.follow(gateway.directory.snapshot)
-    gateway.directory.subscribe(lambda snapshot, _: copies.follow(snapshot))
+    """Follow edits, flush what is counted and tell of credentials, while the block runs."""
     tasks = [
         asyncio.create_task(_follow_edits(gateway)),
         asyncio.create_task(_flush_refusals(gateway)),
         asyncio.create_task(_sweep_sessions(gateway)),
         asyncio.create_task(_flush_seen(gateway)),
         asyncio.create_task(_catch_up(gateway)),
+        asyncio.create_task(gateway.checkpointing.run()),
         asyncio.create_task(gateway.registered.expiring.run()),
+        asyncio.create_task(gateway.readings.retention.run()),
     ]
     try:
-        async with notifying(gateway.config, gateway.cloakroom.counter):
+        async with notifying(gateway.config, gateway.cloakroom.counter, gateway.recording.knocking):
             yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await copies.close()
 
 
 async def _follow_edits(gateway: Gateway) -> None:

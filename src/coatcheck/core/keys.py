@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     SECRET_SEAL = "secret-seal"  # noqa: S105
     STATE_SEAL = "state-seal"
     CREDENTIAL_PRINT = "credential-print"
+    ARGUMENT_PRINT = "argument-print"
+    ARGUMENT_SEAL = "argument-seal"
     KEY_ID = "key-id"
 
 

@@ -226,6 +226,23 @@ SETTINGS: Final = (
         "How long the list of a server is kept before it is asked again.",
         "seconds",
     ),
+    Setting(
+        "audit_key", _path, None, "File of the key that checkpoints of the record are signed with.", "path"
+    ),
+    Setting(
+        "checkpoints", _path, None, "File outside of the store that checkpoints are appended to.", "path"
+    ),
+    Setting(
+        "retention",
+        _seconds(_DAY, 36_500 * _DAY),
+        None,
+        "How long entries of the record are kept in the store before they are sealed in files.",
+        "seconds",
+    ),
+    Setting("segments", _path, None, "Folder that sealed parts of the record are written to.", "path"),
+    Setting(
+        "receipts", _flag, True, "Whether answers carry the receipt of their outcome on record.", "true|false"
+    ),
     Setting("notices_webhook", _webhook, None, "Where notices about credentials are posted to.", "URL"),
     Setting("log_level", _level, "info", "How much is logged: debug, info, warning or error."),
 )

@@ -20,6 +20,8 @@ Scope = MutableMapping[str, Any]
 Serve = Callable[[Arrival, Receive, Send], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI application; it finds the arrival in the scope."""
+Note = Callable[[str, str, str], Awaitable[None]]
+"""Takes note of a request that is turned away at the door: why in one word, its path and its address."""
 Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
 """Returns status, media type and body."""
 
@@ -52,7 +54,8 @@ class Door:
     """An ASGI application (HTTP and lifespan) over the surfaces.
 
     `doors` are the Hosts and Origins of MCP routes, `own` those of the API and of claim links, which take no
-    Host that is not known; left out, they are the same without strangers.
+    Host that is not known; left out, they are the same without strangers. `note` hears of requests to or from
+    names that are not ours.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Door:
         trusted: peers.Networks,
         tally: Tally,
         own: framing.Doors | None = None,
+        note: Note | None = None,
     ) -> None:
+        self._note = note
         self._surfaces = surfaces
         self._doors = doors
         self._own = replace(own or doors, any_host=False)
@@ -77,11 +82,13 @@ class Door:
             await self._refuse(path, headers, send)
             return
         wrong = self._judge(scope, headers)
-        if wrong is not None:
-            await self._refuse(path, wrong, send)
-            return
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
+        if wrong is not None:
+            if wrong.status in _WELL_FRAMED and self._note is not None:
+                await self._note(_CODES[wrong.status], path, address)
+            await self._refuse(path, wrong, send)
+            return
         arrival = Arrival(scope["method"], path, headers, peer, address, scope["query_string"])
         await self._lead(arrival, scope, receive, send)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from coatcheck.core.access.decide import SCOPE_RULE
 from coatcheck.core.wire import eras, ladder, messages
-from coatcheck.core.wire.framing import Arrival
+from coatcheck.core.wire.framing import Arrival, Headers
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import refusing
 from coatcheck.mcp.refusing import Reject
@@ -17,10 +17,10 @@ from coatcheck.mcp.routes import Route, find_route
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal
-from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.record import Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.directory import Directory, Snapshot
-from coatcheck.operations.records import Asked, Matter, Records
+from coatcheck.operations.records import Asked, Matter, Slip
 from coatcheck.operations.refusals import Refusals
 from coatcheck.operations.tally import Tally
 from coatcheck.ports import Presented, Refused
@@ -35,6 +35,9 @@ UNCERTAIN: Final = Refused(
 """What everyone is told while rows that restrict somebody are missing from the registry."""
 
 
+_THROTTLED: Final = Refused("throttled", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A request whose caller is known. `server` None: the aggregated route, or nothing in reach (`lost`)."""
@@ -45,6 +48,19 @@ class Visit:
     snapshot: Snapshot
     server: Server | None
     record_route: str
+
+    def asked(self, caller: Caller, call: Call | None, headers: Headers | None = None) -> Asked:
+        """Return who asks; `call` is the request, where it could be read."""
+        return Asked(
+            self.principal,
+            caller,
+            self.record_route,
+            self.arrival.address,
+            headers,
+            call.id if call is not None else b"",
+            self.snapshot.policy,
+            Slip(),
+        )
 
     @property
     def lost(self) -> bool:
@@ -59,13 +75,11 @@ class Admission:
         self,
         directory: Directory,
         refusals: Refusals,
-        records: Records,
         tally: Tally,
         spend_guess: Callable[[str], bool],
     ) -> None:
         self._directory = directory
         self._refusals = refusals
-        self._records = records
         self._tally = tally
         self._spend_guess = spend_guess
 
@@ -109,7 +123,7 @@ class Admission:
 
     async def _refuse(self, refused: Refused, route: Route, address: str) -> Reject:
         if refused.guess and not self._spend_guess(address):
-            self._tally.refused("throttled")
+            await self.note_refused(_THROTTLED, route.path, address)
             return refusing.too_many_guesses()
         await self.note_refused(refused, route.path, address)
         return refusing.unauthorized(refused)
@@ -119,11 +133,17 @@ class Admission:
         with suppress(LedgerUnavailable):  # refused all the same, and readiness tells of the ledger
             await self._refusals.note(refused, route, address)
 
+    async def note_at_door(self, reason: str, path: str, address: str) -> None:
+        """Put on record that a request came to a Host, or from an Origin, that is not ours."""
+        route = find_route(path)
+        with suppress(LedgerUnavailable):  # as above
+            await self._refusals.note_at_door(reason, route.path if route is not None else "", address)
+
     async def note(self, visit: Visit, reject: Reject) -> None:
         """Put on record that a known caller sent something that is refused before any policy sees it."""
         if not reject.recorded:
             return
-        asked = Asked(visit.principal, caller_of(reject.call), visit.record_route, visit.arrival.address)
+        asked = visit.asked(caller_of(reject.call), reject.call)
         server = visit.server.name if visit.server else ""
         verdict, rule = (Verdict.HIDDEN, SCOPE_RULE) if visit.lost else (Verdict.DENIED, REQUEST_RULE)
         await self._note(asked, matter_of(reject.call, server), verdict, rule, reject.sentence)
@@ -135,7 +155,7 @@ class Admission:
 
     async def _note(self, asked: Asked, matter: Matter, verdict: Verdict, rule: str, because: str) -> None:
         with suppress(LedgerUnavailable):  # as above
-            await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED)
+            await self._refusals.note_asked(asked, matter, verdict, rule, because)
 
 
 def matter_of(call: Call | None, server: str) -> Matter:

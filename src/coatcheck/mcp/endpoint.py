@@ -24,7 +24,6 @@ from coatcheck.mcp.request import Request
 from coatcheck.mcp.routes import Entrance
 from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import MODERN_VERSIONS, Era
-from coatcheck.operations.records import Asked
 from coatcheck.operations.tally import Tally
 
 _SESSION_HEADER: Final = "mcp-session-id"
@@ -174,7 +173,7 @@ class Endpoint:
     def _request(self, visit: Visit, caller: Caller, call: Call, session: Session | None) -> Request:
         conversation = session.conversation if session is not None else None
         headers = visit.arrival.headers if caller.era is Era.MODERN else None
-        asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address, headers)
+        asked = visit.asked(caller, call, headers)
         return Request(asked, visit.snapshot, visit.server, call, _no_notice, conversation)
 
     async def _answer(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from coatcheck.core.receipts import receipt_of
 from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings, refusing
@@ -15,6 +16,7 @@ from coatcheck.mcp.legacy.sessions import Session
 from coatcheck.mcp.legacy.voices import Outward
 from coatcheck.mcp.methods import Methods
 from coatcheck.mcp.outlets import Receive, Send
+from coatcheck.mcp.refusing import RawHeaders
 from coatcheck.mcp.relay import Relay, send_json
 from coatcheck.mcp.request import Request
 from coatcheck.model.call import Call, Caller, Fault, Reply
@@ -23,6 +25,7 @@ from coatcheck.operations.hearing.watches import LISTEN
 from coatcheck.operations.inflight import Cut, Entry, Inflight
 from coatcheck.ports import Refused
 
+RECEIPT: Final = b"coatcheck-receipt"
 UNRECORDED: Final = "The call could not be recorded, so it was not made. Try again later."
 REVOKED: Final = "This grant was revoked, or the account that it belongs to was disabled."
 EXPIRED: Final = "This grant has expired."
@@ -65,10 +68,14 @@ class Wire:
 
 
 class Exchanges:
-    """Answers requests whose caller and server are known to be good, and takes what owes no answer."""
+    """Answers requests whose caller and server are known to be good, and takes what owes no answer.
 
-    def __init__(self, methods: Methods, inflight: Inflight) -> None:
+    Answers that have a status of their own carry the receipt of their outcome, if `log` names the ledger.
+    """
+
+    def __init__(self, methods: Methods, inflight: Inflight, log: str = "") -> None:
         self._methods = methods
+        self._log = log
         self.inflight = inflight
 
     def check(self, request: Request) -> None:
@@ -119,12 +126,18 @@ class Exchanges:
             if session is not None:
                 session.leave(id, entry, way)
 
+    def _headers(self, request: Request) -> RawHeaders:
+        slip = request.asked.slip
+        if not self._log or slip is None or slip.receipt is None:
+            return []
+        return [(RECEIPT, receipt_of(self._log, slip.receipt).encode("ascii"))]
+
     async def _perform(self, request: Request, way: Outward, entry: Entry) -> int:
         call = request.call
         try:
             reply = await self._methods.answer(request)
             status = _status_of(reply, request.asked.caller.era)
-            await way.answer(status, messages.response(call.id, reply), [])
+            await way.answer(status, messages.response(call.id, reply), self._headers(request))
         except LedgerUnavailable:
             return await _fail(way, call, UNRECORDED)
         except asyncio.CancelledError:

@@ -132,12 +132,15 @@ class Pipe:
             await self._serve_call(message, who, snapshot)
         else:
             fault = Fault(message.number, message.message)
-            await self._admission.note_fault(Asked(who, caller_of(None), ROUTE, ""), None, fault)
+            await self._admission.note_fault(
+                Asked(who, caller_of(None), ROUTE, "", policy=snapshot.policy), None, fault
+            )
             self._answer(message.id or b"null", fault)
 
     async def _serve_call(self, call: Call, who: Principal, snapshot: Snapshot) -> None:
         caller = self._caller_of(call)
-        asked = Asked(who, caller_of(call) if isinstance(caller, Fault) else caller, ROUTE, "")
+        known = caller_of(call) if isinstance(caller, Fault) else caller
+        asked = Asked(who, known, ROUTE, "", None, call.id, snapshot.policy)
         conversation = self._session.conversation if self._session is not None else None
         if asked.caller.era is Era.MODERN:
             conversation = None

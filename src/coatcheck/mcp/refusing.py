@@ -95,10 +95,8 @@ def too_many_guesses() -> Reject:
 
 
 def wrong_method(allowed: bytes) -> Reject:
-    """Return the 405 for a method that this path does not take: how clients find out."""
-    return counted(
-        problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))
-    )
+    """Return the 405 for a method that this path does not take."""
+    return problem(405, "method_not_allowed", "This path does not take this method.", (b"allow", allowed))
 
 
 def stopping() -> Reject:

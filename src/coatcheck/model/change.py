@@ -18,6 +18,8 @@ class ObjectKind(StrEnum):
     CREDENTIAL = "credential"
     KEY = "key"
     """The key that everything stored is sealed with."""
+    RECORD = "record"
+    """The record itself: parts of it that were sealed in files."""
     CONFIG = "config"
     """The file, read anew after an edit."""
     REGISTRY = "registry"

@@ -33,8 +33,11 @@ class Outcome(StrEnum):
 class Record:
     """What is durable before a server sees a byte. Times are UTC; absent text is the empty string.
 
-    `arguments` is JSON: the keys and sizes of a call's arguments, or the arguments themselves if
-    `audit.log_arguments` asks for them. `repeats` counts further refusals folded into this record.
+    `arguments` is JSON: the keys and sizes of a call's arguments. `argument_prints` is JSON as well: a keyed
+    print for each value in them, by its JSON Pointer. `argument_values` are the arguments themselves, sealed,
+    if `audit.log_arguments` asks for them. `repeats` counts further refusals folded into this record.
+    `request_id` is the JSON-RPC id as the client wrote it, cut where it is long. `credentials` are those in
+    the server's reach when it was asked, as `name@version`; what was really used is in the settlement.
     """
 
     id: UUID
@@ -54,25 +57,57 @@ class Record:
     client_version: str = ""
     arguments: str = ""
     repeats: int = 1
+    request_id: str = ""
+    replica: str = ""
+    roles: tuple[str, ...] = ()
+    policy: str = ""
+    policy_version: str = ""
+    credentials: tuple[str, ...] = ()
+    argument_prints: str = ""
+    argument_values: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a recorded request ended, durable before the caller hears of it. `seconds` is the whole time."""
+    """How a recorded request ended, durable before the caller hears of it. `seconds` is the whole time.
+
+    The rest is about the server alone, as far as the request got: the credentials that it was given, as
+    `name@version`; its HTTP status, where it has one; the bytes of the message that it was sent and of the
+    result or error that it gave; and the seconds that it took.
+    """
 
     record_id: UUID
     at: datetime
     outcome: Outcome
     seconds: float
     detail: str = ""
+    credentials: tuple[str, ...] = ()
+    upstream_status: int | None = None
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    upstream_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What tells an entry of the ledger from every other: its number, and its hash of 32 bytes."""
+
+    seq: int
+    hash: bytes
+
+
+KNOCKING = frozenset({"revoked", "expired", "rotated", "disabled"})
+"""Reasons of refusals by which whoever knocks presents what once was good."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
     """What `coatcheck logs` asks for. None or False does not restrict; `limit` counts the newest entries.
 
-    `errors` keeps everything that did not end well. `after` and `before` are positions returned with entries;
-    `before` is for lists only.
+    `grant` is an id or a label, `credential` a name, of which `version` is one version. `since` is the first
+    time and `until` the one after the last. `errors` keeps everything that did not end well, `knocking` what
+    was refused since its grant had ended (`KNOCKING`). `after` and `before` are positions returned with
+    entries; `before` is for lists only.
     """
 
     server: str | None = None
@@ -81,9 +116,18 @@ class RecordFilter:
     decision: Verdict | None = None
     since: datetime | None = None
     errors: bool = False
+    knocking: bool = False
     limit: int = 100
     after: int | None = None
     before: int | None = None
+    grant: str | None = None
+    credential: str | None = None
+    version: int | None = None
+    outcome: Outcome | None = None
+    rule: str | None = None
+    client_ip: str | None = None
+    method: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from coatcheck.core.access.versions import version_of
 from coatcheck.errors import ConfigError, Unavailable
 from coatcheck.model.access import Access
 from coatcheck.model.credential import Credential
@@ -64,6 +65,8 @@ class Snapshot:
     issued: Mapping[str, IssuedGrant] = field(default_factory=lambda: _NO_ISSUED)
     declared: Declared = field(default_factory=Declared)
     registry: Registry = field(default_factory=Registry)
+    policy: str = ""
+    """The version of `access`."""
 
     def reachable(self, principal: Principal) -> list[Server]:
         """Return the servers in the principal's scope, in the order of the file."""
@@ -210,6 +213,7 @@ class Directory:
             by_id=MappingProxyType({server.id: server for server in servers.values()}),
             identify=_not_yet,
             access=declaration.access,
+            policy=version_of(declaration.access),
             audit=declaration.audit,
             live=live,
             ended=ended,

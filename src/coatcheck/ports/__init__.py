@@ -3,12 +3,16 @@
 from coatcheck.ports.identity import Identified, Identifier, NotMine, Presented, Refused
 from coatcheck.ports.machine import Clock, Entropy
 from coatcheck.ports.oauth import Authorizer, Bearers
-from coatcheck.ports.records import Ledger, Notifier, Sink
+from coatcheck.ports.reading import Reading
+from coatcheck.ports.records import Ledger, Notifier
 from coatcheck.ports.registry import RegistryStore, ServerIds
+from coatcheck.ports.segments import SegmentFiles, Segments
+from coatcheck.ports.sinks import Copies, Sink, SinkCursors, Sinks
 from coatcheck.ports.sources import Declarations, SecretSource
 from coatcheck.ports.upstream import (
     Ask,
     Client,
+    Hop,
     Notify,
     ProbeCall,
     State,
@@ -24,8 +28,10 @@ __all__ = [
     "Bearers",
     "Client",
     "Clock",
+    "Copies",
     "Declarations",
     "Entropy",
+    "Hop",
     "Identified",
     "Identifier",
     "Ledger",
@@ -34,11 +40,16 @@ __all__ = [
     "Notify",
     "Presented",
     "ProbeCall",
+    "Reading",
     "Refused",
     "RegistryStore",
     "SecretSource",
+    "SegmentFiles",
+    "Segments",
     "ServerIds",
     "Sink",
+    "SinkCursors",
+    "Sinks",
     "State",
     "Upstream",
     "UpstreamStatus",

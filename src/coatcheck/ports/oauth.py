@@ -36,6 +36,10 @@ class Bearers(Protocol):
         """
         ...
 
+    def version_of(self, credential: UUID, token: Secret) -> int:
+        """Return the number of the credential's version that a token came with; 0: nobody knows any more."""
+        ...
+
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:
         """Take note that the server wants these scopes as well, and return what the caller is told."""
         ...

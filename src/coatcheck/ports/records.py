@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
+from coatcheck.model.chain import Beginning, Checkpoint, Link
+from coatcheck.model.record import Receipt, Record, RecordEntry, RecordFilter, Settlement
 
 
 class Ledger(Protocol):
@@ -18,12 +19,15 @@ class Ledger(Protocol):
         """Make a record durable before the request is acted on."""
         ...
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Make the outcome of a recorded request durable before the caller hears of it."""
+    async def settle(self, settlement: Settlement) -> Receipt:
+        """Make the outcome durable before the caller hears of the request's end; return its receipt."""
         ...
 
-    async def record_settled(self, record: Record, settlement: Settlement) -> None:
-        """Make a record and its outcome durable at once, for what was answered without a server."""
+    async def record_settled(self, record: Record, settlement: Settlement) -> Receipt:
+        """Make a record and its outcome durable at once, for what was answered without a server.
+
+        The receipt returned is that of the outcome.
+        """
         ...
 
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
@@ -35,11 +39,19 @@ class Ledger(Protocol):
         ...
 
 
-class Sink(Protocol):
-    """Takes copies of settled entries. Never blocks a call and never raises."""
+class Chained(Protocol):
+    """The chain that every entry of the ledger is in. Raises `LedgerUnavailable`."""
 
-    def write(self, entry: RecordEntry) -> None:
-        """Take one entry."""
+    async def chain_page(self, after: int, limit: int) -> Sequence[Link]:
+        """Return up to `limit` entries of the chain after a number, in order; none at the end."""
+        ...
+
+    async def checkpoints(self, after: int, limit: int) -> Sequence[Checkpoint]:
+        """Return up to `limit` checkpoints of entries after a number, in order."""
+        ...
+
+    async def beginning(self) -> Beginning:
+        """Return where the chain begins."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from coatcheck.core.wire.standing import Standing
 from coatcheck.model.call import Caller, Notice, Question, Reply
 from coatcheck.model.catalogue import Greeting
+from coatcheck.model.credential import Use
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server
@@ -63,6 +64,24 @@ class UpstreamStatus:
     stderr: tuple[str, ...] = ()
     sessions: int = 0
     expiry: str = ""
+
+
+@dataclass(slots=True)
+class Hop:
+    """What one call took at the server; filled in on the way, so that a call that fails has it as well.
+
+    `uses` are the credentials that it was given, `bearer` the number of the version that an access token was
+    of. `status` is that of the HTTP answer, None where there was
+    none. Sizes are the bytes of the message that was sent, and of the result that came, or of the words
+    and data of an error.
+    """
+
+    uses: tuple[Use, ...] = ()
+    status: int | None = None
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    seconds: float = 0.0
+    bearer: int = 0
 
 
 Notify = Callable[[Notice], None]
@@ -157,13 +176,13 @@ class Upstream(Protocol):
         """Send one of the gateway's own requests and return the reply. A probe is never sent twice."""
         ...
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply.
 
-        The call's params go on as they are, `_meta` stamped anew for the server's era; a progress token
-        is replaced on the way there and restored on the way back. Nothing is sent twice. For
-        `subscriptions/listen` (modern servers) `notify` gets every notification of that stream, with
-        `io.modelcontextprotocol/subscriptionId` taken out of its `_meta`.
+        Status and size of the message go into `hop`. The call's params go on as they are, `_meta` stamped
+        anew for the server's era; a progress token is replaced on the way there and restored on the way back.
+        Nothing is sent twice. For `subscriptions/listen` (modern servers) `notify` gets every notification of
+        that stream, with `io.modelcontextprotocol/subscriptionId` taken out of its `_meta`.
         """
         ...
 

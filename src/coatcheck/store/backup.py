@@ -37,7 +37,7 @@ from coatcheck.store.faults import explain
 
 FORMAT: Final = 1
 METADATA: Final = "metadata.json"
-MAY_BE_THERE: Final = frozenset({LOCK_FILE, "coatcheck.key", "coatcheck.toml", "servers.json"})
+MAY_BE_THERE: Final = frozenset({LOCK_FILE, "coatcheck.key", "audit.key", "coatcheck.toml", "servers.json"})
 """What a directory may hold that a backup is restored into: what people put there, nothing of a gateway."""
 FORMER_KEY: Final = "coatcheck.key.former-"
 """What the name of a key of before begins with, which such a directory may hold as well."""

@@ -37,6 +37,10 @@ class DatabaseGone(Exception):
     """The database file was removed or replaced while it was open: writing on would write to nothing."""
 
 
+class ChainMoved(Exception):
+    """The chain of entries is not where this process left it: something else wrote to the database."""
+
+
 class Unwritable(Exception):
     """A text that no column of this database can hold: lone surrogates, or NUL in PostgreSQL."""
 
@@ -89,6 +93,8 @@ def explain(error: BaseException) -> str:
     """
     if isinstance(error, DatabaseGone):
         return "the database file was removed or replaced while the gateway ran"
+    if isinstance(error, ChainMoved):
+        return "something else wrote to the chain of records while the gateway ran"
     if isinstance(error, DatabaseTaken):
         return error.message
     if isinstance(error, OSError):

@@ -2,7 +2,9 @@
 
 `record` and `settlement` are append-only: nothing updates or deletes their rows. A settlement is a row of its
 own, keyed by the position of the record it belongs to, so that an outcome never rewrites what was recorded.
-Both keys grow with every row, which keeps an append at the right edge of each tree, whatever the record ids.
+Their keys, and those of `change`, are the numbers of one chain: none is in two of the tables. They grow with
+every row, which keeps an append at the right edge of each tree, whatever the record ids. What an entry says
+is in `stored`; the other columns follow from it, and are there to search by.
 
 The tables of the registry (`grant` to `credential`) hold only texts and whole numbers, so that the MAC of a
 row can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are
@@ -11,15 +13,15 @@ JSON.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Float,
-    ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -45,6 +47,11 @@ def _text(name: str) -> Column[str]:
     return Column(name, Text, nullable=False)
 
 
+def _chained() -> tuple[Column[bytes], Column[bytes]]:
+    """The entry itself and its hash (`core.chain`); null in rows from before there was a chain."""
+    return Column("stored", LargeBinary), Column("hash", LargeBinary)
+
+
 record = Table(
     "record",
     metadata,
@@ -66,7 +73,8 @@ record = Table(
     _text("client_version"),
     _text("arguments"),
     Column("repeats", Integer, nullable=False),
-    sqlite_autoincrement=True,  # a position is never given twice
+    *_chained(),
+    sqlite_autoincrement=True,
 )
 """One row per `model.record.Record`, in the order in which they became durable."""
 
@@ -74,14 +82,42 @@ settlement = Table(
     "settlement",
     metadata,
     Column("sequence", _KEY, primary_key=True, autoincrement=True),
-    Column("position", _KEY, ForeignKey("record.position"), nullable=False, unique=True),
+    Column("position", _KEY, nullable=False, unique=True),
     Column("at", Instant, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("seconds", Float(53), nullable=False),
     _text("detail"),
+    *_chained(),
     sqlite_autoincrement=True,
 )
-"""One row per `model.record.Settlement`. `sequence` is the order of settling, which followers read by."""
+"""One row per `model.record.Settlement`. `sequence` is the order of settling, which followers read by.
+
+`position` is no foreign key: a record may be sealed in a file, and gone, while its late outcome is here.
+"""
+
+used = Table(
+    "used",
+    metadata,
+    Column("credential", Text, primary_key=True),
+    Column("position", _KEY, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Which records were made with which credentials (`core.record_lines.credentials_of`), to search by."""
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("first", _KEY, primary_key=True, autoincrement=False),
+    Column("last", _KEY, nullable=False),
+    Column("prev", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("entries", _KEY, nullable=False),
+    Column("at", Instant, nullable=False),
+    _text("file"),
+    _text("sha256"),
+)
+"""One row per `model.segment.Segment`: entries `first` to `last` are in a file, and in no table any more."""
 
 settled_through = Table(
     "settled_through",
@@ -90,6 +126,31 @@ settled_through = Table(
     Column("position", _KEY, nullable=False),
 )
 """Every record up to `position` has its settlement: a start looks for records left open only after it."""
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("first", _KEY, nullable=False),
+    Column("before", _KEY, nullable=False),
+    Column("seq", _KEY, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""One row: the name of the chain, where it began (`model.chain.Beginning`) and where it stands.
+
+Whoever adds entries moves it on in the same transaction, from where it thinks that the chain stands: so of
+two that write at once, one fails.
+"""
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("seq", _KEY, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    _text("note"),
+)
+"""One row per `model.chain.Checkpoint`; `note` is the signed text."""
 
 server_id = Table(
     "server_id",
@@ -251,6 +312,7 @@ change = Table(
     _text("before"),
     _text("after"),
     _text("because"),
+    *_chained(),
     sqlite_autoincrement=True,
 )
 """One row per `model.change.Change`: append-only, written with the change itself."""
@@ -264,6 +326,14 @@ seen = Table(
     _text("address"),
 )
 """When a grant was last used, and from where, for each client; a convenience and under no MAC."""
+
+sink_cursor = Table(
+    "sink_cursor",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+"""How far each sink has come: it has every record settled, and every change made, up to `seq`."""
 
 whole = Table(
     "whole",
@@ -297,38 +367,24 @@ NOT_ALLOWED: Final = "decision <> 'allowed'"
 NOT_OK: Final = "outcome <> 'ok'"
 """The condition of the index on what ended otherwise than well; to be said in these words as well."""
 
-# Few indexes, since each is paid on every call. The two partial ones cost next to nothing: they hold only
-# the exceptions, which is what auditors ask for.
+
+def _partial(name: str, only: str, *columns: Column[Any], unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=text(only), postgresql_where=text(only))
+
+
+# Few indexes, since each is paid on every call. They end with the position, so that the newest entries of a
+# name are read off in order. The two partial ones cost next to nothing: they hold only the exceptions, which
+# is what auditors ask for.
 Index(None, record.c.at)
-Index(None, record.c.subject)
-Index(None, record.c.server, record.c.tool)
-Index(
-    "ix_record_not_allowed",
-    record.c.decision,
-    sqlite_where=text(NOT_ALLOWED),
-    postgresql_where=text(NOT_ALLOWED),
-)
-Index(
-    "ix_settlement_not_ok",
-    settlement.c.position,
-    sqlite_where=text(NOT_OK),
-    postgresql_where=text(NOT_OK),
-)
-Index(
-    "uq_grant_label",
-    grant.c.label,
-    unique=True,
-    sqlite_where=text(LIVE_GRANT),
-    postgresql_where=text(LIVE_GRANT),
-)
-Index("uq_server_folded", server.c.folded, unique=True, sqlite_where=text(LIVE), postgresql_where=text(LIVE))
-Index(
-    "uq_credential_folded",
-    credential.c.folded,
-    unique=True,
-    sqlite_where=text(LIVE),
-    postgresql_where=text(LIVE),
-)
+Index(None, record.c.grant_id, record.c.position)
+Index(None, record.c.subject, record.c.position)
+Index(None, record.c.server, record.c.position)
+Index(None, record.c.tool, record.c.position)
+_partial("ix_record_not_allowed", NOT_ALLOWED, record.c.decision, record.c.position)
+_partial("ix_settlement_not_ok", NOT_OK, settlement.c.outcome, settlement.c.position)
+_partial("uq_grant_label", LIVE_GRANT, grant.c.label, unique=True)
+_partial("uq_server_folded", LIVE, server.c.folded, unique=True)
+_partial("uq_credential_folded", LIVE, credential.c.folded, unique=True)
 Index(None, change.c.at)
 Index(None, change.c.object_id)
 Index(None, change.c.object_name)

@@ -12,7 +12,7 @@ from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server, Transport
-from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, Upstream, UpstreamStatus
+from coatcheck.ports import Ask, Client, Hop, Notify, ProbeCall, State, Upstream, UpstreamStatus
 from coatcheck.upstream.http.handshake import OnlySse
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
@@ -101,13 +101,13 @@ class AutoUpstream:
         """
         return await self._through(lambda inner: inner.ask(what, cursor))
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call and return the server's reply.
 
         Raises:
             UpstreamError: the server fails.
         """
-        return await self._through(lambda inner: inner.forward(permit, caller, notify))
+        return await self._through(lambda inner: inner.forward(permit, caller, notify, hop))
 
     async def relay(self, notice: Notice) -> None:
         """Send the server a notification of the client's.

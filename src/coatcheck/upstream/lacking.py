@@ -9,7 +9,7 @@ from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Notify, ProbeCall, State, UpstreamStatus
+from coatcheck.ports import Ask, Hop, Notify, ProbeCall, State, UpstreamStatus
 
 
 class LackingUpstream:
@@ -40,7 +40,13 @@ class LackingUpstream:
         """Refuse as `greet`."""
         self._refuse()
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:  # noqa: ARG002 - nothing is sent
+    async def forward(
+        self,
+        permit: Permit,  # noqa: ARG002 - nothing is sent
+        caller: Caller,  # noqa: ARG002
+        notify: Notify,  # noqa: ARG002
+        hop: Hop | None = None,  # noqa: ARG002
+    ) -> Reply:
         """Refuse as `greet`."""
         self._refuse()
 

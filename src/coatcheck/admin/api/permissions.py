@@ -29,12 +29,15 @@ class Permission(StrEnum):
     SUBJECTS_WRITE = "subjects.write"
     ACCESS = "access.read"
     RECORDS = "records.read"
+    SEAL = "records.seal"
     CHANGES = "changes.read"
     OPERATORS_READ = "operators.read"
     OPERATORS_WRITE = "operators.write"
     BACKUP = "backup.read"
     KEY_READ = "key.read"
     KEY_ROTATE = "key.rotate"
+    CHECKPOINT = "checkpoint.make"
+    SINKS_TEST = "sinks.test"
 
 
 _VIEWING: Final = frozenset(
@@ -61,7 +64,13 @@ ROLES: Final[Mapping[OperatorRole, frozenset[Permission]]] = MappingProxyType(
             Permission.SUBJECTS_WRITE,
         },
         OperatorRole.AUDITOR: _VIEWING
-        | {Permission.RECORDS, Permission.CHANGES, Permission.OPERATORS_READ, Permission.KEY_READ},
+        | {
+            Permission.RECORDS,
+            Permission.CHANGES,
+            Permission.OPERATORS_READ,
+            Permission.KEY_READ,
+            Permission.CHECKPOINT,
+        },
         OperatorRole.VIEWER: _VIEWING,
     }
 )

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.model.declaration import Problem
+from coatcheck.model.sink import SinkKind
 from coatcheck.operations.directory import Directory
 
 BACKUP_MEDIA = "application/octet-stream"
@@ -40,6 +41,26 @@ class LedgerStatus(Struct):
     error: str
 
 
+class SinkTold(Struct, kw_only=True):
+    """How far behind a sink is; `error` says why it takes nothing for now."""
+
+    name: str
+    kind: SinkKind
+    lag: int
+    behind_since: str | None
+    error: str
+
+
+class CheckpointStatus(Struct, kw_only=True):
+    """How far the record is signed, and what does not fit with what was signed before."""
+
+    log: str
+    signed: int
+    alarms: list[str]
+    file: str
+    error: str
+
+
 class Status(Struct, kw_only=True):
     """How the gateway does; it may say more than this.
 
@@ -55,6 +76,8 @@ class Status(Struct, kw_only=True):
     ready: bool
     config: ConfigStatus
     ledger: LedgerStatus
+    sinks: list[SinkTold]
+    checkpoints: CheckpointStatus
     calls_under_way: int
     sessions: int
     streams: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
@@ -12,12 +13,14 @@ from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
+from coatcheck.core.argument_values import ArgumentValues
 from coatcheck.core.record_lines import FIELDS, json_line
-from coatcheck.model.record import RecordFilter, Verdict
+from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.ports import Ledger
 
 MAX_LIMIT: Final = 10_000
 MAX_POSITION: Final = 2**53 - 1
+MAX_VERSION: Final = 2**31 - 1
 
 Line = Annotated[Raw, Meta(extra_json_schema={"type": "object", "required": list(FIELDS)})]
 """One line of the record; docs/reference/record.md tells its fields."""
@@ -30,25 +33,72 @@ class RecordPage(Struct):
     next: str | None
 
 
-class RecordQuery(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which records: the newest `limit` that match. `follow`: lines of what is settled from now on."""
+class Matching(Struct, kw_only=True):
+    """What calls are asked for; what is not said does not restrict."""
 
     server: Name | None = None
     tool: Name | None = None
     subject: Name | None = None
+    grant: Annotated[Name, Meta(description="Id or label.")] | None = None
+    credential: Annotated[Name, Meta(description="What the server was given, by name.")] | None = None
+    version: (
+        Annotated[
+            int,
+            Meta(ge=0, le=MAX_VERSION, description="One version of the credential; heard beside it only."),
+        ]
+        | None
+    ) = None
     decision: Verdict | None = None
+    outcome: Outcome | None = None
+    rule: Name | None = None
+    method: Name | None = None
+    client_ip: Name | None = None
     since: Moment | None = None
+    until: Annotated[Moment, Meta(description="The first time after those asked for.")] | None = None
     errors: bool = False
+    knocking: Annotated[
+        bool, Meta(description="Only refusals of what was good once: grants that ended, subjects disabled.")
+    ] = False
+
+
+class RecordQuery(Matching, forbid_unknown_fields=True, kw_only=True):
+    """Which records: the newest `limit` that match. `follow`: lines of what is settled from now on."""
+
+    arguments: Annotated[
+        bool, Meta(description="With the values of arguments, where `audit.log_arguments` had them kept.")
+    ] = False
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = USUAL
     after: Annotated[int, Meta(ge=0, le=MAX_POSITION, description="A position.")] | None = None
     before: Cursor | None = None
     follow: bool = False
 
 
+def filter_of(query: Matching) -> RecordFilter:
+    """Return what a query asks for, without a limit of its own."""
+    return RecordFilter(
+        server=query.server,
+        tool=query.tool,
+        subject=query.subject,
+        decision=query.decision,
+        since=query.since,
+        errors=query.errors,
+        knocking=query.knocking,
+        grant=query.grant,
+        credential=query.credential,
+        version=query.version if query.credential is not None else None,
+        outcome=query.outcome,
+        rule=query.rule,
+        client_ip=query.client_ip,
+        method=query.method,
+        until=query.until,
+    )
+
+
 class RecordRoutes:
     """Serves the record."""
 
-    def __init__(self, ledger: Ledger, streams: Streams) -> None:
+    def __init__(self, ledger: Ledger, streams: Streams, values: ArgumentValues) -> None:
+        self._values = values
         self._ledger = ledger
         self._streams = streams
 
@@ -72,24 +122,22 @@ class RecordRoutes:
     async def list(self, asking: Asking[RecordQuery, Nothing]) -> Reply | Streamed:
         """Answer GET /records."""
         query = asking.query
-        wanted = RecordFilter(
-            server=query.server,
-            tool=query.tool,
-            subject=query.subject,
-            decision=query.decision,
-            since=query.since,
-            errors=query.errors,
+        wanted = replace(
+            filter_of(query),
             limit=query.limit,
             after=query.after,
             before=number_of("records", query.before),
         )
         if query.follow:
-            return self._streams.open(self._follow(wanted), asking.stands)
+            return self._streams.open(self._follow(wanted, query.arguments), asking.stands)
         entries = await self._ledger.list(wanted)
         older = str(entries[0].position) if len(entries) == query.limit else None
-        lines: list[Any] = [Raw(json_line(entry)) for entry in entries]
+        lines: list[Any] = [Raw(self._line(entry, query.arguments)) for entry in entries]
         return Reply(RecordPage(lines, cursor_of("records", older)))
 
-    async def _follow(self, wanted: RecordFilter) -> AsyncIterator[bytes]:
+    async def _follow(self, wanted: RecordFilter, arguments: bool) -> AsyncIterator[bytes]:
         async for entry in self._ledger.follow(wanted):
-            yield json_line(entry)
+            yield self._line(entry, arguments)
+
+    def _line(self, entry: RecordEntry, arguments: bool) -> bytes:
+        return json_line(entry, self._values.open(entry.record) if arguments else None)

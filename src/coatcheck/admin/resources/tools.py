@@ -156,7 +156,9 @@ class ToolRoutes:
         server = snapshot.servers.get(body.server)
         if server is None:
             raise no_server()
-        asked = Asked(_principal(asking.actor), OPERATORS_TOOL, ROUTE, _address(asking))
+        asked = Asked(
+            _principal(asking.actor), OPERATORS_TOOL, ROUTE, _address(asking), policy=snapshot.policy
+        )
         call = Call(b"1", "tools/call", {"name": messages.raw_of(body.tool), "arguments": arguments})
         target = Target(Kind.TOOL, body.tool)
         performed = await self._calls.perform(

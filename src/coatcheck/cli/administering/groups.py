@@ -118,3 +118,16 @@ def credential() -> None:
 )
 def key() -> None:
     """The key that everything stored is sealed with."""
+
+
+@click.group(
+    "sink",
+    cls=LazyGroup,
+    places={
+        "list": ("administering.sinks:list_sinks", "List the sinks, and how far behind each is."),
+        "test": ("administering.sinks:test", "Send a test entry through a sink."),
+    },
+    epilog=options.example("coatcheck sink test siem"),
+)
+def sink() -> None:
+    """Where copies of the record go, as `[[sinks]]` in coatcheck.toml declares."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,12 @@ from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
 from coatcheck.config import Config, check_exposure
 from coatcheck.declared.locate import Found
+from coatcheck.declared.reading.expand import Sources
+from coatcheck.declared.sinks.filling import filled
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import Declaration
+from coatcheck.secrets.env import EnvSource
+from coatcheck.secrets.file import FileSource
 
 _MIB: Final = 1024 * 1024
 
@@ -62,6 +67,7 @@ def check(file: Path | None, where: Where, as_json: bool) -> int:
     reading = _read(config, file)
     if reading is not None:
         items += _items(reading)
+    items += _sinks(config)
     if config is not None and (reading is None or reading.declaration is not None):
         items += _exposure(config, (reading and reading.declaration) or Declaration())
     if as_json:
@@ -100,6 +106,20 @@ def show_settings(where: Where, as_json: bool) -> int:
 def _settings(error: ConfigError) -> list[Item]:
     """Return one item for each line of what is wrong with the settings."""
     return [Item("error", "settings", 0, "", line, "") for line in error.message.splitlines()]
+
+
+def _sinks(config: Config | None) -> list[Item]:
+    """Return what keeps sinks from their secrets."""
+    if config is None:
+        return []
+    sources = Sources(EnvSource(os.environ), FileSource())
+    items: list[Item] = []
+    for rules in config.sinks:
+        try:
+            filled(rules, sources, config.data)
+        except ConfigError as error:
+            items.append(Item("error", "settings", 0, "", error.message, error.fix))
+    return items
 
 
 def _exposure(config: Config, declared: Declaration) -> list[Item]:

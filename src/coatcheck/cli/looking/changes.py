@@ -9,7 +9,10 @@ from typing import Any, Final
 from coatcheck.cli import show, since
 from coatcheck.cli.reaching.reach import Reach
 
-OF_CALLS: Final = frozenset({"server", "tool", "subject", "decision", "errors"})
+OF_CALLS: Final = frozenset(
+    {"server", "tool", "subject", "grant", "credential", "version", "decision", "outcome", "rule", "method"}
+    | {"client_ip", "until", "errors", "knocking", "arguments"}
+)
 OF_CHANGES: Final = frozenset({"actor", "kind", "object"})
 """Options that have a meaning for one of the two records only."""
 _COLUMNS: Final = ("TIME", "BY", "FROM", "ACTION", "OBJECT", "CHANGED", "BECAUSE")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from coatcheck.cli import options, show, since
-from coatcheck.cli.completing import names
 from coatcheck.cli.exits import Exit, Stop
-from coatcheck.cli.looking import changes
+from coatcheck.cli.lazy import LazyGroup
+from coatcheck.cli.looking import changes, filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.dialling import SOCKET_NAME, no_gateway
 from coatcheck.cli.reaching.gateway import find_running, gateway_of, reach_of
@@ -19,7 +21,6 @@ from coatcheck.cli.reaching.reach import PATIENT_SECONDS, Reach
 from coatcheck.config import Config
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.change import ObjectKind
-from coatcheck.model.record import Verdict
 
 KINDS: Final = tuple(each.value for each in ObjectKind)
 MAX_ENTRIES: Final = 10_000
@@ -27,39 +28,39 @@ _SEALED: Final = "sealed"
 """The code of `errors.Sealed`, as the API gives it as well."""
 _COLUMNS: Final = ("TIME", "SUBJECT", "SERVER", "TOOL", "DECISION", "OUTCOME", "MS", "REASON")
 
-
-def _since(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Return the point in time as the API takes it: RFC 3339, in UTC."""
-    if value is None:
-        return None
-    try:
-        return since.written(since.instant(value, since.system_now))
-    except ValueError:
-        message = f"{value!r} is neither an age such as 10m, 2h or 7d nor a time of RFC 3339"
-        raise click.BadParameter(message) from None
+_KNOCKS: Final = ("TIME", "GRANT", "ADDRESS", "ROUTE", "REASON", "TIMES")
 
 
-@click.command(
+@click.group(
     "logs",
+    cls=LazyGroup,
+    invoke_without_command=True,
+    places={"export": ("looking.exporting:export", "Export the record, oldest first.")},
     short_help="Show the record of calls, or of changes.",
     epilog=options.example(
-        "coatcheck logs --since 2h --errors", "coatcheck logs -f", "coatcheck logs --admin --since 7d"
+        "coatcheck logs --since 2h --errors",
+        "coatcheck logs -f",
+        "coatcheck logs --knocking",
+        "coatcheck logs --admin --since 7d",
     ),
 )
 @click.option("--admin", is_flag=True, help="Show who changed what instead of who called what.")
-@click.option("--server", help="Only calls of this server.", shell_complete=names.servers)
-@click.option("--tool", help="Only calls of this tool, by the server's own name for it.")
-@click.option("--subject", help="Only calls by this subject.", shell_complete=names.subjects)
-@click.option(
-    "--decision", type=click.Choice([each.value for each in Verdict]), help="Only calls so decided."
-)
+@filters.matching
 @click.option("--actor", help="With --admin: only changes by this operator.")
 @click.option("--kind", type=click.Choice(KINDS), help="With --admin: only changes of this kind of object.")
 @click.option("--object", metavar="NAME", help="With --admin: only changes of this object, by name or id.")
 @click.option(
-    "--since", callback=_since, metavar="AGE|TIME", help="Only entries since then: 10m, 2h, 7d or RFC 3339."
+    "--since",
+    callback=filters.moment,
+    metavar="AGE|TIME",
+    help="Only entries since then: 10m, 2h, 7d or RFC 3339.",
 )
-@click.option("--errors", is_flag=True, help="Only calls that did not end well.")
+@click.option("--until", callback=filters.moment, metavar="AGE|TIME", help="Only calls from before then.")
+@click.option(
+    "--arguments",
+    is_flag=True,
+    help="With the values of arguments, where `audit.log_arguments` had them kept; for admins and auditors.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, MAX_ENTRIES),
@@ -76,7 +77,11 @@ def show_logs(admin: bool, follow: bool, where: Where, as_json: bool, **wanted: 
 
     With --admin: who changed what, from where, and why. A table on a terminal, JSON Lines otherwise.
     """
-    query = _query(wanted)
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        _refuse_before(context)
+        return Exit.DONE
+    query = filters.query_of(wanted)
     config = options.load(where)
     _refuse_foreign(query, changes.OF_CALLS if admin else changes.OF_CHANGES, admin=admin)
     if admin:
@@ -91,7 +96,7 @@ def show_logs(admin: bool, follow: bool, where: Where, as_json: bool, **wanted: 
         from coatcheck.app import read_records
 
         items = read_records(config, query)
-    _put(items, as_json)
+    _put(items, query, as_json)
     return Exit.DONE
 
 
@@ -138,23 +143,24 @@ def _refuse_foreign(query: Mapping[str, str], foreign: frozenset[str], *, admin:
     """Refuse options of the other record: left out in silence, they would seem to have been heard."""
     for name in sorted(foreign & query.keys()):
         where = "belongs to the record of calls" if admin else "needs --admin"
-        raise click.UsageError(f"--{name} {where}")
+        raise click.UsageError(f"--{name.replace('_', '-')} {where}")
 
 
-def _query(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return the query of `GET /records`: what was asked for, nothing else."""
-    query = {name: str(value) for name, value in wanted.items() if value not in {None, False}}
-    if wanted["errors"]:
-        query["errors"] = "true"
-    return query
+def _refuse_before(context: click.Context) -> None:
+    """Refuse options of this command before the name of one below it, which would not hear them."""
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} belongs after `{context.invoked_subcommand}`")
 
 
-def _put(items: list[dict[str, Any]], as_json: bool) -> None:
+def _put(items: list[dict[str, Any]], query: Mapping[str, str], as_json: bool) -> None:
     if as_json:
         for item in items:
             show.put_json_line(item)
     elif items:
-        show.put_table(_COLUMNS, [_cells(item) for item in items])
+        columns, cells = _table(query)
+        show.put_table(columns, [cells(item) for item in items])
     else:
         show.say("coatcheck: no entries")
 
@@ -168,12 +174,35 @@ def _follow(reach: Reach, query: Mapping[str, str], as_json: bool) -> int:
     after = min(under_way) - 1 if under_way else max(seen, default=None)
     following = {**query, "follow": "true"} | ({} if after is None else {"after": str(after)})
     news = (entry for entry in reach.follow("/records", following) if entry["position"] not in seen)
+    cells = _table(query)[1]
     for entry in itertools.chain(settled, news):
         if as_json:
             show.put_json_line(entry)
         else:
-            show.put("  ".join(cell for cell in _cells(entry) if cell))
+            show.put("  ".join(cell for cell in cells(entry) if cell))
     raise _ended()
+
+
+def _table(
+    query: Mapping[str, str],
+) -> tuple[tuple[str, ...], Callable[[Mapping[str, Any]], tuple[str, ...]]]:
+    """Return the columns that a query is about, and what makes the cells of an entry."""
+    if "knocking" in query:
+        return _KNOCKS, _knock
+    if "arguments" in query:
+        return (*_COLUMNS, "ARGUMENTS"), lambda entry: (*_cells(entry), _shown_values(entry))
+    return _COLUMNS, _cells
+
+
+def _knock(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = (str(entry.get(name) or "-") for name in ("grant_id", "client_ip", "route", "reason"))
+    return (since.local(entry.get("time")), *map(show.clean_line, texts), str(entry.get("repeats") or 1))
+
+
+def _shown_values(entry: Mapping[str, Any]) -> str:
+    values = entry.get("argument_values")
+    text = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+    return "" if values is None else show.clean_line(text)
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, ...]:

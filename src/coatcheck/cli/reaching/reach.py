@@ -97,10 +97,12 @@ class Reach:
                     yield json_of(line)
 
     @contextmanager
-    def stream(self, method: str, path: str) -> Iterator[http.client.HTTPResponse]:
+    def stream(
+        self, method: str, path: str, query: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
         """Give a large answer to be read piece by piece."""
         body = None if method == "GET" else b"{}"
-        with self._answer(method, _url(path, None), body, PATIENT_SECONDS) as response:
+        with self._answer(method, _url(path, query), body, PATIENT_SECONDS) as response:
             yield response
 
     @contextmanager

@@ -27,7 +27,6 @@ from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.request import Request
 from coatcheck.mcp.routes import Entrance
 from coatcheck.model.call import Call, Fault, Notice, Reply
-from coatcheck.operations.records import Asked
 
 MAX_UNDER_WAY: Final = 64
 """Requests of one session whose answers are not written yet."""
@@ -195,7 +194,7 @@ class OldSse:
             return  # between the message and now; its stream is closed
         opening = call.method == "initialize"
         caller = opener_of(call) if opening else session.caller
-        asked = Asked(visit.principal, caller, visit.record_route, visit.arrival.address)
+        asked = visit.asked(caller, call)
         request = Request(asked, visit.snapshot, visit.server, call, _no_notice, session.conversation)
         try:
             if opening:

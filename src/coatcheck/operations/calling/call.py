@@ -22,7 +22,7 @@ from coatcheck.operations.calling.states import States, asks_for_input
 from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Asked, Matter, Opened, Records
-from coatcheck.ports import Notify
+from coatcheck.ports import Hop, Notify
 
 UNSETTLED: Final = "The server was called; the outcome could not be recorded; do not repeat blindly."
 _OURS: Final = b'{"gateway":true}'
@@ -150,7 +150,8 @@ class Calls:
 
     async def _recorded(self, errand: Errand) -> Performed:
         permit = errand.permit
-        opened = await self._records.open(errand.asked, errand.matter, permit.rule, permit.because)
+        uses = permit.server.uses
+        opened = await self._records.open(errand.asked, errand.matter, permit.rule, permit.because, uses)
         try:
             with self._severing.under_way(permit.server):
                 reply = await self._forwarding.forward(errand)
@@ -158,27 +159,30 @@ class Calls:
             sentence = (
                 f"{permit.server.name} did not answer within {self._times.quiet:g} s. It may still act."
             )
-            return await self._settled(opened, our_fault(sentence), Outcome.TIMEOUT, "")
+            return await self._settled(opened, our_fault(sentence), Outcome.TIMEOUT, "", errand.hop)
         except Busy as busy:
             fault = our_fault(f"{busy.message} {busy.fix}.")
-            return await self._settled(opened, fault, Outcome.DENIED, busy.code)
+            return await self._settled(opened, fault, Outcome.DENIED, busy.code, errand.hop)
         except UpstreamError as error:
             outcome = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
             detail = f"{error.code}: {error.detail}" if error.detail else error.code
-            return await self._settled(opened, our_fault(error.message), outcome, detail)
+            errand.hop.status = errand.hop.status or error.status
+            return await self._settled(opened, our_fault(error.message), outcome, detail, errand.hop)
         except NotForwarded as refusal:
             unknown = refusal.fault or not_found(permit.target.kind, errand.shown)
-            return await self._settled(opened, unknown, Outcome.DENIED, refusal.detail)
+            return await self._settled(opened, unknown, Outcome.DENIED, refusal.detail, errand.hop)
         except BaseException as end:
-            await self._records.abandon(opened, end)
+            await self._records.abandon(opened, end, errand.hop)
             raise
         outcome, detail = _outcome_of(permit.call.method, reply)
-        return await self._settled(opened, reply, outcome, detail)
+        return await self._settled(opened, reply, outcome, detail, errand.hop)
 
-    async def _settled(self, opened: Opened, reply: Reply, outcome: Outcome, detail: str) -> Performed:
+    async def _settled(
+        self, opened: Opened, reply: Reply, outcome: Outcome, detail: str, hop: Hop
+    ) -> Performed:
         """Return the reply once its outcome is on record; without a record the caller must not see it."""
         try:
-            await self._records.settle(opened, outcome, detail)
+            await self._records.settle(opened, outcome, detail, hop)
         except LedgerUnavailable:
             return Performed(our_fault(UNSETTLED), Outcome.UNKNOWN)
         return Performed(reply, outcome)

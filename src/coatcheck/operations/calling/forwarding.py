@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from coatcheck.core.wire import eras, levels, messages, param_headers
@@ -19,7 +19,7 @@ from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.operations.reaching.served import Served
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Asked, Matter
-from coatcheck.ports import Notify
+from coatcheck.ports import Hop, Notify
 
 _OF_RESOURCES: Final = frozenset({"resources/read", SUBSCRIBE, UNSUBSCRIBE})
 """Requests for resources that need not be listed: templates and links lead to more than a list holds."""
@@ -46,7 +46,10 @@ class NotForwarded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A permitted call with all that belongs to it. `judge` decides again on the same call in other words."""
+    """A permitted call with all that belongs to it. `judge` decides again on the same call in other words.
+
+    `hop` is filled in while it is forwarded.
+    """
 
     asked: Asked
     matter: Matter
@@ -55,6 +58,7 @@ class Errand:
     notify: Notify
     shown: str
     conversation: Conversation | None
+    hop: Hop = field(default_factory=Hop)
 
     @property
     def caller(self) -> Caller:
@@ -100,19 +104,19 @@ class Forwarding:
         _check_headers(errand, served)
         permit = _with_headers(errand, served)
         try:
-            reply = await served.forward(permit, errand.caller, notify)
+            reply = await served.forward(permit, errand.caller, notify, errand.hop)
         except UpstreamCredentialRefused:
             if not reach.renew(served):
                 raise
             # Another credential is in force by now, and what is refused with 401 or 403 was not acted on.
             served = reach.of(permit.server)
             permit = _with_headers(errand, served)
-            reply = await served.forward(permit, errand.caller, notify)
+            reply = await served.forward(permit, errand.caller, notify, errand.hop)
         if _is_headers_refused(reply, call, served):
             await served.ask()
             renewed = _with_headers(errand, served)
             if renewed.call.mirrored != permit.call.mirrored:  # refused before it was acted on
-                reply = await reach.of(permit.server).forward(renewed, errand.caller, notify)
+                reply = await reach.of(permit.server).forward(renewed, errand.caller, notify, errand.hop)
         if call.method in _OF_RESOURCES and isinstance(reply, Fault) and reply.code in _NO_SUCH_RESOURCE:
             raise NotForwarded("no such name")
         if isinstance(reply, Result) and asks_for_input(reply):

@@ -86,6 +86,11 @@ class OauthBearers:
             raise await self._refused_at_once(current.record)
         return (await self._renewed(credential)).access
 
+    def version_of(self, credential: UUID, token: Secret) -> int:
+        """Return the number of the version that a token came with. See `ports.Bearers`."""
+        current = self._read(credential)
+        return number_of(current.record) if current is not None and current.held.access == token else 0
+
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:
         """Take note that the server wants more scopes. See `ports.Bearers`."""
         current = self._read(credential)

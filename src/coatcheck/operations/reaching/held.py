@@ -10,7 +10,7 @@ from coatcheck.model.call import Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, Upstream, UpstreamStatus
+from coatcheck.ports import Ask, Client, Hop, Notify, ProbeCall, State, Upstream, UpstreamStatus
 
 QUEUE_SECONDS: Final = 10.0
 """How long a call waits for a server that is being restarted."""
@@ -69,7 +69,7 @@ class Held:
         """Send one of the gateway's own requests."""
         return await (self._inner or await self._wait()).ask(what, cursor)
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call as soon as the server is there.
 
         Raises:
@@ -80,7 +80,7 @@ class Held:
             upstream = self._inner or await self._wait()
         except _NotYet as late:
             raise Busy(late.message, fix=late.fix) from None
-        return await upstream.forward(permit, caller, notify)
+        return await upstream.forward(permit, caller, notify, hop)
 
     async def relay(self, notice: Notice) -> None:
         """Send the server a notification of the client's, if it is there to hear it."""

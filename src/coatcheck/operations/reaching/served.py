@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
@@ -13,14 +13,21 @@ from typing import Final
 from coatcheck.core import names
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.standing import Standing
-from coatcheck.errors import CoatcheckError, UpstreamCredentialRefused, UpstreamError
+from coatcheck.errors import (
+    Busy,
+    CoatcheckError,
+    UpstreamCredentialRefused,
+    UpstreamError,
+    UpstreamUnreachable,
+)
 from coatcheck.model.call import Caller, Fault, Kind, Notice, Question, Reply, Target
 from coatcheck.model.catalogue import Catalogue, Greeting
+from coatcheck.model.credential import Use
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import LEGACY_VERSIONS, Era
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.reaching.fetching import fetch_catalogue
-from coatcheck.ports import Client, Clock, Notify, State, Upstreams
+from coatcheck.ports import Client, Clock, Hop, Notify, State, Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -183,18 +190,31 @@ class Served:
             found = _offers(await self._ask_or_last(), target)
         return found
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call, and take note of what the server makes of our credential.
+
+        What it took and what came goes into `hop`, and with it which credentials were given.
 
         Raises:
             UpstreamError: the server fails.
             Busy: it is being restarted, and was not back in time.
         """
+        hop = hop or Hop()
+        before, began = hop.uses, self._clock.monotonic()
+        hop.uses += self.server.uses
         try:
-            reply = await self.upstream.forward(permit, caller, notify)
+            reply = await self.upstream.forward(permit, caller, notify, hop)
         except UpstreamCredentialRefused as error:
             self._note_refused(error)
             raise
+        except (UpstreamUnreachable, Busy):
+            hop.uses, hop.request_bytes = before, 0  # it was given nothing
+            raise
+        finally:
+            hop.seconds += self._clock.monotonic() - began
+            if hop.bearer:
+                hop.uses = tuple(_numbered(hop.uses, hop.bearer))
+        hop.answer_bytes = _size_of(reply)
         if self._in_doubt:
             self._in_doubt = not self._heed.taken(self.server)
         return reply
@@ -308,6 +328,18 @@ class Served:
             await asyncio.wait([self._asking], timeout=drain)
             drain = max(0.0, drain - (self._clock.monotonic() - began))
         await self.upstream.close(drain)
+
+
+def _size_of(reply: Reply) -> int:
+    if isinstance(reply, Fault):
+        return len(reply.message.encode("utf-8", "replace")) + len(reply.data or b"")
+    return len(reply.raw)
+
+
+def _numbered(uses: Iterable[Use], bearer: int) -> Iterator[Use]:
+    """Yield uses with the number of an OAuth credential's version, which only its token tells."""
+    for use in uses:
+        yield use if use.number else replace(use, number=bearer)
 
 
 def _offers(catalogue: Catalogue, target: Target) -> bool:

@@ -12,8 +12,10 @@ from typing import ClassVar, Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from coatcheck.model.chain import Head
+from coatcheck.store.chain import Chain, Growth, head_in, move
 from coatcheck.store.engines.driver import Driver
-from coatcheck.store.faults import StoreUnavailable, explain
+from coatcheck.store.faults import ChainMoved, StoreUnavailable, explain
 
 READERS: Final = 2
 """Reading connections, each with its thread. Reads are rare and short; calls never wait for one."""
@@ -40,7 +42,8 @@ class Database(ABC):
     ) -> None:
         self.name = name
         self.turn = turn
-        """What a writer holds from begin to commit, where the database takes one writer at a time."""
+        """What a writer holds from begin to commit: the chain of entries takes one writer at a time."""
+        self.chain = Chain()
         self._readers = readers
         self._writers = writers
         self._threads = ThreadPoolExecutor(READERS + 1, thread_name_prefix="coatcheck-store")
@@ -59,6 +62,17 @@ class Database(ABC):
         with self.turn, self._writers.begin() as connection:
             return write(connection)
 
+    def write_chained_now(self, write: Callable[[Connection, Growth], _Read]) -> _Read:
+        """Run `write` in one durable transaction that adds entries to the chain, blocking."""
+        with self.turn, self.chain.growing(self._head) as growth, self._writers.begin() as connection:
+            answer = write(connection, growth)
+            move(connection, growth)
+            return answer
+
+    def _head(self) -> Head:
+        with self._writers.begin() as connection:
+            return head_in(connection)
+
     async def read(self, read: Callable[[Connection], _Read]) -> _Read:
         """Run `read` on a read-only connection, off the event loop.
 
@@ -76,13 +90,21 @@ class Database(ABC):
         """
         return await self._run(self.write_now, write)
 
-    async def _run(
-        self, work: Callable[[Callable[[Connection], _Read]], _Read], step: Callable[[Connection], _Read]
-    ) -> _Read:
+    async def write_chained(self, write: Callable[[Connection, Growth], _Read]) -> _Read:
+        """Do as `write`, and move the chain on by the entries that `write` adds.
+
+        Raises:
+            StoreUnavailable: as for `write`.
+        """
+        return await self._run(self.write_chained_now, write)
+
+    async def _run(self, work: Callable[[Callable[..., _Read]], _Read], step: Callable[..., _Read]) -> _Read:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, step)
         except DBAPIError as error:
             raise StoreUnavailable(explain(error.orig or error), fix="see `coatcheck doctor`") from None
+        except ChainMoved as error:
+            raise StoreUnavailable(explain(error), fix="try again") from None
         except RuntimeError as error:
             if "shutdown" not in str(error):
                 raise

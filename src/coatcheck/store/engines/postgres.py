@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -18,6 +18,7 @@ from coatcheck.store.engines.database import READERS, Database
 from coatcheck.store.engines.directory import DirectoryLock, prepare
 from coatcheck.store.engines.elsewhere import note_elsewhere
 from coatcheck.store.engines.postgres_connection import application_name, connect, name_of, require_psycopg
+from coatcheck.store.engines.turns import Turns
 from coatcheck.store.faults import DatabaseTaken, explain
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PostgresDatabase(Database):
         self._held: Connection[Any] | None = None
         self._former: set[int] = set()
         readers = _engine(lambda: connect(url, read_only=True), READERS)
-        super().__init__(name_of(url), readers, _engine(lambda: connect(url), 1), nullcontext())
+        super().__init__(name_of(url), readers, _engine(lambda: connect(url), 1), Turns())
 
     @classmethod
     def open(cls, url: Secret, directory: Path | None = None) -> Self:

@@ -160,9 +160,9 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 def _as_config_error(error: Exception, path: Path) -> Exception:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(cause, sqlite3.Error):
+    if not isinstance(cause, sqlite3.Error | UnicodeError):
         return error
     fix = "see that the disk has room and that nothing else uses the file"
-    if is_damage(cause):
+    if isinstance(cause, UnicodeError) or is_damage(cause):
         fix = "restore a backup, or move the file away to start with an empty record"
     return ConfigError(f"the database {path} cannot be opened: {explain(cause)}", fix=fix)

@@ -1,4 +1,4 @@
-"""What the writer knows of the ledger between two commits: the next keys, and which records are still open.
+"""What the writer knows of the ledger between two commits: the last keys, and which records are still open.
 
 A batch is planned against this book without changing it; the book changes when the batch is durable.
 """
@@ -6,64 +6,95 @@ A batch is planned against this book without changing it; the book changes when 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from coatcheck.core.stored import stored_record, stored_settlement
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.record import Record, RecordEntry, Settlement
-from coatcheck.store.records.rows import record_row, settlement_row
+from coatcheck.model.chain import EntryKind
+from coatcheck.model.record import Receipt, Record, RecordEntry, Settlement
+from coatcheck.store.chain import Growth
+from coatcheck.store.records.rows import record_row, settlement_row, used_rows, writable
 
 
 @dataclass(slots=True, eq=False)
 class Append:
     """One caller's wish to make a record, a settlement or both durable, and what became of it."""
 
-    done: asyncio.Future[None]
+    done: asyncio.Future[Receipt | None]
     record: Record | None = None
     settlement: Settlement | None = None
     refusal: LedgerUnavailable | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(slots=True)
 class Plan:
-    """The rows of one batch and what they change in the book."""
+    """The rows of one batch and what they change in the book. `spelt` spells out what cannot be stored."""
 
+    growth: Growth
+    spelt: Callable[[str], str] | None = None
     records: list[tuple[object, ...]] = field(default_factory=list)
     settlements: list[tuple[object, ...]] = field(default_factory=list)
+    used: list[tuple[object, ...]] = field(default_factory=list)
     opened: dict[UUID, tuple[int, Record]] = field(default_factory=dict)
     closed: set[UUID] = field(default_factory=set)
     settled: list[tuple[int, RecordEntry]] = field(default_factory=list)
 
+    def record(self, record: Record) -> tuple[int, Record]:
+        """Chain a record; return its position, and the record as it is written."""
+        if self.spelt is not None:
+            record = writable(record, self.spelt)
+        stored = stored_record(record)
+        position = self.growth.add(EntryKind.RECORD, stored)
+        self.records.append(record_row(position, record, stored, self.growth.hash))
+        return position, record
+
+    def settle(self, position: int, record: Record, settlement: Settlement) -> Receipt:
+        """Chain the settlement of a record; return what proves it."""
+        if self.spelt is not None:
+            settlement = writable(settlement, self.spelt)
+        stored = stored_settlement(position, settlement)
+        sequence = self.growth.add(EntryKind.SETTLEMENT, stored)
+        self.settlements.append(settlement_row(sequence, position, settlement, stored, self.growth.hash))
+        entry = RecordEntry(position, record, settlement)
+        self.used += used_rows(entry)
+        self.settled.append((sequence, entry))
+        return Receipt(sequence, self.growth.hash)
+
 
 class Book:
-    """The keys given so far, and the open records by id with their positions, oldest first."""
+    """The last keys given so far, and the open records by id with their positions, oldest first."""
 
     def __init__(self, position: int, sequence: int) -> None:
         self.position = position
         self.sequence = sequence
+        self.settled = 0
+        """How many settlements came this way; more than one ahead where some came another way."""
         self.open: dict[UUID, tuple[int, Record]] = {}
 
-    def plan(self, batch: Iterable[Append]) -> Plan:
-        """Return the rows for a batch. An append that fits no open record is refused, alone."""
-        plan = Plan()
+    def plan(self, batch: Iterable[Append], plan: Plan) -> None:
+        """Plan the rows for a batch. An append that fits no open record is refused, alone.
+
+        Raises:
+            UnicodeEncodeError: a text in it holds a lone surrogate.
+        """
         for append in batch:
             if append.record is None:
                 self._settle(plan, append)
             else:
                 self._record(plan, append, append.record)
-        return plan
 
     def _record(self, plan: Plan, append: Append, record: Record) -> None:
         if record.id in self.open or record.id in plan.opened:
             append.refusal = LedgerUnavailable(f"record {record.id} is open already")
             return
-        position = self.position + len(plan.records) + 1
-        plan.records.append(record_row(position, record))
+        position, record = plan.record(record)
         if append.settlement is None:
             plan.opened[record.id] = (position, record)
         else:
-            self._close(plan, position, record, append.settlement)
+            append.receipt = plan.settle(position, record, append.settlement)
 
     def _settle(self, plan: Plan, append: Append) -> None:
         settlement = append.settlement
@@ -75,17 +106,14 @@ class Book:
             append.refusal = LedgerUnavailable(f"record {id} is not open: never recorded, or settled already")
             return
         plan.closed.add(id)
-        self._close(plan, found[0], found[1], settlement)
-
-    def _close(self, plan: Plan, position: int, record: Record, settlement: Settlement) -> None:
-        sequence = self.sequence + len(plan.settlements) + 1
-        plan.settlements.append(settlement_row(sequence, position, settlement))
-        plan.settled.append((sequence, RecordEntry(position, record, settlement)))
+        append.receipt = plan.settle(*found, settlement)
 
     def apply(self, plan: Plan) -> None:
         """Take over what a batch changed, now that it is durable."""
-        self.position += len(plan.records)
-        self.sequence += len(plan.settlements)
+        self.position = plan.growth.seq
+        if plan.settled:
+            self.sequence = plan.settled[-1][0]
+            self.settled += len(plan.settled)
         self.open.update(plan.opened)
         for id in plan.closed:
             del self.open[id]

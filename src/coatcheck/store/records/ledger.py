@@ -9,10 +9,13 @@ from typing import Final, Self, TypeVar
 from sqlalchemy import Connection
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.record import Outcome, Record, RecordEntry, RecordFilter, Settlement
+from coatcheck.model.chain import Beginning, Checkpoint, Link
+from coatcheck.model.record import Outcome, Receipt, Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.ports import Clock
+from coatcheck.store.chain import beginning_in
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
+from coatcheck.store.records.chained import checkpoints_after, links_after
 from coatcheck.store.records.journal import Append
 from coatcheck.store.records.reading import first_sequence_beyond, list_entries, page_settled
 from coatcheck.store.records.tail import Settled, Tail
@@ -41,6 +44,8 @@ class StoredLedger:
         self._waiting = 0
         self._gathered: list[Append] = []
         self._closed = False
+        self.log = ""
+        """The name of the chain that the entries hang on."""
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(database, clock, self._deliver)
         self._tail = Tail(0)
@@ -54,12 +59,18 @@ class StoredLedger:
         """
         ledger = cls(database, clock, waiting=waiting)
         ledger._tail.last = await asyncio.to_thread(ledger._writer.start)
+        ledger.log = (await ledger._read(beginning_in)).log
         return ledger
 
     @property
     def healthy(self) -> bool:
         """Whether the last write succeeded; a failing writer tries again every second."""
         return self._writer.healthy and not self._closed
+
+    @property
+    def last(self) -> int:
+        """The place of the entry that was settled last."""
+        return self._tail.last
 
     @property
     def last_error(self) -> str:
@@ -75,13 +86,13 @@ class StoredLedger:
         """Make a record durable before the request is acted on."""
         await self._append(record, None)
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: Settlement) -> Receipt:
         """Make the outcome of a recorded request durable before the caller hears of it."""
-        await self._append(None, settlement)
+        return _receipt(await self._append(None, settlement))
 
-    async def record_settled(self, record: Record, settlement: Settlement) -> None:
+    async def record_settled(self, record: Record, settlement: Settlement) -> Receipt:
         """Make a record and its outcome durable at once, for what was answered without a server."""
-        await self._append(record, settlement)
+        return _receipt(await self._append(record, settlement))
 
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
         """Return matching entries, oldest first; those under way have no settlement yet."""
@@ -95,6 +106,18 @@ class StoredLedger:
         """
         return self._tail.follow(wanted, self._tail.last, self._first, self._page)
 
+    async def chain_page(self, after: int, limit: int) -> Sequence[Link]:
+        """Return up to `limit` entries of the chain after a number, in order; none at the end."""
+        return await self._read(lambda reading: links_after(reading, after, limit))
+
+    async def checkpoints(self, after: int, limit: int) -> Sequence[Checkpoint]:
+        """Return up to `limit` checkpoints of entries after a number, in order."""
+        return await self._read(lambda reading: checkpoints_after(reading, after, limit))
+
+    async def beginning(self) -> Beginning:
+        """Return where the chain begins."""
+        return await self._read(beginning_in)
+
     async def close(self) -> None:
         """Write what waits, then take no more. Safe to call twice; the database stays open."""
         if self._closed:
@@ -106,7 +129,7 @@ class StoredLedger:
 
     # --- to and from the writer -----------------------------------------------------------------------------
 
-    def _append(self, record: Record | None, settlement: Settlement | None) -> asyncio.Future[None]:
+    def _append(self, record: Record | None, settlement: Settlement | None) -> asyncio.Future[Receipt | None]:
         if self._closed:
             raise LedgerUnavailable("the record cannot be written: the gateway is stopping")
         if self._waiting >= self._limit:
@@ -136,22 +159,22 @@ class StoredLedger:
         if appends:
             self._writer.submit(appends)
 
-    def _deliver(self, batch: Sequence[Append], settled: Sequence[Settled], last: int) -> None:
+    def _deliver(self, batch: Sequence[Append], settled: Sequence[Settled], last: int, count: int) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._through, batch, settled, last)
+            self._loop.call_soon_threadsafe(self._through, batch, settled, last, count)
         except RuntimeError:
             return  # the loop is closed: no one waits any more
 
-    def _through(self, batch: Sequence[Append], settled: Sequence[Settled], last: int) -> None:
+    def _through(self, batch: Sequence[Append], settled: Sequence[Settled], last: int, count: int) -> None:
         self._waiting -= len(batch)
         for append in batch:
             if append.done.cancelled():
                 self._abandoned(append)
             elif append.refusal is None:
-                append.done.set_result(None)
+                append.done.set_result(append.receipt)
             else:
                 append.done.set_exception(append.refusal)
-        self._tail.publish(settled, last)
+        self._tail.publish(settled, last, count)
 
     def _abandoned(self, append: Append) -> None:
         record = append.record
@@ -173,3 +196,9 @@ class StoredLedger:
             return await self._database.read(read)
         except StoreUnavailable as error:
             raise LedgerUnavailable(f"the record cannot be read: {error.message}", fix=error.fix) from None
+
+
+def _receipt(receipt: Receipt | None) -> Receipt:
+    if receipt is None:
+        raise LedgerUnavailable("the record has no receipt")
+    return receipt

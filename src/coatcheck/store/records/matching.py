@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from collections.abc import Iterable
+
+from coatcheck.core.record_lines import credentials_of
+from coatcheck.model.record import KNOCKING, Outcome, RecordEntry, RecordFilter, Verdict
 
 
 def matches(entry: RecordEntry, wanted: RecordFilter) -> bool:
     """Tell whether the entry passes every condition but `limit`."""
     record = entry.record
     return (
-        (wanted.server is None or record.server == wanted.server)
-        and (wanted.tool is None or record.tool == wanted.tool)
-        and (wanted.subject is None or record.subject == wanted.subject)
-        and (wanted.decision is None or record.decision is wanted.decision)
+        all(wish is None or wish == found for wish, found in _pairs(entry, wanted))
+        and (wanted.grant is None or wanted.grant in {record.grant_id, record.grant_label})
+        and (wanted.credential is None or used(entry, wanted.credential, wanted.version))
         and (wanted.since is None or record.at >= wanted.since)
+        and (wanted.until is None or record.at < wanted.until)
         and (wanted.after is None or entry.position > wanted.after)
         and (wanted.before is None or entry.position < wanted.before)
         and (not wanted.errors or is_error(entry))
+        and (not wanted.knocking or (record.decision is Verdict.REFUSED and record.reason in KNOCKING))
+    )
+
+
+def used(entry: RecordEntry, credential: str, version: int | None = None) -> bool:
+    """Tell whether a server was given this credential, or may have been, as far as anybody can tell."""
+    for use in credentials_of(entry):
+        name, _, number = use.rpartition("@")
+        if name == credential and (version is None or number == str(version)):
+            return True
+    return False
+
+
+def _pairs(entry: RecordEntry, wanted: RecordFilter) -> Iterable[tuple[object, object]]:
+    record, settlement = entry.record, entry.settlement
+    return (
+        (wanted.server, record.server),
+        (wanted.tool, record.tool),
+        (wanted.subject, record.subject),
+        (wanted.decision, record.decision),
+        (wanted.rule, record.rule),
+        (wanted.client_ip, record.client_ip),
+        (wanted.method, record.method),
+        (wanted.outcome, settlement.outcome if settlement is not None else ""),
     )
 
 

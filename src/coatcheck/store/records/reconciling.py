@@ -11,10 +11,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from coatcheck.model.record import Outcome, Settlement
+from coatcheck.core.stored import record_of, stored_settlement
+from coatcheck.model.chain import EntryKind, Head
+from coatcheck.model.record import Outcome, RecordEntry, Settlement
+from coatcheck.store.chain import Chain, Growth
 from coatcheck.store.engines.driver import Driver
+from coatcheck.store.faults import ChainMoved
 from coatcheck.store.records.journal import Book
-from coatcheck.store.records.rows import settlement_row
+from coatcheck.store.records.rows import settlement_row, used_rows
 from coatcheck.store.records.statements import WRITER, Statements
 
 STOPPED: Final = "the gateway stopped before the outcome was recorded"
@@ -25,6 +29,7 @@ WITHHELD: Final = "the outcome ({outcome}) could not be recorded in time, so the
 def reconcile(
     driver: Driver,
     say: Statements,
+    chain: Chain,
     book: Book,
     owed: Mapping[UUID, Settlement],
     now: datetime,
@@ -40,23 +45,54 @@ def reconcile(
         Exception: what `Database.faults` says; nothing was written.
     """
     driver.begin()
-    position, sequence = _number(driver, say.last_record), _number(driver, say.last_settlement)
-    through = _number(driver, say.through, WRITER)
-    unsettled = [(at, _uuid_of(raw)) for at, raw in driver.run(say.unsettled, (through,))]
-    rows: list[tuple[object, ...]] = []
-    kept = {}
-    for at, id in unsettled:
-        if id in book.open and id not in owed:
-            kept[id] = book.open[id]
-            continue
-        mark = _mark(id, owed.get(id), now, fresh=fresh)
-        rows.append(settlement_row(sequence + len(rows) + 1, at, mark))
-    if rows:
-        driver.run_many(say.insert_settlement, rows)
-    through = min((at for at, _ in kept.values()), default=position + 1) - 1
-    note_through(driver, say, through)
-    driver.commit()
-    book.position, book.sequence, book.open = position, sequence + len(rows), kept
+    head = head_of(driver, say)
+    with chain.growing(lambda: head) as growth:
+        through = _number(driver, say.through, WRITER)
+        unsettled = [(at, _uuid_of(raw), told) for at, raw, told in driver.run(say.unsettled, (through,))]
+        rows: list[tuple[object, ...]] = []
+        used: list[tuple[object, ...]] = []
+        kept = {}
+        for at, id, told in unsettled:
+            if id in book.open and id not in owed:
+                kept[id] = book.open[id]
+                continue
+            mark = _mark(id, owed.get(id), now, fresh=fresh)
+            stored = stored_settlement(at, mark)
+            sequence = growth.add(EntryKind.SETTLEMENT, stored)
+            rows.append(settlement_row(sequence, at, mark, stored, growth.hash))
+            used += _used(at, told, mark)
+        if rows:
+            driver.run_many(say.insert_settlement, rows)
+        if used:
+            driver.run_many(say.insert_used, used)
+        through = min((at for at, _ in kept.values()), default=growth.seq + 1) - 1
+        note_through(driver, say, through)
+        move_on(driver, say, growth)
+        driver.commit()
+    book.position = book.sequence = growth.seq
+    book.settled += len(rows) + 1  # what else came another way, nobody counted
+    book.open = kept
+
+
+def head_of(driver: Driver, say: Statements) -> Head:
+    """Return where the chain stands, and let nobody else move it on until the transaction ends."""
+    for seq, hash in list(driver.run(say.head)):
+        return Head(int(seq), bytes(hash))
+    raise ChainMoved
+
+
+def move_on(driver: Driver, say: Statements, growth: Growth) -> None:
+    """Move the chain on by what was added.
+
+    Raises:
+        ChainMoved: it does not stand any more where it was thought to.
+    """
+    start = growth.start
+    if growth.seq == start.seq:
+        return
+    new, old = memoryview(growth.hash), memoryview(start.hash)
+    if not list(driver.run(say.move, (growth.seq, new, start.seq, old))):
+        raise ChainMoved
 
 
 def note_through(driver: Driver, say: Statements, position: int) -> None:
@@ -72,6 +108,15 @@ def _number(driver: Driver, statement: str, *values: object) -> int:
 
 def _uuid_of(raw: bytes | UUID) -> UUID:
     return raw if isinstance(raw, UUID) else UUID(bytes=raw)
+
+
+def _used(at: int, told: bytes | None, mark: Settlement) -> list[tuple[object, ...]]:
+    """Return the rows of `used` for a record that nobody can tell the use of: all that it had in reach."""
+    try:
+        record = record_of(bytes(told or b""))
+    except ValueError:  # from before the chain, or spoilt
+        return []
+    return used_rows(RecordEntry(at, record, mark))
 
 
 def _mark(id: UUID, owed: Settlement | None, now: datetime, *, fresh: bool) -> Settlement:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Table, bindparam, func, insert, select
+from sqlalchemy import Dialect, Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from coatcheck.store.tables import record, settled_through, settlement
+from coatcheck.store.tables import chain, record, settled_through, settlement, used
 
 WRITER: Final = "gateway"
 """Our row in `settled_through`; with several replicas each will have its own."""
@@ -19,18 +19,29 @@ WRITER: Final = "gateway"
 class Statements:
     """SQL texts with positional values. Rows are in the order of the tables' columns.
 
-    `last_record` and `last_settlement` give the last key; `through` (writer) the position up to which all is
-    settled; `unsettled` (that position) gives position and id of the open records, oldest first;
-    `set_through` takes the writer, and a position twice.
+    `head` gives number and hash of the chain's last entry, and keeps others from moving it; `move` moves it
+    on (new number and hash, old number and hash) and gives a row if it stood there; `through` (writer) the
+    position up to which all is settled; `unsettled` (that position) gives position, id and stored bytes of
+    the open records, oldest first; `set_through` takes the writer, and a position twice.
     """
 
     insert_record: str
     insert_settlement: str
-    last_record: str
-    last_settlement: str
+    insert_used: str
+    head: str
+    move: str
     through: str
     unsettled: str
     set_through: str
+
+
+_HEAD: Final = update(chain).values(seq=chain.c.seq).returning(chain.c.seq, chain.c.hash)
+_MOVE: Final = (
+    update(chain)
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+    .where(chain.c.seq == bindparam("old_seq"), chain.c.hash == bindparam("old_hash"))
+    .returning(chain.c.seq)
+)
 
 
 @cache
@@ -40,27 +51,17 @@ def statements_for(dialect: str) -> Statements:
 
 
 def _on_sqlite() -> Statements:
-    words = sqlite.dialect(paramstyle="qmark")
-    # SQLite's own table, which Core does not know, remembers keys whose rows are gone.
-    last = "SELECT seq FROM sqlite_sequence WHERE name = '{}'"
-    return _statements(
-        words, sqlite.insert(settled_through), last.format("record"), last.format("settlement")
-    )
+    return _statements(sqlite.dialect(paramstyle="qmark"), sqlite.insert(settled_through))
 
 
 def _on_postgresql() -> Statements:
     from sqlalchemy.dialects.postgresql import psycopg
 
     words = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-    noted = select(settled_through.c.position).where(settled_through.c.writer == WRITER).scalar_subquery()
-    last = select(func.greatest(func.max(record.c.position), noted, 0))
-    last_settled = select(func.coalesce(func.max(settlement.c.sequence), 0))
-    literally = {"literal_binds": True}
-    texts = [str(one.compile(dialect=words, compile_kwargs=literally)) for one in (last, last_settled)]
-    return _statements(words, postgresql.insert(settled_through), *texts)
+    return _statements(words, postgresql.insert(settled_through))
 
 
-def _statements(words: Dialect, upsert: Any, last_record: str, last_settlement: str) -> Statements:
+def _statements(words: Dialect, upsert: Any) -> Statements:
     def text(statement: Any) -> str:
         return str(statement.compile(dialect=words))
 
@@ -69,7 +70,7 @@ def _statements(words: Dialect, upsert: Any, last_record: str, last_settlement: 
 
     through = select(settled_through.c.position).where(settled_through.c.writer == bindparam("writer"))
     unsettled = (
-        select(record.c.position, record.c.id)
+        select(record.c.position, record.c.id, record.c.stored)
         .select_from(record.outerjoin(settlement, settlement.c.position == record.c.position))
         .where(record.c.position > bindparam("through"), settlement.c.position.is_(None))
         .order_by(record.c.position)
@@ -80,8 +81,9 @@ def _statements(words: Dialect, upsert: Any, last_record: str, last_settlement: 
     return Statements(
         inserting(record),
         inserting(settlement),
-        last_record,
-        last_settlement,
+        inserting(used),
+        text(_HEAD),
+        text(_MOVE),
         text(through),
         text(unsettled),
         text(set_through),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from coatcheck.model.record import RecordEntry, RecordFilter
@@ -32,22 +31,37 @@ class Tail:
 
     def __init__(self, last: int) -> None:
         self.last = last
-        self._ring: deque[Settled] = deque(maxlen=RING)
+        self._ring: deque[Settled] = deque()
+        self._since = last
+        """The ring holds all that was settled after this."""
+        self._count = 0
         self._waiting: set[asyncio.Event] = set()
         self._closed = False
 
-    def publish(self, settled: Sequence[Settled], last: int) -> None:
-        """Take what was just settled; `last` is the newest sequence in the store by now."""
+    def publish(self, settled: Sequence[Settled], last: int, count: int) -> None:
+        """Take what was just settled; `last` is the newest sequence in the store by now.
+
+        `count` is how many were settled in all: more than what was published if some came another way.
+        """
         if last <= self.last:
             return
-        if self._waiting:
-            if not settled or settled[0][0] != self.last + 1 or len(settled) != last - self.last:
-                self._ring.clear()  # some came by another way: the ring must have no gap
-            else:
-                self._ring.extend(settled)
-        self.last = last
+        whole = count - self._count == len(settled)
+        self.last, self._count = last, count
+        if self._waiting and whole:
+            self._keep(settled)
+        else:
+            self._forget()  # the ring must have no gap
         for event in self._waiting:
             event.set()
+
+    def _keep(self, settled: Sequence[Settled]) -> None:
+        self._ring.extend(settled)
+        while len(self._ring) > RING:
+            self._since = self._ring.popleft()[0]
+
+    def _forget(self) -> None:
+        self._ring.clear()
+        self._since = self.last
 
     def close(self) -> None:
         """Let every follower end once it has what is here."""
@@ -71,7 +85,7 @@ class Tail:
         finally:
             self._waiting.discard(news)
             if not self._waiting:
-                self._ring.clear()
+                self._forget()
 
     async def _has_more(self, cursor: int, news: asyncio.Event) -> bool:
         """Wait until something lies beyond the cursor; return False when nothing will."""
@@ -85,8 +99,8 @@ class Tail:
     async def _read(self, cursor: int, wanted: RecordFilter, page: Page) -> tuple[int, Sequence[Settled]]:
         """Return what lies beyond the cursor, and the cursor after it."""
         through = self.last
-        if self._ring and self._ring[0][0] <= cursor + 1:
-            return through, list(islice(self._ring, cursor + 1 - self._ring[0][0], None))
+        if cursor >= self._since:
+            return through, [one for one in self._ring if one[0] > cursor]
         ready = await page(wanted, cursor, through)
         return (ready[-1][0] if ready else through), ready
 

@@ -21,8 +21,7 @@ from coatcheck.store.engines.database import Database
 from coatcheck.store.engines.driver import Driver
 from coatcheck.store.faults import Unwritable, explain, is_fault_of_a_row
 from coatcheck.store.records.journal import Append, Book, Plan
-from coatcheck.store.records.reconciling import note_through, reconcile
-from coatcheck.store.records.rows import writable
+from coatcheck.store.records.reconciling import head_of, move_on, note_through, reconcile
 from coatcheck.store.records.statements import statements_for
 
 BATCH: Final = 512
@@ -37,8 +36,11 @@ NOTE_EVERY: Final = 4_096
 NICE: Final = 5
 """The thread gives way to the event loop, which shares the interpreter lock with it."""
 
-Deliver = Callable[[Sequence[Append], Sequence[tuple[int, RecordEntry]], int], None]
-"""Takes a batch that is through, what it settled in order, and the newest sequence. Called in the thread."""
+Deliver = Callable[[Sequence[Append], Sequence[tuple[int, RecordEntry]], int, int], None]
+"""Takes a batch that is through, what it settled in order, the newest sequence, and how many there were.
+
+Called in the thread.
+"""
 
 
 class Writer:
@@ -112,7 +114,8 @@ class Writer:
         return batch, False
 
     def _take(self, batch: list[Append]) -> None:
-        self._deliver(batch, self._attempt(batch), self._book.sequence)
+        settled = self._attempt(batch)
+        self._deliver(batch, settled, self._book.sequence, self._book.settled)
 
     def _attempt(self, batch: Sequence[Append]) -> list[tuple[int, RecordEntry]]:
         try:
@@ -126,26 +129,33 @@ class Writer:
     def _write(self, batch: Sequence[Append]) -> list[tuple[int, RecordEntry]]:
         driver = self._driver or self._reopen(batch)
         driver.check()
-        plan = self._book.plan(batch)
         with self._database.turn:
             driver.begin()
             try:
-                self._insert(driver, plan)
-            except Unwritable:
+                plan = self._add(driver, batch, None)
+            except (Unwritable, UnicodeEncodeError):
                 driver.roll_back()
                 driver.begin()
-                plan.records = [writable(row, driver.spelt) for row in plan.records]
-                plan.settlements = [writable(row, driver.spelt) for row in plan.settlements]
-                self._insert(driver, plan)
-            driver.commit()
+                plan = self._add(driver, batch, driver.spelt)
         self._book.apply(plan)
         return plan.settled
+
+    def _add(self, driver: Driver, batch: Sequence[Append], spelt: Callable[[str], str] | None) -> Plan:
+        with self._database.chain.growing(lambda: head_of(driver, self._say)) as growth:
+            plan = Plan(growth, spelt)
+            self._book.plan(batch, plan)
+            self._insert(driver, plan)
+            move_on(driver, self._say, growth)
+            driver.commit()
+        return plan
 
     def _insert(self, driver: Driver, plan: Plan) -> None:
         if plan.records:
             driver.run_many(self._say.insert_record, plan.records)
         if plan.settlements:
             driver.run_many(self._say.insert_settlement, plan.settlements)
+        if plan.used:
+            driver.run_many(self._say.insert_used, plan.used)
         if self._book.position - self._noted >= NOTE_EVERY:
             self._noted = self._book.position
             note_through(driver, self._say, self._book.settled_through)
@@ -180,7 +190,7 @@ class Writer:
             self.last_error = explain(error)
             self._give_up()
             return
-        self._deliver((), (), self._book.sequence)
+        self._deliver((), (), self._book.sequence, self._book.settled)
 
     def _reopen(self, batch: Sequence[Append]) -> Driver:
         for append in batch:  # its caller tries once more: nothing is owed for it
@@ -193,7 +203,9 @@ class Writer:
             self._database.forget_readers()
         self._driver = driver = self._database.open_driver()
         with self._database.turn:
-            reconcile(driver, self._say, self._book, self._owed, self._clock.now(), fresh=self._fresh)
+            self._database.chain.head = None  # what this process knows may never have reached the disk
+            now, chain = self._clock.now(), self._database.chain
+            reconcile(driver, self._say, chain, self._book, self._owed, now, fresh=self._fresh)
         driver.check()
         self._noted = self._book.position
         self._owed.clear()

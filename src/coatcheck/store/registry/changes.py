@@ -7,17 +7,24 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, or_, select
 
+from coatcheck.core.stored import stored_change
+from coatcheck.model.chain import EntryKind
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter, ObjectKind
+from coatcheck.store.chain import Growth
 from coatcheck.store.tables import change
 
 MOST: Final = 10_000
 """Most entries in one answer."""
 
 
-def insert_changes(writing: Connection, changes: Sequence[Change]) -> None:
+COLUMNS: Final = tuple(column for column in change.c if column.name not in {"stored", "hash"})
+"""The position, then the fields of a `Change`."""
+
+
+def insert_changes(writing: Connection, growth: Growth, changes: Sequence[Change]) -> None:
     """Append changes, in their order."""
     if changes:
-        writing.execute(insert(change), [_row_of(one) for one in changes])
+        writing.execute(insert(change), [_row_of(one, growth) for one in changes])
 
 
 def list_changes(reading: Connection, wanted: ChangeFilter) -> list[ChangeEntry]:
@@ -31,16 +38,29 @@ def list_changes(reading: Connection, wanted: ChangeFilter) -> list[ChangeEntry]
     if wanted.before is not None:
         conditions.append(change.c.position < wanted.before)
     limit = min(max(wanted.limit, 0), MOST)
-    newest = select(change).where(*conditions).order_by(change.c.position.desc()).limit(limit)
-    return [ChangeEntry(row[0], _change_of(row)) for row in reading.execute(newest)]
+    newest = select(*COLUMNS).where(*conditions).order_by(change.c.position.desc()).limit(limit)
+    return [ChangeEntry(row[0], change_in(row)) for row in reading.execute(newest)]
 
 
-def _row_of(one: Change) -> dict[str, object]:
+def page_changes(reading: Connection, after: int, most: int) -> list[ChangeEntry]:
+    """Return the first changes after a position, oldest first."""
+    page = select(*COLUMNS).where(change.c.position > after).order_by(change.c.position).limit(most)
+    return [ChangeEntry(row[0], change_in(row)) for row in reading.execute(page)]
+
+
+def _row_of(one: Change, growth: Growth) -> dict[str, object]:
     fields = {name: getattr(one, name) for name in Change.__slots__}
-    return {**fields, "kind": one.kind.value}
+    stored = stored_change(one)
+    position = growth.add(EntryKind.CHANGE, stored)
+    return {**fields, "kind": one.kind.value, "position": position, "stored": stored, "hash": growth.hash}
 
 
-def _change_of(row: Sequence[Any]) -> Change:
+def change_in(row: Sequence[Any]) -> Change:
+    """Return the change of a row of `COLUMNS`.
+
+    Raises:
+        ValueError: a column holds what no change has there.
+    """
     values = list(row[1:])
     values[6] = ObjectKind(values[6])
     return Change(*values)

@@ -17,6 +17,7 @@ from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
 from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Edit, Object, Registry
 from coatcheck.ports import Entropy
+from coatcheck.store.chain import Growth
 from coatcheck.store.engines.database import Database
 from coatcheck.store.registry.changes import insert_changes, list_changes
 from coatcheck.store.registry.id_rows import called
@@ -84,7 +85,11 @@ class StoredRegistry:
     @property
     def print_key(self) -> bytes:
         """What materials are fingerprinted with, so that fingerprints outlive a change of the key as well."""
-        return Keys(self._pepper).of(Purpose.CREDENTIAL_PRINT)
+        return self.lasting_key(Purpose.CREDENTIAL_PRINT)
+
+    def lasting_key(self, purpose: Purpose) -> bytes:
+        """Return the key for one purpose that stays the same when the key of the store is changed."""
+        return Keys(self._pepper).of(purpose)
 
     async def load(self) -> Registry:
         """Return everything, each row checked against its MAC; rows that fail are named, and not used.
@@ -116,11 +121,11 @@ class StoredRegistry:
             await self._find_out()
             rows = [self._sealing.sealed(put) for put in sorted(edit.puts, key=_is_live)]
 
-            def write(writing: Connection) -> None:
+            def write(writing: Connection, growth: Growth) -> None:
                 self._sealing.whole.add(writing, put_rows(writing, rows))
-                insert_changes(writing, edit.changes)
+                insert_changes(writing, growth, edit.changes)
 
-            await self._database.write(write)
+            await self._database.write_chained(write)
 
     async def rekey(self, keys: Keys, change: Change) -> None:
         """Seal everything with another key, all of it or nothing.
@@ -137,13 +142,13 @@ class StoredRegistry:
             former, following = self._sealing, Sealing(keys, self._entropy)
             made = await self._database.read(lambda reading: reseal(reading, former, following))
 
-            def write(writing: Connection) -> None:
+            def write(writing: Connection, growth: Growth) -> None:
                 replace_all(writing, made, former, following, self._pepper)
-                insert_changes(writing, [change])
+                insert_changes(writing, growth, [change])
 
             self._following = following
             try:
-                await self._database.write(write)
+                await self._database.write_chained(write)
             except Unavailable:
                 await self._find_out()
                 if self._sealing is not following:
@@ -162,14 +167,14 @@ class StoredRegistry:
             StoreUnavailable: nothing was changed.
         """
 
-        def write(writing: Connection) -> tuple[str, ...]:
+        def write(writing: Connection, growth: Growth) -> tuple[str, ...]:
             removed = self._accept(writing)
-            insert_changes(writing, [change])
+            insert_changes(writing, growth, [change])
             return tuple(removed)
 
         async with self._turn:
             await self._find_out()
-            return await self._database.write(write)
+            return await self._database.write_chained(write)
 
     async def list_changes(self, wanted: ChangeFilter) -> Sequence[ChangeEntry]:
         """Return entries of the admin log, newest first.

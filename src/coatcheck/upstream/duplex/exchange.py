@@ -13,7 +13,7 @@ from coatcheck.errors import UpstreamBadReply, UpstreamError
 from coatcheck.model.call import NO_PARAMS, Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, Era
-from coatcheck.ports import Client, Notify
+from coatcheck.ports import Client, Hop, Notify
 from coatcheck.upstream.duplex.underway import Request, Underway
 from coatcheck.upstream.questions import Questions
 
@@ -81,7 +81,13 @@ class Exchange:
     # --- towards the server ----------------------------------------------------------------------------
 
     async def call(
-        self, call: Call, caller: Caller, notify: Notify | None = None, *, own: bool = False
+        self,
+        call: Call,
+        caller: Caller,
+        notify: Notify | None = None,
+        *,
+        own: bool = False,
+        hop: Hop | None = None,
     ) -> Reply:
         """Send a call under an id of our own and return the answer; a cancelled one is cancelled there.
 
@@ -98,7 +104,10 @@ class Exchange:
         listens = call.method == notices.LISTEN
         future: asyncio.Future[Reply] = self._loop.create_future()
         request = Request(future, notify, token, None if own else call.id, listens=listens)
-        self._send(id, messages.request(id, call.method, params), request)
+        message = messages.request(id, call.method, params)
+        if hop is not None:
+            hop.request_bytes = len(message)
+        self._send(id, message, request)
         try:
             return await future
         except asyncio.CancelledError:

@@ -11,7 +11,7 @@ from coatcheck.core.wire.messages import Incoming
 from coatcheck.core.wire.notices import ACKNOWLEDGED, CANCELLED, LISTEN, ONLY_OF_CLIENTS, PROGRESS
 from coatcheck.model.call import Call, Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
-from coatcheck.ports import Client, Notify
+from coatcheck.ports import Client, Hop, Notify
 from coatcheck.upstream.http.awaited import Awaited, Subscribed, is_notice
 from coatcheck.upstream.http.handshake import Link
 from coatcheck.upstream.http.hearing import Hearing, Patience, source_of
@@ -50,7 +50,9 @@ class Linked:
 
     # --- towards the server --------------------------------------------------------------------------------
 
-    async def send(self, call: Call, caller: Caller, notify: Notify, *, own: bool) -> Reply:
+    async def send(
+        self, call: Call, caller: Caller, notify: Notify, *, own: bool, hop: Hop | None = None
+    ) -> Reply:
         """Send a call under an id of our own and return the reply; `own`: it is the gateway's.
 
         Raises:
@@ -59,7 +61,7 @@ class Linked:
         """
         line, link = self._line, self.link
         if call.method == LISTEN and link.modern:
-            return await self._subscribe(call, caller, notify)
+            return await self._subscribe(call, caller, notify, hop)
         id = line.next_id()
         awaited = Awaited(line.server, id, call, self._clean(notify), self, None if own else call.id)
         token = id if eras.PROGRESS in call.meta else None
@@ -67,6 +69,7 @@ class Linked:
         params = eras.request_params(call, greeting.era, greeting.version, token, caller)
         body = messages.request(id, call.method, params)
         request = line.heads.post(link.head_for(call.method, params, call.mirrored), body)
+        _note(hop, size=len(body))
         if token is not None:
             self._under_way[id] = awaited
         try:
@@ -81,6 +84,7 @@ class Linked:
         finally:
             self._under_way.pop(id, None)
         self.expiry = received.expiry or self.expiry
+        _note(hop, received=received)
         return line.redactor.redact_reply(awaited.read(received, session=link.session))
 
     async def _resume(self, ended: StreamEnded, awaited: Awaited, call: Call, *, own: bool) -> Received:
@@ -94,13 +98,15 @@ class Linked:
         resuming = Resuming(self._line, self.link.head, awaited, ended)
         return await resuming.run(self._limits.resumptions, pause)
 
-    async def _subscribe(self, call: Call, caller: Caller, notify: Notify) -> Reply:
+    async def _subscribe(self, call: Call, caller: Caller, notify: Notify, hop: Hop | None) -> Reply:
         line, link = self._line, self.link
         subscribed = Subscribed(line.server, line.next_id(), self._clean(notify))
         params = eras.request_params(call, link.greeting.era, link.greeting.version, None, caller)
         body = messages.request(subscribed.id, call.method, params)
         request = line.heads.post(link.head_for(call.method, params, call.mirrored), body)
+        _note(hop, size=len(body))
         received = await line.listens.exchange(request, subscribed.take)
+        _note(hop, received=received)
         return line.redactor.redact_reply(subscribed.read(received))
 
     async def relay(self, notice: Notice) -> None:
@@ -178,3 +184,14 @@ class Linked:
         """Take no more: the server forgot us, or we let go of it."""
         self.hush()
         self.questions.end()
+
+
+def _note(hop: Hop | None, *, size: int = 0, received: Received | None = None) -> None:
+    """Take note of what is known by now; what another try sends takes the place of the first."""
+    if hop is None:
+        return
+    hop.request_bytes = size or hop.request_bytes
+    if received is None:
+        hop.status = None
+    else:
+        hop.status, hop.bearer = received.status, received.bearer

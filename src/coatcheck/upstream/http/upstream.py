@@ -12,7 +12,7 @@ from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import HttpReach, Server
-from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Hop, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.http.awaited import unheard
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
@@ -81,13 +81,13 @@ class HttpUpstream:
         """Send one of the gateway's own requests and return the reply."""
         return await self._request(own_call(what, cursor), eras.OURSELVES, unheard, own=True)
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply."""
         if permit.call.method != LISTEN:
-            return await self._request(permit.call, caller, notify, own=False)
+            return await self._request(permit.call, caller, notify, own=False, hop=hop)
         self._subscriptions += 1
         try:
-            return await self._request(permit.call, caller, notify, own=False)
+            return await self._request(permit.call, caller, notify, own=False, hop=hop)
         finally:
             self._subscriptions -= 1
             self._look_drained()
@@ -137,10 +137,12 @@ class HttpUpstream:
 
     # --- requests ------------------------------------------------------------------------------------------
 
-    async def _request(self, call: Call, caller: Caller, notify: Notify, *, own: bool) -> Reply:
+    async def _request(
+        self, call: Call, caller: Caller, notify: Notify, *, own: bool, hop: Hop | None = None
+    ) -> Reply:
         self._enter()
         try:
-            reply = await self._send(call, caller, notify, own=own)
+            reply = await self._send(call, caller, notify, own=own, hop=hop)
         except UpstreamError as error:
             self._note(error)
             raise
@@ -149,10 +151,10 @@ class HttpUpstream:
         self._settle(State.READY, "")
         return reply
 
-    async def _send(self, call: Call, caller: Caller, notify: Notify, *, own: bool) -> Reply:
+    async def _send(self, call: Call, caller: Caller, notify: Notify, *, own: bool, hop: Hop | None) -> Reply:
         linked = self._linking.linked or await self._link()
         try:
-            reply = await linked.send(call, caller, notify, own=own)
+            reply = await linked.send(call, caller, notify, own=own, hop=hop)
             if not _is_version_refused(reply, linked):
                 self._keep_standing(call, reply, linked)
                 return reply
@@ -160,7 +162,7 @@ class HttpUpstream:
             pass
         self._linking.forget(linked)
         linked = self._linking.linked or await self._link()
-        reply = await linked.send(call, caller, notify, own=own)
+        reply = await linked.send(call, caller, notify, own=own, hop=hop)
         self._keep_standing(call, reply, linked)
         return reply
 

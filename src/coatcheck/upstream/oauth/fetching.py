@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from coatcheck import __version__
@@ -28,6 +29,7 @@ from coatcheck.upstream.pace import Pace
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
+NO_HEADERS: Final[Mapping[str, Secret]] = MappingProxyType({})
 _JSON_LIKE: Final = re.compile(rb"application/(?:[\w.-]+\+)?json")
 
 
@@ -57,12 +59,19 @@ class Fetching:
         return await self._send(who, url, b"GET", fields([("Accept", JSON)]), b"")
 
     async def post(
-        self, who: str, url: str, media: str, body: Secret, authorization: Secret | None = None
+        self,
+        who: str,
+        url: str,
+        media: str,
+        body: Secret,
+        authorization: Secret | None = None,
+        more: Mapping[str, Secret] = NO_HEADERS,
     ) -> Received:
-        """Send a POST. Raises as `get`."""
+        """Send a POST, with `more` headers beside our own. Raises as `get`."""
         lines = [("Accept", f"{JSON}, text/event-stream;q=0.1"), ("Content-Type", media)]
         if authorization is not None:
             lines.append(("Authorization", authorization.reveal()))
+        lines += [(name, value.reveal()) for name, value in more.items()]
         return await self._send(who, url, b"POST", fields(lines), body.reveal().encode("utf-8"))
 
     async def _send(self, who: str, url: str, method: bytes, head: bytes, body: bytes) -> Received:

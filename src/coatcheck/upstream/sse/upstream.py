@@ -8,7 +8,7 @@ from coatcheck.model.call import Call, Caller, Notice, Reply
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.server import Server
-from coatcheck.ports import Ask, Client, Notify, ProbeCall, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Hop, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.duplex.lasting import note
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
@@ -63,13 +63,13 @@ class SseUpstream:
         """
         return await self._request(own_call(what, cursor), eras.OURSELVES, None, own=True)
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call under an id of our own and return the server's reply.
 
         Raises:
             UpstreamError: the server fails; `reached` tells whether it may have acted.
         """
-        reply = await self._request(permit.call, caller, notify, own=False)
+        reply = await self._request(permit.call, caller, notify, own=False, hop=hop)
         if permit.call.method in STANDING:
             note(self._client.standing, permit.call, reply)
         return reply
@@ -98,12 +98,14 @@ class SseUpstream:
         """Take no new calls, let those in flight end within `drain` seconds, then let go of everything."""
         await self._keeper.close(drain)
 
-    async def _request(self, call: Call, caller: Caller, notify: Notify | None, *, own: bool) -> Reply:
+    async def _request(
+        self, call: Call, caller: Caller, notify: Notify | None, *, own: bool, hop: Hop | None = None
+    ) -> Reply:
         with self._keeper.use():
             session = self._keeper.session or await self._keeper.ready()
             try:
-                return await session.exchange.call(call, caller, notify, own=own)
+                return await session.exchange.call(call, caller, notify, own=own, hop=hop)
             except SessionForgotten:
                 self._keeper.forget(session)
             session = await self._keeper.ready()
-            return await session.exchange.call(call, caller, notify, own=own)
+            return await session.exchange.call(call, caller, notify, own=own, hop=hop)

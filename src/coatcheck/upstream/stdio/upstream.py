@@ -16,7 +16,7 @@ from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.ports import Ask, Client, Clock, Notify, ProbeCall, State, UpstreamStatus
+from coatcheck.ports import Ask, Client, Clock, Hop, Notify, ProbeCall, State, UpstreamStatus
 from coatcheck.upstream.duplex.lasting import note
 from coatcheck.upstream.own import own_call
 from coatcheck.upstream.stdio.recipe import Recipe
@@ -106,7 +106,7 @@ class StdioUpstream:
         finally:
             self._supervisor.leave()
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify) -> Reply:
+    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
         """Send the permitted call to the child, started if need be, and return the reply.
 
         How long an answer may take is the caller's to say: a cancelled `forward` is cancelled there too.
@@ -117,7 +117,7 @@ class StdioUpstream:
         self._supervisor.enter(counts=True)
         try:
             talk = self._supervisor.live or await self._supervisor.ready()
-            reply = await talk.exchange.call(permit.call, caller, notify)
+            reply = await talk.exchange.call(permit.call, caller, notify, hop=hop)
         finally:
             self._supervisor.leave()
         if permit.call.method in STANDING:

@@ -28,6 +28,8 @@ def check_gateway(reach: Reach) -> Iterator[Finding]:
     yield _check_ready(status)
     yield from _check_edit(status["config"])
     yield from _check_rows(status.get("damaged") or [])
+    yield from check_checkpoints(status.get("checkpoints") or {})
+    yield from check_sinks(status.get("sinks") or [])
     servers = reach.get("/servers", {"probe": "true"}, within=PATIENT_SECONDS)["items"]
     for item in servers:
         yield check_server(item)
@@ -85,6 +87,38 @@ def _check_rows(damaged: Sequence[str]) -> Iterator[Finding]:
             "find out who can write the database; restore a backup of before, or stop the gateway and run"
             " `coatcheck migrate --accept-damage WHY`",
         )
+
+
+def check_checkpoints(told: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tell of a record that is not the one that was signed, and of checkpoints that cannot be kept outside."""
+    for alarm in told.get("alarms") or []:
+        yield fail(
+            "chain",
+            str(alarm),
+            "find out who can write the store, and run `coatcheck audit verify`; if you put a backup back"
+            f" yourself, move {told['file']} away and start the gateway again",
+        )
+    if told.get("error"):
+        yield warn(
+            "checkpoints",
+            f"{told['file']} cannot be written: {told['error']}",
+            "make it a regular file on a disk with room; calls go on",
+        )
+    elif told and not told["alarms"]:
+        yield ok("chain", f"log {told['log']}, signed up to entry {told['signed']}")
+
+
+def check_sinks(items: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Tell of sinks that take nothing: what they lack waits in the store."""
+    for item in items:
+        check = f"sink {item['name']}"
+        behind = f"{item['lag']} entries behind" if item["lag"] else "has every entry"
+        if item["error"]:
+            fix = f"mend the receiver, and see it with `coatcheck sink test {item['name']}`"
+            since_when = f", since {item['behind_since']}" if item["behind_since"] else ""
+            yield warn(check, f"{item['error']}; {behind}{since_when}; no entry is lost", fix)
+        else:
+            yield ok(check, f"{item['kind']}, {behind}")
 
 
 def check_credentials(items: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -41,16 +41,22 @@ class Bearing:
         """
         bearers, credential = self._bearers, self._credential
         token = bearers.find(credential) or await bearers.get(credential)
-        received = await send(self._signed(request, token))
+        received = await self._send(request, token, send)
         if received.status == 401:
             token = await bearers.refused(credential, token)
-            received = await send(self._signed(request, token))
+            received = await self._send(request, token, send)
             if received.status == 401:
                 await bearers.refused(credential, token)  # says so, unless it thinks that a third would do
         if received.status == 403:
             challenge = read_challenge(received.challenge)
             if challenge.error == _INSUFFICIENT:
                 raise await bearers.outgrown(credential, challenge.scopes)
+        return received
+
+    async def _send(self, request: bytes, token: Secret, send: Send) -> Received:
+        version = self._bearers.version_of(self._credential, token)
+        received = await send(self._signed(request, token))
+        received.bearer = version
         return received
 
     def _signed(self, request: bytes, token: Secret) -> bytes:

@@ -50,7 +50,10 @@ class ReplyLimits:
 
 @dataclass(slots=True)
 class Received:
-    """A reply: its status, the headers that matter, and its body (empty where events were listened to)."""
+    """A reply: its status, the headers that matter, and its body (empty where events were listened to).
+
+    `bearer` is the number of the version whose access token it was asked with; 0 where there was none.
+    """
 
     status: int = 0
     media: bytes = b""
@@ -59,6 +62,7 @@ class Received:
     challenge: bytes = b""
     expiry: bytes = b""
     body: bytes = b""
+    bearer: int = 0
 
 
 _KEPT: Final = frozenset(

@@ -1,0 +1,63 @@
+"""Composition of what reads the whole record: exports, bundles for auditors, and the sealing of old parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from coatcheck import __version__
+from coatcheck.app.evidence import evidence_of
+from coatcheck.app.segments import FOLDER, SegmentFolder
+from coatcheck.config import Config
+from coatcheck.model.record import RecordFilter
+from coatcheck.operations.checkpointing import Checkpointing
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.evidence import Bundles, Grants
+from coatcheck.operations.exporting import Exports
+from coatcheck.operations.registry.changes import Scribe
+from coatcheck.operations.retention import Retention
+from coatcheck.ports import Clock, Entropy
+from coatcheck.store.engines.database import Database
+from coatcheck.store.records.retiring import StoredSegments
+from coatcheck.store.records.whole import StoredReading
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All that reads the record as a whole."""
+
+    config: Config
+    exports: Exports
+    bundles: Bundles
+    retention: Retention
+
+    async def evidence(self, wanted: RecordFilter, by: str) -> AsyncIterator[bytes]:
+        """Return the bytes of a bundle. Raises as `evidence_of`."""
+        return await evidence_of(self.bundles, self.config, wanted, by)
+
+
+def readings_of(
+    config: Config,
+    database: Database,
+    checkpointing: Checkpointing,
+    snapshot: Callable[[], Snapshot],
+    clock: Clock,
+    entropy: Entropy,
+) -> Readings:
+    """Return what reads the record of a store; `snapshot` knows the grants."""
+
+    def grants() -> Grants:
+        now = snapshot()
+        return Grants(tuple(now.registry.grants.values()), tuple(now.declared.grants.values()))
+
+    key = checkpointing.key
+    exports = Exports(StoredReading(database), checkpointing.now)
+    retention = Retention(
+        StoredSegments(database),
+        SegmentFolder(config.segments or config.data / FOLDER, key.public, clock),
+        exports,
+        Scribe(clock, entropy),
+        clock,
+        config.retention,
+    )
+    return Readings(config, exports, Bundles(exports, key, grants, clock, __version__), retention)

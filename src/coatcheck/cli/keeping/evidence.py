@@ -1,0 +1,119 @@
+"""`coatcheck evidence` and `evidence check`: a signed bundle for an auditor, who needs no gateway to check it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from coatcheck.cli import options, show
+from coatcheck.cli.completing import names
+from coatcheck.cli.exits import Exit
+from coatcheck.cli.keeping.audit import keys_in
+from coatcheck.cli.lazy import LazyGroup
+from coatcheck.cli.looking import filters
+from coatcheck.cli.looking.exporting import fetch, new_file
+from coatcheck.cli.options import Where
+from coatcheck.cli.reaching.gateway import gateway_of
+
+if TYPE_CHECKING:
+    from coatcheck.app.evidence import Checked
+
+
+@click.group(
+    "evidence",
+    cls=LazyGroup,
+    invoke_without_command=True,
+    places={"check": ("keeping.evidence:check", "Check a bundle, without a gateway.")},
+    epilog=options.example(
+        "coatcheck evidence --from 2026-10-01 --to 2026-11-01 --subject alice --out alice.zip",
+        "coatcheck evidence check alice.zip --key audit.pub",
+    ),
+)
+@click.option(
+    "--from", "since", callback=filters.moment, metavar="AGE|TIME", help="From then on: 30d or RFC 3339."
+)
+@click.option("--to", "until", callback=filters.moment, metavar="AGE|TIME", help="Up to then.")
+@click.option("--grant", help="About this grant, by id or label.", shell_complete=names.grants)
+@click.option("--subject", help="About this subject.", shell_complete=names.subjects)
+@click.option("--server", help="About this server.", shell_complete=names.servers)
+@click.option("--out", type=click.Path(path_type=Path), help="The new file.")
+@options.where
+@options.far
+def evidence(out: Path | None, where: Where, **wanted: Any) -> int:
+    """Write what the record tells of a time into one signed file.
+
+    Calls and refusals by grant, the grants and who issued them, rotations, revocations and other changes, the
+    entries themselves with their chain, and what a look at it found.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        _refuse_before(context)
+        return Exit.DONE
+    if out is None:
+        raise click.UsageError("--out says where to write the bundle")
+    query = filters.query_of(wanted)
+    if len(query.keys() & {"grant", "subject", "server"}) > 1:
+        raise click.UsageError("say one of --grant, --subject and --server")
+    with gateway_of(where, options.load(where)) as reach, new_file(out) as write:
+        fetch(reach, "/records/evidence", query, write)
+    show.say(f"coatcheck: wrote {out}, {max(1, round(out.stat().st_size / 1024))} KiB")
+    return Exit.DONE
+
+
+def _refuse_before(context: click.Context) -> None:
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is not heard by `{context.invoked_subcommand}`")
+
+
+@click.command(
+    "check",
+    short_help="Check a bundle, without a gateway.",
+    epilog=options.example("coatcheck evidence check alice.zip --key audit.pub"),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", metavar="KEY|FILE", help="The public key, as `coatcheck audit key` prints it.")
+@options.as_json
+def check(file: Path, key: str | None, as_json: bool) -> int:
+    """Check the bundle FILE: its signature, each file in it, and the chain of its entries; exit 1 if unsound.
+
+    Without --key the key in the bundle is used, which shows damage, but not who made it.
+    """
+    from coatcheck.app.evidence import check_evidence
+
+    known = keys_in(key) if key is not None else []
+    checked = check_evidence(file, known[0] if known else None)
+    if as_json or not show.is_terminal():
+        show.put_json(_told(checked))
+    else:
+        _put(checked)
+    if checked.own_key:
+        show.say("coatcheck: checked with the key in the bundle itself; give the gateway's with --key")
+    return Exit.DONE if checked.sound else Exit.NO
+
+
+def _told(checked: Checked) -> dict[str, Any]:
+    report = checked.report
+    return {
+        "sound": checked.sound,
+        "key": checked.key,
+        "key_given": not checked.own_key,
+        "asked": checked.manifest.get("asked"),
+        "made": checked.manifest.get("made"),
+        "by": checked.manifest.get("by"),
+        "entries": report.entries if report else 0,
+        "left_out": report.left_out if report else 0,
+        "wrong": [*checked.wrongs, *(one.words for one in (report.findings if report else ()))],
+    }
+
+
+def _put(checked: Checked) -> None:
+    told = _told(checked)
+    show.put(f"made {told['made']} by {show.clean_line(str(told['by']))}, signed with {told['key']}")
+    show.put(f"{told['entries']} entries in the chain, {told['left_out']} of them by their hash alone")
+    for words in told["wrong"]:
+        show.put(f"WRONG: {show.clean_line(words)}")
+    show.put("sound" if told["sound"] else "NOT SOUND")

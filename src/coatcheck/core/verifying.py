@@ -1,0 +1,167 @@
+"""Judges a whole chain as a stream: its entries, checkpoints signed of it, and receipts that clients have.
+
+It holds no more than one entry and one checkpoint at a time, whatever the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from coatcheck.core.chain import Judge
+from coatcheck.model.chain import (
+    Beginning,
+    Checkpoint,
+    Finding,
+    FindingKind,
+    Head,
+    Link,
+    Presented,
+    Report,
+)
+
+MOST_FINDINGS: Final = 100
+"""Findings that are told one by one; all are counted."""
+
+
+class Verifier:
+    """Takes the entries in order, then says what it came to."""
+
+    def __init__(self, beginning: Beginning, receipts: Sequence[Presented] = ()) -> None:
+        self._beginning = beginning
+        self._judge = Judge(beginning)
+        self._checkpoints: Iterator[Checkpoint] = iter(())
+        self._next: Checkpoint | None = None
+        self._receipts = sorted(receipts, key=lambda receipt: receipt.seq, reverse=True)
+        self._findings: list[Finding] = []
+        self._found = 0
+        self._sealed = beginning.seq
+        self._met = 0
+        self._last_met = -1
+        self._received = 0
+        self._proven = beginning.seq
+
+    @property
+    def head(self) -> Head:
+        """The last entry so far."""
+        return self._judge.head
+
+    def expect(self, checkpoints: Iterator[Checkpoint]) -> None:
+        """Take checkpoints in the order of their numbers, proven by the key; each is met by its entry."""
+        self._checkpoints = checkpoints
+        self._next = next(checkpoints, None)
+
+    def skip(self, first: int, prev: bytes, head: Head) -> None:
+        """Go on after entries that were sealed in a file. Of their checkpoints, the last is met here."""
+        finding = self._judge.skip(first, prev, head)
+        if finding is not None:
+            self.tell(finding)
+        self._sealed = head.seq
+
+    def feed(self, link: Link) -> None:
+        """Take the next entry."""
+        finding = self._judge.feed(link)
+        if finding is not None:
+            self.tell(finding)
+        self._meet(link)
+
+    def tell(self, finding: Finding) -> None:
+        """Take what was found elsewhere."""
+        self._found += 1
+        if len(self._findings) < MOST_FINDINGS:
+            self._findings.append(finding)
+
+    def meet(self, checkpoint: Checkpoint) -> None:
+        """Take a checkpoint that comes with the entries, right after its own or later."""
+        if checkpoint.log != self._beginning.log or checkpoint.seq != self.head.seq:
+            self._odd_checkpoint(checkpoint)
+        else:
+            self._compare(checkpoint, self.head)
+
+    def report(self, *, needs_proof: bool = False) -> Report:
+        """Say what it came to, once every entry was fed.
+
+        `needs_proof`: entries that no checkpoint and no receipt speaks for are a finding.
+        """
+        while self._next is not None:
+            self._late(self._next)
+            self._next = next(self._checkpoints, None)
+        for receipt in reversed(self._receipts):
+            self._lost(receipt)
+        judge, head = self._judge, self.head
+        if needs_proof and judge.entries and not self._met + self._received:
+            words = "no checkpoint and no receipt proves any of it"
+            self.tell(Finding(head.seq, FindingKind.UNSIGNED, words))
+        return Report(
+            beginning=self._beginning,
+            head=head,
+            entries=judge.entries,
+            left_out=judge.left_out,
+            checkpoints=self._met,
+            unproven=max(0, head.seq - max(self._proven, self._sealed)),
+            sealed=self._sealed - self._beginning.seq,
+            receipts=self._received,
+            found=self._found,
+            findings=tuple(self._findings),
+        )
+
+    # --- what meets an entry ----------------------------------------------------------------------------
+
+    def _meet(self, link: Link) -> None:
+        here = Head(link.seq, link.hash)
+        while self._next is not None and self._next.seq <= link.seq:
+            if self._next.seq == link.seq and self._next.log == self._beginning.log:
+                self._compare(self._next, here)
+            else:
+                self._odd_checkpoint(self._next)
+            self._next = next(self._checkpoints, None)
+        while self._receipts and self._receipts[-1].seq <= link.seq:
+            receipt = self._receipts.pop()
+            if receipt.seq != link.seq or receipt.log != self._beginning.log:
+                self._lost(receipt)
+            elif receipt.start != link.hash[: len(receipt.start)]:
+                words = f"the receipt of entry {receipt.seq} was given out for another one"
+                self.tell(Finding(receipt.seq, FindingKind.FORKED, words))
+            else:
+                self._received += 1
+                self._proven = max(self._proven, link.seq)
+
+    def _compare(self, checkpoint: Checkpoint, here: Head) -> None:
+        if checkpoint.hash == here.hash:
+            self._met += checkpoint.seq != self._last_met
+            self._last_met = checkpoint.seq
+            self._proven = max(self._proven, here.seq)
+            return
+        words = f"the chain up to entry {here.seq} is another one than was signed at {checkpoint.at}"
+        self.tell(Finding(here.seq, FindingKind.FORKED, words))
+
+    def _late(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.log != self._beginning.log or checkpoint.seq <= max(self._sealed, self._beginning.seq):
+            self._odd_checkpoint(checkpoint)
+            return
+        words = (
+            f"the chain ends at entry {self.head.seq}; entry {checkpoint.seq} was signed at {checkpoint.at}"
+        )
+        self.tell(Finding(checkpoint.seq, FindingKind.CUT, words))
+
+    def _odd_checkpoint(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.log != self._beginning.log:
+            words = f"a checkpoint is of the log {checkpoint.log}; this one is {self._beginning.log}"
+            self.tell(Finding(checkpoint.seq, FindingKind.FOREIGN, words))
+        elif checkpoint.seq == self._beginning.seq:
+            self._compare(checkpoint, Head(self._beginning.seq, self._beginning.prev))
+        elif checkpoint.seq > self._sealed:
+            words = f"entry {checkpoint.seq}, which was signed at {checkpoint.at}, is not there"
+            self.tell(Finding(checkpoint.seq, FindingKind.MISSING, words))
+
+    def _lost(self, receipt: Presented) -> None:
+        if receipt.log != self._beginning.log:
+            words = f"a receipt is of the log {receipt.log}; this one is {self._beginning.log}"
+            self.tell(Finding(receipt.seq, FindingKind.FOREIGN, words))
+        elif self._beginning.seq < receipt.seq <= self._sealed:
+            words = f"entry {receipt.seq} was sealed in a file: prove its receipt with that"
+            self.tell(Finding(receipt.seq, FindingKind.MISSING, words))
+        else:
+            words = f"entry {receipt.seq}, of which there is a receipt, is not there"
+            what = FindingKind.CUT if receipt.seq > self.head.seq else FindingKind.MISSING
+            self.tell(Finding(receipt.seq, what, words))

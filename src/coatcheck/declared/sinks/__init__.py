@@ -1,0 +1,1 @@
+"""The tables `[[sinks]]` of `coatcheck.toml`."""

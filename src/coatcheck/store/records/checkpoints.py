@@ -1,0 +1,54 @@
+"""The chain in the store as the signing of checkpoints needs it, and the checkpoints beside it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select
+
+from coatcheck.model.chain import Beginning, Checkpoint, Head, Link
+from coatcheck.store.chain import beginning_in, head_in
+from coatcheck.store.engines.database import Database
+from coatcheck.store.records.chained import checkpoints_after, last_checkpoint, link_at
+from coatcheck.store.tables import checkpoint
+
+
+class StoredCheckpoints:
+    """Implements `ports.Checkpoints`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def head(self) -> Head | None:
+        """Where the chain stands, as far as its writers know; None while one is writing."""
+        return self._database.chain.head
+
+    async def beginning(self) -> Beginning:
+        """Return where the chain begins."""
+        return await self._database.read(beginning_in)
+
+    async def where(self) -> Head:
+        """Return where the chain stands."""
+        return await self._database.read(head_in)
+
+    async def link(self, seq: int) -> Link | None:
+        """Return one entry of the chain, or None."""
+        return await self._database.read(lambda reading: link_at(reading, seq))
+
+    async def last(self) -> Checkpoint | None:
+        """Return the newest checkpoint."""
+
+        def read(reading: Connection) -> Checkpoint | None:
+            found = checkpoints_after(reading, last_checkpoint(reading) - 1, 1)
+            return found[0] if found else None
+
+        return await self._database.read(read)
+
+    async def add(self, made: Checkpoint) -> None:
+        """Keep a checkpoint; one of the same entry stays as it is."""
+
+        def write(writing: Connection) -> None:
+            if writing.execute(select(checkpoint.c.seq).where(checkpoint.c.seq == made.seq)).first() is None:
+                row = {"seq": made.seq, "hash": made.hash, "at": made.at, "note": made.note}
+                writing.execute(insert(checkpoint).values(row))
+
+        await self._database.write(write)

@@ -1,0 +1,177 @@
+"""What a filter means in SQL, said so that a search goes by the index that leaves the least to read.
+
+Databases choose indexes by statistics, which SQLite has none of here. So the narrowest of the named columns
+is found by counting a little, and the others are said in a form that no index serves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, or_, select, text, union_all
+
+from coatcheck.model.record import KNOCKING, Outcome, RecordFilter, Verdict
+from coatcheck.store import tables
+from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, record, settlement, used
+
+NEAREST: Final = 20_000
+"""So many records nearest to a time are looked at for the positions that it stands for."""
+FEW: Final = 5_000
+"""Fewer matches than this are read one by one; of more, some are met soon enough."""
+
+_BEYOND: Final = 1 << 62
+_NONE: Final = 0
+
+_ERRORS: Final = union_all(
+    select(record.c.position).where(text(NOT_ALLOWED)),
+    select(settlement.c.position).where(text(NOT_OK)),
+)
+
+_Conditions = list[ColumnElement[bool]]
+
+
+def conditions_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
+    """Return the conditions on `record` and `settlement` that a filter means, but for its `limit`."""
+    by_index = _by_index(connection, wanted)
+    counts = {
+        column.name: _count(connection, column, value)
+        for column, value in by_index
+        if column is not record.c.grant_label
+    }
+    lead = min(counts, key=lambda name: counts[name], default=None)
+    named = [
+        (column if column.name == lead else _plain(column)) == value for column, value in by_index
+    ] + _named(wanted)
+    narrow = lead is not None and counts[lead] < FEW
+    return [
+        *named,
+        *_decided(wanted, narrow=narrow),
+        *_in_time(wanted),
+        *_made_with(connection, wanted, narrow=narrow),
+    ]
+
+
+def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
+    """Return the bounds that times put on positions.
+
+    Without them, a search that finds less than its limit would read through everything. Positions only nearly
+    grow with time, since clocks are set back; so a bound is the outermost of the `NEAREST` records.
+    """
+    bounds: _Conditions = []
+    position, at = record.c.position, record.c.at
+    if wanted.since is not None:
+        near = select(position).where(at >= wanted.since).order_by(at).limit(NEAREST).subquery()
+        first = connection.execute(select(func.min(near.c.position))).scalar_one_or_none()
+        bounds.append(position >= (_BEYOND if first is None else first))
+    if wanted.until is not None:
+        near = select(position).where(at < wanted.until).order_by(at.desc()).limit(NEAREST).subquery()
+        last = connection.execute(select(func.max(near.c.position))).scalar_one_or_none()
+        bounds.append(position <= (_NONE if last is None else last))
+    return bounds
+
+
+def made_with(credential: str, version: int | None) -> Select[tuple[int]]:
+    """Return the positions of the records that were made with a credential, or with one version of it."""
+    found = select(used.c.position).where(used.c.credential == credential)
+    return found if version is None else found.where(used.c.version == version)
+
+
+def _by_index(connection: Connection, wanted: RecordFilter) -> list[tuple[Column[str], str]]:
+    """Return the columns that have an index and what is wanted of them."""
+    named: list[tuple[Column[str], str | None]] = [
+        (record.c.server, wanted.server),
+        (record.c.tool, wanted.tool),
+        (record.c.subject, wanted.subject),
+    ]
+    if wanted.grant is not None:
+        id = _id_of_grant(connection, wanted.grant)
+        named.append((record.c.grant_label, wanted.grant) if id is None else (record.c.grant_id, id))
+    return [(column, value) for column, value in named if value is not None]
+
+
+def _id_of_grant(connection: Connection, grant: str) -> str | None:
+    """Return the one id that a word stands for: one that records have, or that of the grant so labelled.
+
+    None if there is none, or if several grants had the label one after the other. Labels have no index in the
+    record, since it would cost each call more than it is worth.
+    """
+    by_id = select(record.c.position).where(record.c.grant_id == grant).limit(1)
+    if connection.execute(by_id).first() is not None:
+        return grant
+    ids = connection.execute(select(tables.grant.c.id).where(tables.grant.c.label == grant).limit(2))
+    found = [str(row[0]) for row in ids]
+    return found[0] if len(found) == 1 else None
+
+
+def _count(connection: Connection, column: Column[str], value: str) -> int:
+    """Return how many records have this value, counted up to `FEW`."""
+    some = select(record.c.position).where(column == value).limit(FEW).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _plain(column: Column[str]) -> ColumnElement[str]:
+    return column.concat("")
+
+
+def _named(wanted: RecordFilter) -> _Conditions:
+    """Return the conditions that no index serves."""
+    named: list[tuple[ColumnElement[Any], str | None]] = [
+        (record.c.decision, wanted.decision.value if wanted.decision else None),
+        (record.c.rule, wanted.rule),
+        (record.c.client_ip, wanted.client_ip),
+        (record.c.method, wanted.method),
+        (settlement.c.outcome, wanted.outcome.value if wanted.outcome else None),
+    ]
+    return [column == value for column, value in named if value is not None]
+
+
+def _decided(wanted: RecordFilter, *, narrow: bool) -> _Conditions:
+    """Return the conditions for which there are small indexes, in the words that those go by."""
+    conditions: list[Any] = []
+    if wanted.knocking or wanted.decision not in {None, Verdict.ALLOWED}:
+        conditions.append(text(f"record.{NOT_ALLOWED}"))
+    if wanted.knocking:
+        conditions.append(record.c.decision == Verdict.REFUSED.value)
+        conditions.append(record.c.reason.in_(sorted(KNOCKING)))
+    if wanted.errors and narrow:
+        conditions.append(or_(text(f"record.{NOT_ALLOWED}"), text(f"settlement.{NOT_OK}")))
+    elif wanted.errors:
+        conditions.append(record.c.position.in_(_ERRORS.scalar_subquery()))
+    if wanted.outcome is not None and wanted.outcome is not Outcome.OK:
+        ended = select(settlement.c.position).where(
+            text(NOT_OK), settlement.c.outcome == wanted.outcome.value
+        )
+        conditions.append(record.c.position.in_(ended))
+    return conditions
+
+
+def _in_time(wanted: RecordFilter) -> _Conditions:
+    conditions: _Conditions = []
+    if wanted.since is not None:
+        conditions.append(record.c.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(record.c.at < wanted.until)
+    if wanted.after is not None:
+        conditions.append(record.c.position > wanted.after)
+    if wanted.before is not None:
+        conditions.append(record.c.position < wanted.before)
+    return conditions
+
+
+def _made_with(connection: Connection, wanted: RecordFilter, *, narrow: bool) -> _Conditions:
+    """Return the condition on the credential: a list if it is short, else a question asked of each record.
+
+    `narrow`: there is another condition that leaves few records to ask of.
+    """
+    if wanted.credential is None:
+        return []
+    uses, position = made_with(wanted.credential, wanted.version), record.c.position
+    count = connection.execute(select(func.count()).select_from(uses.limit(FEW).subquery())).scalar_one()
+    if count < FEW and not narrow:
+        return [position.in_(uses)]
+    asked = [exists(uses.where(used.c.position == position).correlate(record))]
+    if narrow:
+        return [*asked]
+    ends = (uses.order_by(used.c.position), uses.order_by(used.c.position.desc()))
+    first, last = (connection.execute(end.limit(1)).scalar_one() for end in ends)
+    return [*asked, position.between(first, last)]
