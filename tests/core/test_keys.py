@@ -55,7 +55,7 @@ def test_what_is_stored_can_be_read_for_ever() -> None:
     keys = Keys(read_key(GOOD))
     assert keys.id == "a498206f"
     assert [purpose.value for purpose in Purpose] == [
-        "grant-pepper", "row-mac", "secret-seal", "state-seal", "key-id",
+        "grant-pepper", "row-mac", "secret-seal", "state-seal", "credential-print", "key-id",
     ]  # fmt: skip
 
 

@@ -170,7 +170,7 @@ class Gateway:
             entropy,
             FilesOfKey(config.data, environment, entropy),
         )
-        self.cloakroom = cloakroom_of(self.registered.desk, self.servers)
+        self.cloakroom = cloakroom_of(self.registered.desk, self.servers, self.records)
         self.admin = admin_of(
             Parts(
                 directory=self.directory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -34,6 +34,10 @@ class Bearers(Protocol):
         Raises:
             UpstreamCredentialRefused, UpstreamUnreachable: as for `get`; also where the token is a new one.
         """
+        ...
+
+    def hush(self, credential: UUID) -> Sequence[Secret]:
+        """Return all that is secret of it now, tokens and the client's secret, to be taken out of answers."""
         ...
 
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:

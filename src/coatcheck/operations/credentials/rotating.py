@@ -237,7 +237,7 @@ class Rotations:
         return material_of(before, new.reveal(), lines=lines, scheme="headers" in places)
 
     async def _verify_alone(self, actor: Actor, id: str, number: int, progress: Progress | None) -> Verdicts:
-        candidates, verdicts = await self._tried(id, number, progress)
+        candidates, verdicts = await self._tried(actor, id, number, progress)
         assurance = assurance_of(verdicts)
         is_staged = False
         try:
@@ -258,11 +258,11 @@ class Rotations:
         *,
         drop: bool,
     ) -> Activated:
-        candidates, verdicts = await self._tried(id, number, progress)
+        candidates, verdicts = await self._tried(actor, id, number, progress)
         try:
             assurance = assurance_of(verdicts)
             name = find_credential(self._counter.snapshot, id).name
-            failure: NotVerified | None = None
+            failure = self._unasked(name, verdicts)
             if not all(one.ok for one in verdicts):
                 failure = _not_verified(name, verdicts)
             elif assurance is Assurance.UNPROVEN and not accept_unproven:
@@ -276,8 +276,20 @@ class Rotations:
         (progress or _unheard)("activated", {"number": number})
         return activated
 
+    def _unasked(self, name: str, verdicts: list[Verdict]) -> NotVerified | None:
+        """Return the failure of a try in which there was nobody to ask, though servers use the credential."""
+        users = sorted({server for server, _ in used_by(self._counter.snapshot).get(name, ())})
+        if verdicts or not users:
+            return None
+        return NotVerified(
+            f"the new version of {name} was not switched to: nobody could be asked, for {', '.join(users)} "
+            f"{'is' if len(users) == 1 else 'are'} disabled",
+            fix="enable a server first, or say --no-verify",
+            verdicts=verdicts,
+        )
+
     async def _tried(
-        self, id: str, number: int, progress: Progress | None
+        self, actor: Actor, id: str, number: int, progress: Progress | None
     ) -> tuple[list[Candidate], list[Verdict]]:
         tell = progress or _unheard
         snapshot = self._counter.snapshot
@@ -287,6 +299,7 @@ class Rotations:
             verdicts = await self._verifier.verify(
                 candidates,
                 lambda one: tell("verdict", {"server": one.server, "ok": one.ok, "sentence": one.sentence}),
+                actor,
             )
         except BaseException:
             await self._verifier.let_go(candidates)
@@ -335,7 +348,7 @@ def _check_may(actor: Actor, snapshot: Snapshot, credential: Credential) -> None
     """Refuse those who may not register commands to choose an argument of one."""
     places = [place for _, place in used_by(snapshot).get(credential.name, ())]
     if actor.role is not OperatorRole.ADMIN and any(place.startswith("args/") for place in places):
-        words = f"{credential.name} is an argument of a command, and those are for admins"
+        words = f"the credential {credential.name} is an argument of a command, and those are for admins"
         raise Forbidden(words, fix="ask an admin")
 
 
@@ -356,7 +369,9 @@ def _at(credential: Credential, stage: Stage, command: str) -> CredentialVersion
     found = credential.at(stage)
     if found is None or (stage is Stage.PREVIOUS and found.material is None and _is_ours(credential)):
         word = {Stage.STAGED: "staged", Stage.PREVIOUS: "previous", Stage.ACTIVE: "active"}[stage]
-        raise Unfit(f"{credential.name} has no {word} version", fix=f"{command} {credential.name}")
+        raise Unfit(
+            f"the credential {credential.name} has no {word} version", fix=f"{command} {credential.name}"
+        )
     return found
 
 

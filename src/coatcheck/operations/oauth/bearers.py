@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -85,6 +86,14 @@ class OauthBearers:
         if self._desk.now() - held.at < young:
             raise await self._refused_at_once(current.record)
         return (await self._renewed(credential)).access
+
+    def hush(self, credential: UUID) -> Sequence[Secret]:
+        """Return all that is secret of it now. See `ports.Bearers`."""
+        current = self._read(credential)
+        if current is None:
+            return ()
+        found = (current.held.access, current.held.refresh, terms_of(current.record).client_secret)
+        return tuple(one for one in found if one is not None)
 
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:
         """Take note that the server wants more scopes. See `ports.Bearers`."""
