@@ -17,7 +17,7 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs prove bench registry conformance pins clean product tools
+.PHONY: help demo test check fix docs prove bench registry rotation conformance pins clean product tools
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
@@ -52,6 +52,9 @@ bench: $(TOOLS) ## measure the gateway beside a direct call and nginx (ROUNDS=5)
 
 registry: $(TOOLS) ## measure many grants and servers: start, look-ups, memory, revoking (ARGS= for it)
 	@$(BIN)/python -m bench.registry $(ARGS)
+
+rotation: $(TOOLS) ## measure rotations under load: time to effect, failed calls, calls with an old secret (ARGS= for it)
+	@$(BIN)/python -m bench.rotation $(ARGS)
 
 conformance: $(TOOLS) ## run the official conformance suite through the gateway (ARGS= for it)
 	@$(BIN)/python -m conformance $(ARGS)

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 UNKNOWN = "unknown"
 
 
-class Door:
+class Accepted:
     """The file of tokens, and the log beside it."""
 
     def __init__(self, file: Path) -> None:
@@ -51,17 +51,17 @@ class Door:
 class Checked:
     """Refuses requests without a good token, as an API does."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, accepted: Accepted) -> None:
         self._app = app
-        self._door = door
+        self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        label = self._door.label(token_of(headers))
-        self._door.note(label, headers.get(b"mcp-method", b"-").decode())
+        label = self._accepted.label(token_of(headers))
+        self._accepted.note(label, headers.get(b"mcp-method", b"-").decode())
         if label is None:
             start = {
                 "type": "http.response.start",
@@ -72,7 +72,7 @@ class Checked:
             await send({"type": "http.response.body", "body": b'{"message": "Bad credentials"}'})
             return
         if headers.get(b"mcp-method") != b"tools/call":
-            await asyncio.sleep(self._door.rules().get("slow", 0))
+            await asyncio.sleep(self._accepted.rules().get("slow", 0))
         # Judged once: the token may be revoked before the tool runs.
         named = [*scope["headers"], (b"x-label", label.encode())]
         await self._app({**scope, "headers": named}, receive, send)
@@ -83,13 +83,13 @@ def token_of(headers: dict[bytes, bytes]) -> str:
     return headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
 
 
-def served(door: Door, own: str) -> MCPServer:
+def served(accepted: Accepted, own: str) -> MCPServer:
     """Make the server; `own` is the token of a child, empty over HTTP."""
     server = MCPServer("checked", version="1.0.0")
 
     def whose(ctx: Context) -> str:
-        label = door.label(own) if own else (ctx.headers or {}).get("x-label")
-        door.note(label, "which")
+        label = accepted.label(own) if own else (ctx.headers or {}).get("x-label")
+        accepted.note(label, "which")
         if label is None:
             raise ValueError("Bad credentials")
         return label
@@ -117,11 +117,11 @@ def main() -> None:
     way.add_argument("--stdio", action="store_true")
     way.add_argument("--http", action="store_true")
     asked = parser.parse_args()
-    door = Door(asked.file)
+    accepted = Accepted(asked.file)
     if asked.stdio:
-        served(door, os.environ["TOKEN"]).run("stdio")
+        served(accepted, os.environ["TOKEN"]).run("stdio")
         return
-    app = Checked(served(door, "").streamable_http_app(), door)
+    app = Checked(served(accepted, "").streamable_http_app(), accepted)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         sys.stdout.write(f"{listener.getsockname()[1]}\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Many callers in a loop over HTTP, each on a connection that it keeps: what they were told, and what failed."""
+"""Many callers in a loop over HTTP, each on a kept connection: what they were told, and what failed."""
 
 from __future__ import annotations
 
@@ -131,6 +131,6 @@ def ask(connection: http.client.HTTPConnection, grant: str, tool: str, arguments
     result = found.get("result")
     if result is None or result.get("isError"):
         error = found.get("error", {})
-        why = result["content"] if result else error.get("message") or raw[:200]
+        why = result["content"] if result else error.get("message") or raw[:200].decode("utf-8", "replace")
         raise ValueError(f"{answer.status} {error.get('code', '-')} {why}")
     return str(result["content"][0]["text"])

@@ -151,6 +151,8 @@ class UpstreamCredentialRefused(UpstreamError):
 class AuthorizationRefused(UpstreamCredentialRefused):
     """An authorization server said no, and would again. `error`: its word for it (RFC 6749 5.2), if known."""
 
+    code = "authorization_refused"
+
     def __init__(self, message: str, *, fix: str = "", error: str = "") -> None:
         super().__init__(message, fix=fix)
         self.error = error

@@ -160,11 +160,19 @@ def test_a_probe_tells_a_good_secret_from_a_wrong_one(office: Office, guarded: P
     odd = {"probe": {"tool": "whoami", "arguments": [1]}}
     told = office.ask("PATCH", f"/servers/{named}", "admin", {"upkeep": odd}, shown.tag)
     assert (told.status, told.code) == (422, "unfit")
-    changed = office.ask("PATCH", f"/servers/{named}", "policy_manager", {"upkeep": upkeep}, shown.tag)
+    refused = office.ask("PATCH", f"/servers/{named}", "policy_manager", {"upkeep": upkeep}, shown.tag)
+    assert (refused.status, refused.code) == (403, "forbidden"), "it is a call with the server's credential"
+    changed = office.ask("PATCH", f"/servers/{named}", "admin", {"upkeep": upkeep}, shown.tag)
     assert changed.body["server"]["upkeep"] == {"replace": "overlap", **upkeep}
     made = office.ask("POST", at(named, "rotate"), "admin", {"material": NEW})
     assert (made.status, made.body["assurance"]) == (200, "proven"), made
     assert made.body["verdicts"][0]["probe"] is True
+    probes = office.ask("GET", f"/records?server={named}", "auditor").body["items"]
+    assert [(one["rule"], one["tool"], one["outcome"], one["reason"]) for one in probes] == [
+        ("(probe)", "whoami", "ok", "a credential is verified"),
+        ("(probe)", "whoami", "tool_error", "a wrong secret is tried"),
+    ]
+    assert {one["subject"] for one in probes} == {"operator:the-admin"}
     refused = office.ask("POST", at(named, "rotate"), "admin", {"material": WRONG})
     assert (refused.code, "who are you?" in refused.body["detail"]) == ("not_verified", True)
     tag = {"If-Match": changed.headers["etag"]}
@@ -418,3 +426,27 @@ def test_who_may_not_register_a_command_sets_no_argument_of_one(office: Office) 
     told = office.ask("POST", "/credentials/arg/rotate", "admin", {"material": NEW, "verify": False})
     assert (told.status, told.body["number"]) == (200, 3)
     assert office.ask("DELETE", "/servers/arguing", "admin").status == 200
+
+
+# --- what stays secret, and what is not said to have been tried ------------------------------------------------
+
+
+def test_a_refusal_shows_nothing_that_the_server_knew_before(
+    office: Office, guarded: Peer, named: str
+) -> None:
+    assert office.ask("POST", at(named, "rotate"), "admin", {"material": NEW}).status == 200
+    guarded.refusal = f"no: {OLD} {NEW} {WRONG} Bearer {NEW}, please"
+    refused = office.ask("POST", at(named, "rotate"), "admin", {"material": WRONG})
+    assert (refused.status, refused.code) == (409, "not_verified")
+    assert "please" in refused.body["detail"], "the positive path: the server's reason is shown"
+    assert PLANTED not in json.dumps(refused.body)
+
+
+def test_where_nobody_could_be_asked_nothing_is_switched(office: Office, guarded: Peer, named: str) -> None:
+    assert office.ask("POST", f"/servers/{named}/disable", "admin", {"because": "away"}).status == 200
+    refused = office.ask("POST", at(named, "rotate"), "admin", {"material": WRONG})
+    assert (refused.status, refused.code) == (409, "not_verified")
+    assert f"{named} is disabled" in refused.body["detail"]
+    assert stages(office, named)[-1] == (1, "active")
+    told = office.ask("POST", at(named, "rotate"), "admin", {"material": NEW, "verify": False})
+    assert (told.status, told.body["assurance"]) == (200, "skipped")

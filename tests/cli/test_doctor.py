@@ -39,6 +39,8 @@ def well(api: FakeApi, data: Path) -> FakeApi:
     api.answers["GET /servers"] = items(server("here"))
     api.answers["GET /tools"] = items(tool("here", "now"), failing=[])
     api.answers["GET /credentials/plan"] = items()
+    api.answers["GET /key"] = Canned({"id": "0a1b2c3d", "origin": ""})
+    (data / "coatcheck.key").write_text("")
     return api
 
 
@@ -125,6 +127,17 @@ def test_a_bad_edit_is_told_with_its_problems(well: FakeApi, run: Run) -> None:
     assert only["check"] == "last edit"
     assert only["detail"] == ["/d/servers.json:4: /mcpServers/x: unknown key 'y'"]
     assert json.loads(ran.out)["next_step"] == "remove it"
+
+
+def test_a_key_file_that_is_gone(well: FakeApi, run: Run, data: Path) -> None:
+    assert found(run("doctor"), "warn", "fail") == []
+    (data / "coatcheck.key").unlink()
+    ran = run("doctor")
+    (only,) = found(ran, "warn", "fail")
+    assert (ran.code, only["check"]) == (0, "key")
+    assert "next start will be sealed" in only["message"]
+    well.answers["GET /key"] = Canned({"id": "0a1b2c3d", "origin": "COATCHECK_KEY"})
+    assert found(run("doctor"), "warn", "fail") == [], "it is given from outside"
 
 
 def test_stored_rows_that_were_changed_outside(well: FakeApi, run: Run) -> None:

@@ -13,10 +13,13 @@ from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.refusing import Refusing
 from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.credentials.verifying import Verifier
+from coatcheck.operations.records import Records
 from coatcheck.operations.registry.patches import NewServer
 from coatcheck.ports import Ask, Upstreams
+from doubles.entropy import CountingEntropy
 from doubles.registries import ROOT, MemoryRegistryStore, Office, a_file
 from doubles.upstreams import ScriptedUpstream
+from ledgers import MemoryLedger
 
 OLD, NEW, BAD = "ghp_old-material-1", "ghp_new-material-2", "ghp_bad-material-3"
 
@@ -37,7 +40,9 @@ class Cloakroom(Office):
         self.tools = ["find", "whoami"]
         self.counter = Counter(self.desk, self.servers)
         self.credentials = Credentials(self.counter)
-        self.verifier = Verifier(self.servers, seconds)
+        self.ledger = MemoryLedger()
+        records = Records(self.ledger, self.clock, CountingEntropy(), lambda *_: None)
+        self.verifier = Verifier(self.servers, records, seconds)
         self.rotations = Rotations(self.counter, self.verifier, 1.0)
         self.refusing = Refusing(self.counter)
         self.servers.heed = self.refusing

@@ -39,7 +39,8 @@ class Peer:
 
     `tools` maps names to what each does with its exchange; a tool returns a result, or None if it wrote the
     answer itself. `extra` are further entries of the list of tools. `broken` makes every request fail with 500;
-    `good` are the Authorization headers that it takes, empty: any; `held` keeps calls of `hang` waiting.
+    `good` are the Authorization headers that it takes, empty: any; `refusal` is what it says to others;
+    `held` keeps calls of `hang` waiting.
     """
 
     era: str = "dual"
@@ -48,6 +49,7 @@ class Peer:
     instructions: str = "Use echo.\n\n  Twice. \u00e9"
     broken: bool = False
     good: set[str] = field(default_factory=set)
+    refusal: str = "bad credentials"
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -170,7 +172,8 @@ class Exchange(BaseHTTPRequestHandler):
         if self.peer.broken:
             self.answer(500, b"<html>the disk is on fire</html>", "text/html")
         elif self.peer.good and headers.get("authorization") not in self.peer.good:
-            self.answer(401, b"bad credentials: " + headers.get("authorization", "none").encode())
+            said = {"error": {"message": f"{self.peer.refusal}: {headers.get('authorization', 'none')}"}}
+            self.answer(401, json.dumps(said).encode())
         elif "id" not in self.message or "method" not in self.message:
             self.answer(202, b"")
         else:

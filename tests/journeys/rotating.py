@@ -5,50 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from bench.crowd import Crowd, ask
-from bench.registry import spellings
-from demo.environments import ROOT
+from bench.door import Door
+from bench.registry import Local, spellings
 from gateway import Gateway
 
-CHECKED: Final = ROOT / "bench" / "checked.py"
 WAIT_SECONDS: Final = 30.0
 Told = subprocess.CompletedProcess[str]
-
-
-@dataclass
-class Door:
-    """The file by which a checked server knows good tokens, and what it noted."""
-
-    file: Path
-    url: str = ""
-
-    def set(self, *, open: bool = False, slow: float = 0.0, **labels: str) -> None:
-        """Let in these tokens, given by their labels, and from the next request on no others."""
-        rules = {"tokens": {token: label for label, token in labels.items()}, "open": open, "slow": slow}
-        unfinished = self.file.with_suffix(".new")
-        unfinished.write_text(json.dumps(rules))
-        unfinished.rename(self.file)
-
-    def noted(self, since: float = 0.0, method: str = "which") -> Counter[str]:
-        """Count the labels that requests of a method came with since a moment."""
-        lines = [line.split() for line in Path(f"{self.file}.log").read_text().splitlines()]
-        return Counter(label for label, at, what in lines if float(at) >= since and what == method)
-
-    def await_note(self, label: str, method: str, since: float) -> None:
-        """Return when a request of this method came with this label."""
-        limit = time.monotonic() + WAIT_SECONDS
-        while not self.noted(since, method)[label]:
-            assert time.monotonic() < limit, self.noted(since, method)
-            time.sleep(0.002)
 
 
 @dataclass
@@ -117,7 +86,8 @@ class Stand:
 
     def stages(self, name: str = "") -> dict[int, str]:
         """Return the stage of each version that still has one, by number."""
-        versions = self.asked("credential", "show", name or self.name)["versions"]
+        with closing(Local(self.gateway.directory / "coatcheck.sock")) as api:
+            versions = api.ask("GET", f"/credentials/{name or self.name}")["versions"]
         return {one["number"]: one["stage"] for one in versions if one["stage"] != "retired"}
 
     def actions(self) -> list[str]:
@@ -151,26 +121,6 @@ def nothing_planted(stand: Stand) -> None:
     seen.append(("trial", b"x" + next(spellings(stand.planted[0]))))
     wanted = {one for secret in stand.planted for one in spellings(secret)}
     assert {where for where, data in seen if any(one in data for one in wanted)} == {"trial"}
-
-
-@contextmanager
-def a_door(place: Path, **labels: str) -> Iterator[Door]:
-    """Run a checked server over HTTP."""
-    door = Door(place / "door.json")
-    door.set(**labels)
-    command = [sys.executable, str(CHECKED), str(door.file), "--http"]
-    with (place / "checked.log").open("wb") as log:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True)
-    try:
-        assert child.stdout is not None
-        port = child.stdout.readline().strip()
-        assert port, (place / "checked.log").read_text()
-        door.url = f"http://127.0.0.1:{port}/mcp"
-        yield door
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout and child.stdout.close()
 
 
 def report(capsys_disabled: Callable[[], Any], what: str, crowd: Crowd, told: dict[str, Any]) -> None:

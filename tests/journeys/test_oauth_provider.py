@@ -116,6 +116,7 @@ async def test_64_callers_do_not_notice_that_tokens_live_two_seconds(tmp_path: P
         async with world, a_gateway(tmp_path / "data") as (gateway, http):
             new = NewServer("github", Secret(world.url), oauth=OauthWanted())
             await gateway.registered.servers.add(LOCAL_ACTOR, new)
+            began = asyncio.get_running_loop().time()
             begun = await gateway.oauth.connecting.begin(LOCAL_ACTOR, "github-oauth", str(http.base_url))
             page = await http.get("/oauth/callback", params=dict(await by_browser(begun.url)))
             assert page.status_code == 200, page.text
@@ -135,6 +136,9 @@ async def test_64_callers_do_not_notice_that_tokens_live_two_seconds(tmp_path: P
             ]
         assert calls >= CALLERS * PERIODS
         refreshes = provider.given.count("refresh_token 200")
-        assert PERIODS - 1 <= refreshes <= PERIODS + 2  # one a period, early
+        most = (loop.time() - began) / (
+            0.8 * LIFE
+        ) + 2  # a machine that is busy takes longer than it was told
+        assert PERIODS - 1 <= refreshes <= most, "one a period, early, and not one a caller"
         assert provider.given == ["authorization_code 200", *["refresh_token 200"] * refreshes]
         assert changes == ["credential.connect", "credential.add"]  # and none for a renewal

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from bench.crowd import CALLERS
-from journeys.rotating import Door, Stand, a_door, report, standing
+from bench.door import Door, a_door
+from gateway import Answer
+from journeys.rotating import Stand, report, standing
 
 REFUSED: Final = "200 -32603 {} refused the credential that is configured for it (401)"
 """What a caller is told where the server refuses: a failure of the call, and no 401 of ours."""
@@ -39,7 +42,7 @@ def the_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 @pytest.fixture
 def door(the_door: Door, tokens: dict[str, str]) -> Door:
-    the_door.set(**tokens)
+    the_door.set(tokens)
     return the_door
 
 
@@ -65,30 +68,28 @@ def test_64_callers_do_not_notice_and_nothing_uses_the_old_token_afterwards(
         assert set(crowd.labels()) == {"old"}
         told = stand.rotate(tokens["new"])
         drained = time.monotonic()
-        door.set(new=tokens["new"])  # the old one is revoked at once
+        door.set({"new": tokens["new"]})  # the old one is revoked at once
         crowd.until("new")
-        assert (crowd.labels(drained).keys(), door.noted(drained).keys()) == ({"new"}, {"new"})
+        assert set(crowd.labels(drained)) == set(door.noted(drained)) == {"new"}
         assert (told["number"], told["former"], told["drained"], told["left"]) == (2, 1, True, 0)
         assert [(one["control"], one["ok"]) for one in told["verdicts"]] == [("refused", True)]
         # Back, with both good again, and forth.
-        door.set(**tokens)
+        door.set(tokens)
         back = stand.asked("credential", "rollback", stand.name, "--because", "a scope")
         rolled_back = time.monotonic()
         crowd.until("old")
-        assert (crowd.labels(rolled_back).keys(), door.noted(rolled_back).keys()) == ({"old"}, {"old"})
+        assert set(crowd.labels(rolled_back)) == set(door.noted(rolled_back)) == {"old"}
         forth = stand.asked("credential", "rollback", stand.name)
         rolled_forth = time.monotonic()
         crowd.until("new")
     assert crowd.failures == []
     assert [(one["number"], one["drained"]) for one in (back, forth)] == [(1, True), (2, True)]
-    assert (crowd.labels(rolled_forth).keys(), door.noted(rolled_forth).keys()) == ({"new"}, {"new"})
+    assert set(crowd.labels(rolled_forth)) == set(door.noted(rolled_forth)) == {"new"}
     assert stand.stages() == {2: "active", 1: "previous"}
     report(capsys.disabled, "a token over HTTP", crowd, told)
 
 
-def test_what_is_wrong_is_caught_before_the_switch(
-    stand: Stand, door: Door, tokens: dict[str, str]
-) -> None:
+def test_what_is_wrong_is_caught_before_the_switch(stand: Stand, door: Door, tokens: dict[str, str]) -> None:
     """A wrong token, a server that is dead or slow, one that takes anything: the old version serves all along."""
     crowd = stand.crowd()
     with crowd.calling():
@@ -98,14 +99,14 @@ def test_what_is_wrong_is_caught_before_the_switch(
         assert "Nothing changed." in words
         assert stand.stages() == {1: "active"}
 
-        door.set(**tokens, slow=600.0)
+        door.set(tokens, slow=600.0)
         began = time.monotonic()
         words = stand.not_rotated(tokens["new"])
         assert "within 3 seconds" in words
         assert time.monotonic() - began < 20
         assert stand.stages() == {1: "active"}
 
-        door.set(**tokens, open=True)
+        door.set(tokens, is_open=True)
         words = stand.not_rotated(tokens["new"])
         assert "obviously wrong one" in words
         assert "--accept-unproven" in words
@@ -147,7 +148,7 @@ def test_a_new_token_that_is_refused_after_all_is_rolled_back(
         stand.rotate(tokens["new"])
         crowd.until("new")
         revoked = time.monotonic()
-        door.set(old=tokens["old"])
+        door.set({"old": tokens["old"]})
         crowd.until("old")
         good_again = time.monotonic()
     assert stand.stages() == {2: "previous", 1: "active"}
@@ -160,9 +161,37 @@ def test_a_new_token_that_is_refused_after_all_is_rolled_back(
     assert crowd.labels(good_again).keys() <= {"old"}
 
 
-def test_a_file_that_is_edited_switches_at_once(
-    tmp_path: Path, door: Door, tokens: dict[str, str]
+def test_a_session_of_a_clients_own_moves_over_when_the_old_token_is_refused(
+    stand: Stand, door: Door, tokens: dict[str, str]
 ) -> None:
+    """Its server may keep something for it, so it goes on with the old version, and is counted, until then."""
+    greeting = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "clientInfo": {"name": "x", "version": "1"}}  # fmt: skip
+    opened = in_session(stand, {"id": 1, "method": "initialize", "params": greeting})
+    session = opened.headers["mcp-session-id"]
+    in_session(stand, {"method": "notifications/initialized"}, session)
+    call = {"id": 2, "method": "tools/call", "params": {"name": f"{stand.server}__which", "arguments": {}}}
+
+    def label() -> str:
+        return str(in_session(stand, call, session).json()["result"]["content"][0]["text"])
+
+    assert label() == "old"
+    told = stand.rotate(tokens["new"])
+    assert (told["drained"], told["left"]) == (False, 1)
+    assert (label(), stand.label()) == ("old", "new")
+    door.set({"new": tokens["new"]})
+    assert [label(), label(), stand.label()] == ["new"] * 3
+
+
+def in_session(stand: Stand, message: dict[str, Any], session: str = "") -> Answer:
+    headers = {"Authorization": f"Bearer {stand.grant}", "Content-Type": "application/json"}
+    headers |= {
+        "Accept": "application/json, text/event-stream",
+        **({"Mcp-Session-Id": session} if session else {}),
+    }
+    return stand.gateway.request("POST", "/mcp", headers, json.dumps({"jsonrpc": "2.0", **message}).encode())
+
+
+def test_a_file_that_is_edited_switches_at_once(tmp_path: Path, door: Door, tokens: dict[str, str]) -> None:
     """And a value that the server refuses is flagged, and told plainly to who calls."""
     material = tmp_path / "material"
     material.write_text(tokens["old"] + "\n")

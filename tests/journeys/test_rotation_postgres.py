@@ -52,7 +52,9 @@ class Database:
 
     def connections(self, role: str, before: str = "infinity") -> int:
         """Count the connections of a role that began before a moment of the database's clock."""
-        asked = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND backend_start < '{before}'"
+        asked = (
+            f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND backend_start < '{before}'"
+        )
         return int(self.server.sql(asked)[0][0])
 
     def now(self) -> str:
@@ -77,11 +79,17 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
     postgres.sql("SELECT pg_reload_conf()")
 
 
-@pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
-    with standing(tmp_path) as made:
-        made.server = "pg"
+@pytest.fixture(scope="module")
+def the_stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    with standing(tmp_path_factory.mktemp("stand")) as made:
         yield made
+
+
+@pytest.fixture
+def stand(the_stand: Stand) -> Iterator[Stand]:
+    the_stand.server = f"pg{len(the_stand.planted)}"
+    yield the_stand
+    assert the_stand.run("server", "remove", the_stand.server).returncode == 0
 
 
 def who(text: str) -> str:
@@ -96,9 +104,10 @@ def add(stand: Stand, material: str, *more: str) -> str:
     """Register the server that takes its database from the environment; return its credential's name."""
     stand.planted.append(material)
     command = ("--", *npm_server("mcp-postgres-server", "build/index.js"))
-    added = stand.asked("server", "add", "pg", "--env", "DATABASE_URL=@-", *more, *command, stdin=material)
-    assert added["credentials"] == ["pg-database_url"]
-    return "pg-database_url"
+    words = ("server", "add", stand.server, "--env", "DATABASE_URL=@-")
+    (name,) = stand.asked(*words, *more, *command, stdin=material)["credentials"]
+    assert name == f"{stand.server}-database_url"
+    return str(name)
 
 
 def test_two_roles_that_take_turns(
@@ -140,7 +149,7 @@ def test_one_role_whose_password_changes(
     stand.planted.append(first := database.password(role))
     stand.asked("credential", "add", "pg-password", stdin=first)
     dsn = database.dsn(role, "${credential:pg-password}")
-    stand.asked("server", "add", "pg", "--probe", PROBE, "--", *node_server("postgres"), dsn)
+    stand.asked("server", "add", stand.server, "--probe", PROBE, "--", *node_server("postgres"), dsn)
     crowd = stand.crowd("query", arguments=WHO, read=who)
     with crowd.calling():
         second, changed = database.password(role), database.now()
@@ -164,5 +173,5 @@ def test_without_a_probe_a_server_that_lists_without_connecting_proves_nothing(
     words = stand.not_rotated(good, name=name)
     assert "obviously wrong one" in words
     assert stand.stages(name) == {1: "active"}
-    stand.asked("server", "change", "pg", "--probe", PROBE)
+    stand.asked("server", "change", stand.server, "--probe", PROBE)
     assert stand.rotate(good, name=name)["assurance"] == "proven"

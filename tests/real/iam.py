@@ -17,6 +17,7 @@ os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 from canaille import create_app  # type: ignore[import-not-found]
 from canaille.backends import Backend  # type: ignore[import-not-found]
+from canaille.oidc.models import Token  # type: ignore[import-not-found]
 from flask import request  # type: ignore[import-not-found]
 from joserfc.jwk import JWKRegistry
 from pytest_iam import Server  # type: ignore[import-not-found]
@@ -59,7 +60,13 @@ def configuration(port: int, life: int) -> dict[str, Any]:
     }
 
 
+def outlive(token: Any) -> bool:
+    """Judge a refresh token: good until it is revoked, and not only as long as the access token beside it."""
+    return not token.revokation_date
+
+
 def main(port: int, life: int) -> None:
+    Token.is_refresh_token_active = outlive
     app = create_app(config=configuration(port, life))
     iam = Server(app, 0, Backend.instance)
     iam.httpd.server_close()

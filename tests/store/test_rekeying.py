@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from coatcheck.model.change import ChangeFilter, ObjectKind
 from coatcheck.model.credential import Stage
 from coatcheck.store import tables
 from coatcheck.store.engines.database import Database
+from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.registry import store as module
 from coatcheck.store.registry.rekeying import reseal
@@ -206,3 +210,49 @@ async def test_edits_and_changes_of_key_wait_for_each_other(any_database: Databa
     assert loaded.damaged == ()
     assert {one.version for one in loaded.credentials.values()} == {2}
     assert len(loaded.grants) == 20
+
+
+# --- what is left in the files -------------------------------------------------------------------------------
+
+
+def sealed_in(database: Database) -> set[bytes]:
+    """Return all that is sealed in the rows now."""
+    text = json.dumps(everything(database), default=str)
+    return {blob.encode() for blob in re.findall(r"v1:[A-Za-z0-9_=-]+", text)}
+
+
+def left_in_files(directory: Path, blobs: set[bytes]) -> set[bytes]:
+    held = b"".join(
+        path.read_bytes() for path in directory.iterdir() if path.name.startswith("coatcheck.sqlite3")
+    )
+    return {blob for blob in blobs if blob in held}
+
+
+async def test_nothing_of_the_former_key_is_left_in_the_files(
+    database: SqliteDatabase, directory: Path
+) -> None:
+    store = await a_store(database)
+    await store.commit(an_edit([*one_of_each(), *(a_credential(f"c{number}") for number in range(40))]))
+    blobs = sealed_in(database)
+    assert len(blobs) > 40
+    assert left_in_files(directory, blobs) == blobs, "the positive path"
+    await store.rekey(OTHER_KEYS, TURN)
+    assert left_in_files(directory, blobs) == set()
+
+
+async def test_nothing_of_a_retired_version_is_left_in_the_files(
+    database: SqliteDatabase, directory: Path
+) -> None:
+    store = await a_store(database)
+    credential = a_credential("gone", versions=(a_version(1),))
+    await store.commit(an_edit([credential]))
+    blobs = sealed_in(database)
+    assert left_in_files(directory, blobs) == blobs, "the positive path"
+    retired = dataclasses.replace(credential.versions[0], stage=Stage.RETIRED, material=None)
+    await store.commit(an_edit([dataclasses.replace(credential, versions=(retired,), version=2)]))
+    for _ in range(200):
+        left = left_in_files(directory, blobs - sealed_in(database))
+        if not left:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(left)

@@ -181,7 +181,7 @@ class Gateway:
             entropy,
             FilesOfKey(config.data, environment, entropy),
         )
-        self.cloakroom = cloakroom_of(self.registered.desk, self.servers)
+        self.cloakroom = cloakroom_of(self.registered.desk, self.servers, self.records)
         self.readings = readings_of(config, database, checkpointing, self._snapshot, clock, entropy)
         self.admin = admin_of(
             Parts(

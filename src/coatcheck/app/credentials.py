@@ -12,6 +12,7 @@ from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.credentials.verifying import Verifier
 from coatcheck.operations.credentials.views import CredentialState
 from coatcheck.operations.reaching.servers import Servers
+from coatcheck.operations.records import Records
 from coatcheck.operations.registry.desk import Desk
 
 
@@ -31,9 +32,9 @@ class Cloakroom:
         return sum(view.state in states for _, view in self.counter.every())
 
 
-def cloakroom_of(desk: Desk, servers: Servers) -> Cloakroom:
+def cloakroom_of(desk: Desk, servers: Servers, records: Records) -> Cloakroom:
     """Return the use cases over a desk and the servers in use, whose refusals they heed from now on."""
-    counter, verifier = Counter(desk, servers), Verifier(servers)
+    counter, verifier = Counter(desk, servers), Verifier(servers, records)
     refusing = Refusing(counter)
     servers.heed = refusing
     return Cloakroom(

@@ -6,6 +6,7 @@ else the data directory.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ FILE_VARIABLE: Final = "COATCHECK_KEY_FILE"
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
 _MAKE: Final = "openssl rand -hex 32"
+MAKE_ONE: Final = "make one with:"
+"""How the fix begins where a store that has no key yet could get another."""
 _MOST_BYTES: Final = 4 * KEY_BYTES
 
 _Answer = TypeVar("_Answer")
@@ -122,7 +125,7 @@ def _keys_of(text: str, where: str) -> Keys:
         return Keys(read_key(text))
     except ValueError as error:
         raise ConfigError(
-            f"{where} holds no key that can be used: it {error}", fix=f"make one with: {_MAKE}"
+            f"{where} holds no key that can be used: it {error}", fix=f"{MAKE_ONE} {_MAKE}"
         ) from None
 
 
@@ -135,10 +138,10 @@ def reading(path: Path, read: Callable[[], _Answer]) -> _Answer:
     try:
         return read()
     except OSError as error:
-        raise ConfigError(
-            f"the key file {path} cannot be used: {error.strerror}",
-            fix="make it a regular file that only the user who runs the gateway can read",
-        ) from None
+        fix = "make it a regular file that only the user who runs the gateway can read"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            fix = "make room on the disk"
+        raise ConfigError(f"the key file {path} cannot be used: {error.strerror}", fix=fix) from None
 
 
 def _read(path: Path, *, foreign: bool) -> str:
@@ -168,11 +171,15 @@ def write_key(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text.strip().encode("ascii") + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.strip().encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

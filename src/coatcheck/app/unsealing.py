@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from coatcheck.app.key_files import FORMER, FilesOfKey
-from coatcheck.app.keys import KEY_FILE, load_keys
+from coatcheck.app.keys import KEY_FILE, MAKE_ONE, load_keys
 from coatcheck.core.keys import Keys
 from coatcheck.errors import ConfigError, Sealed
 from coatcheck.ports import Entropy
@@ -34,16 +34,18 @@ async def unseal(
     except ConfigError as error:
         if belongs_to is None:
             raise
-        raise Sealed(error.message, fix=_fix_for(directory, belongs_to) or error.fix) from None
+        raise Sealed(error.message, fix=_fix_for(directory, belongs_to, error.fix)) from None
     try:
         return keys, await StoredRegistry.open(database, keys, entropy)
     except Sealed as error:
-        raise Sealed(error.message, fix=_fix_for(directory, str(belongs_to)) or error.fix) from None
+        raise Sealed(error.message, fix=_fix_for(directory, str(belongs_to), "")) from None
 
 
-def _fix_for(directory: Path, id: str) -> str:
-    """Say where the right key is, if a change of keys left it in the data directory."""
-    former = directory / f"{FORMER}{id}"
-    if not former.is_file():
-        return ""
-    return f"the key {id} is kept in {former}: copy it to {directory / KEY_FILE}"
+def _fix_for(directory: Path, id: str, otherwise: str) -> str:
+    """Say where the right key is or belongs: one that is made anew opens nothing."""
+    former, own = directory / f"{FORMER}{id}", directory / KEY_FILE
+    if former.is_file():
+        return f"the key {id} is kept in {former}: copy it to {own}"
+    if otherwise and not otherwise.startswith(MAKE_ONE):
+        return otherwise
+    return f"the store belongs to the key {id}: put that into {own}, or where it was given; no other opens it"

@@ -194,10 +194,13 @@ def _read_all(stored: StoredChain, standing: Standing, verifier: Verifier) -> No
             if found.odd:
                 what = FindingKind.DERIVED if found.link is not None else FindingKind.INSERTED
                 verifier.tell(Finding(found.seq, what, found.odd))
-    for seq, words in stored.odd_uses(standing.beginning.seq, standing.head.seq):
-        verifier.tell(Finding(seq, FindingKind.DERIVED, words))
-    for finding in _ends(standing, verifier.head):
+    for finding in (*_odd_uses(stored, standing), *_ends(standing, verifier.head)):
         verifier.tell(finding)
+
+
+def _odd_uses(stored: StoredChain, standing: Standing) -> Iterator[Finding]:
+    for seq, words in stored.odd_uses(standing.beginning.seq, standing.head.seq):
+        yield Finding(seq, FindingKind.DERIVED, words)
 
 
 def _ends(standing: Standing, head: Head) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ MIN_CHARS: Final = 8
 _NESTED: Final = 3
 """How deep JSON within the strings of JSON is looked through: tool results hold JSON that holds JSON."""
 
-_LAST_FEW: Final = 3
+_LAST_FEW: Final = 8
 """How many of the secrets that follow each other may still come back in answers."""
 
 _MARK: Final = MARK.encode("ascii")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -38,6 +38,10 @@ class Bearers(Protocol):
 
     def version_of(self, credential: UUID, token: Secret) -> int:
         """Return the number of the credential's version that a token came with; 0: nobody knows any more."""
+        ...
+
+    def hush(self, credential: UUID) -> Sequence[Secret]:
+        """Return all that is secret of it now, tokens and the client's secret, to be taken out of answers."""
         ...
 
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:

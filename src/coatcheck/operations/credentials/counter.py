@@ -76,7 +76,7 @@ class Counter:
         found = find_credential(snapshot, ref)
         if found.custody is not Custody.STORE:
             fix = "edit it there; it switches at once, and `coatcheck credential verify` asks the servers"
-            raise Unfit(f"{found.name} comes from {_WHENCE[found.custody]}", fix=fix)
+            raise Unfit(f"the credential {found.name} comes from {_WHENCE[found.custody]}", fix=fix)
         return found
 
     def edit(

@@ -119,7 +119,7 @@ class Credentials:
         after = before
         if patch.expires_at is not UNSAID:
             if before.active is None:
-                raise Unfit(f"{before.name} has no active version that could expire")
+                raise Unfit(f"the credential {before.name} has no active version that could expire")
             end = fitness.end_of(patch.expires_at, self._counter.now())
             after = changed(before, before.active.number, lambda one: replace(one, expires_at=end))
         after = replace(
@@ -148,7 +148,7 @@ class Credentials:
             if places:
                 servers = ", ".join(dict.fromkeys(server for server, _ in places))
                 fix = "give these another value, or remove them, first"
-                raise Unfit(f"{before.name} is used by {servers}", fix=fix)
+                raise Unfit(f"the credential {before.name} is used by {servers}", fix=fix)
             now = self._counter.now()
             emptied = tuple(
                 replace(one, stage=Stage.RETIRED, material=None, ended_at=one.ended_at or now)

@@ -12,19 +12,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from coatcheck.errors import Forbidden, NotVerified, Taken, Unfit, Unproven
+from coatcheck.errors import Unfit
 from coatcheck.model.credential import (
     Assurance,
     Credential,
     CredentialKind,
     CredentialVersion,
-    Custody,
     Stage,
 )
-from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials import stages
+from coatcheck.operations.credentials import judging, stages
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.making import expiry_of, material_of
 from coatcheck.operations.credentials.showing import find_credential, used_by
@@ -78,7 +77,7 @@ class Rotations:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            number = _at(before, Stage.STAGED, "coatcheck credential stage").number
+            number = judging.at(before, Stage.STAGED, "coatcheck credential stage").number
             after = stages.without(before, Stage.STAGED, self._counter.now())
             return self._counter.step(actor, "credential.discard", before, after, number=number)
 
@@ -93,7 +92,7 @@ class Rotations:
             Unfit: it has neither version.
         """
         found = find_credential(self._counter.snapshot, ref)
-        version = found.at(Stage.STAGED) or _at(found, Stage.ACTIVE, "coatcheck credential rotate")
+        version = found.at(Stage.STAGED) or judging.at(found, Stage.ACTIVE, "coatcheck credential rotate")
         return await _to_its_end(self._verify_alone(actor, str(found.id), version.number, progress))
 
     async def activate(
@@ -114,7 +113,7 @@ class Rotations:
             Stale: somebody else changed the credential meanwhile.
         """
         found = self._counter.stored(self._counter.snapshot, ref)
-        staged = _at(found, Stage.STAGED, "coatcheck credential stage")
+        staged = judging.at(found, Stage.STAGED, "coatcheck credential stage")
         id = str(found.id)
         if staged.assurance is Assurance.NEVER and unverified:
             return await _to_its_end(
@@ -124,7 +123,7 @@ class Rotations:
             trying = self._tried_and_switched(actor, id, staged.number, accept_unproven, progress, drop=False)
             return await _to_its_end(trying)
         if staged.assurance is Assurance.UNPROVEN and not (accept_unproven or unverified):
-            raise _unproven(found.name, ())
+            raise judging.unproven(found.name, ())
         return await _to_its_end(self._switching.switched(actor, id, staged.number, staged.assurance, ()))
 
     async def rotate(
@@ -167,7 +166,7 @@ class Rotations:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            previous = _at(before, Stage.PREVIOUS, "coatcheck credential rotate")
+            previous = judging.at(before, Stage.PREVIOUS, "coatcheck credential rotate")
             former = before.active
             numbers[:] = [previous.number, former.number if former is not None else None]
             after = stages.rolled_back(before, self._counter.now())
@@ -188,7 +187,7 @@ class Rotations:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            number = _at(before, Stage.PREVIOUS, "coatcheck credential rotate").number
+            number = judging.at(before, Stage.PREVIOUS, "coatcheck credential rotate").number
             after = stages.without(before, Stage.PREVIOUS, self._counter.now())
             return self._counter.step(actor, "credential.retire", before, after, number=number)
 
@@ -207,7 +206,7 @@ class Rotations:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            _check_may(actor, snapshot, before)
+            judging.check_may(actor, snapshot, before)
             new = self._material(snapshot, before, material)
             version = CredentialVersion(
                 number=stages.next_number(before),
@@ -218,7 +217,7 @@ class Rotations:
                 material=new,
                 expires_at=end or expiry_of(new),
             )
-            _check_new(before, version, now)
+            judging.check_new(before, version, now)
             after = stages.with_staged(before, version)
             made.append((version.number, str(before.id)))
             return self._counter.step(actor, "credential.stage", before, after, number=version.number)
@@ -237,7 +236,7 @@ class Rotations:
         return material_of(before, new.reveal(), lines=lines, scheme="headers" in places)
 
     async def _verify_alone(self, actor: Actor, id: str, number: int, progress: Progress | None) -> Verdicts:
-        candidates, verdicts = await self._tried(id, number, progress)
+        candidates, verdicts = await self._tried(actor, id, number, progress)
         assurance = assurance_of(verdicts)
         is_staged = False
         try:
@@ -258,15 +257,15 @@ class Rotations:
         *,
         drop: bool,
     ) -> Activated:
-        candidates, verdicts = await self._tried(id, number, progress)
+        candidates, verdicts = await self._tried(actor, id, number, progress)
         try:
             assurance = assurance_of(verdicts)
             name = find_credential(self._counter.snapshot, id).name
-            failure: NotVerified | None = None
+            failure = judging.unasked(self._counter.snapshot, name, verdicts)
             if not all(one.ok for one in verdicts):
-                failure = _not_verified(name, verdicts)
+                failure = judging.not_verified(name, verdicts)
             elif assurance is Assurance.UNPROVEN and not accept_unproven:
-                failure = _unproven(name, verdicts)
+                failure = judging.unproven(name, verdicts)
             await self._note_verified(actor, id, number, verdicts, drop=drop and failure is not None)
             if failure is not None:
                 raise failure
@@ -277,7 +276,7 @@ class Rotations:
         return activated
 
     async def _tried(
-        self, id: str, number: int, progress: Progress | None
+        self, actor: Actor, id: str, number: int, progress: Progress | None
     ) -> tuple[list[Candidate], list[Verdict]]:
         tell = progress or _unheard
         snapshot = self._counter.snapshot
@@ -287,6 +286,7 @@ class Rotations:
             verdicts = await self._verifier.verify(
                 candidates,
                 lambda one: tell("verdict", {"server": one.server, "ok": one.ok, "sentence": one.sentence}),
+                actor,
             )
         except BaseException:
             await self._verifier.let_go(candidates)
@@ -329,57 +329,6 @@ async def _to_its_end(work: Coroutine[Any, Any, _Answer]) -> _Answer:
     task = asyncio.ensure_future(work)
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to hear
     return await asyncio.shield(task)
-
-
-def _check_may(actor: Actor, snapshot: Snapshot, credential: Credential) -> None:
-    """Refuse those who may not register commands to choose an argument of one."""
-    places = [place for _, place in used_by(snapshot).get(credential.name, ())]
-    if actor.role is not OperatorRole.ADMIN and any(place.startswith("args/") for place in places):
-        words = f"{credential.name} is an argument of a command, and those are for admins"
-        raise Forbidden(words, fix="ask an admin")
-
-
-def _check_new(credential: Credential, version: CredentialVersion, now: datetime) -> None:
-    staged, active = credential.at(Stage.STAGED), credential.active
-    if staged is not None:
-        raise Taken(
-            f"version {staged.number} of {credential.name} is staged by {staged.made_by} already",
-            fix=f"coatcheck credential activate {credential.name}, or discard it",
-        )
-    if active is not None and active.print == version.print:
-        raise Unfit(f"the secret is the one that {credential.name} has already", fix="give the new one")
-    if version.expires_at is not None and version.expires_at <= now:
-        raise Unfit("the secret has expired, by what it says of itself", fix="give one that is still good")
-
-
-def _at(credential: Credential, stage: Stage, command: str) -> CredentialVersion:
-    found = credential.at(stage)
-    if found is None or (stage is Stage.PREVIOUS and found.material is None and _is_ours(credential)):
-        word = {Stage.STAGED: "staged", Stage.PREVIOUS: "previous", Stage.ACTIVE: "active"}[stage]
-        raise Unfit(f"{credential.name} has no {word} version", fix=f"{command} {credential.name}")
-    return found
-
-
-def _is_ours(credential: Credential) -> bool:
-    return credential.custody is Custody.STORE
-
-
-def _not_verified(name: str, verdicts: list[Verdict]) -> NotVerified:
-    first = next(one for one in verdicts if not one.ok)
-    return NotVerified(
-        f"the new version of {name} was not switched to: {first.sentence}",
-        fix="the old version stays in use; check the secret, or say --no-verify if the server is at fault",
-        verdicts=verdicts,
-    )
-
-
-def _unproven(name: str, verdicts: list[Verdict] | tuple[()]) -> Unproven:
-    return Unproven(
-        f"the servers take the new version of {name}, but an obviously wrong one as well: it is unproven",
-        fix="give a server a probe call (coatcheck server change SERVER --probe 'TOOL {}'), or say "
-        "--accept-unproven",
-        verdicts=verdicts,
-    )
 
 
 def _unheard(step: str, told: Mapping[str, Any]) -> None:

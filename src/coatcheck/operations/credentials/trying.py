@@ -13,8 +13,10 @@ from coatcheck.errors import UpstreamError, UpstreamTimeout
 from coatcheck.model.call import Fault, Reply
 from coatcheck.model.catalogue import Catalogue
 from coatcheck.model.credential import Probe
+from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.credentials.making import scheme_of
+from coatcheck.operations.credentials.probing import Probing
 from coatcheck.operations.reaching.served import Served
 from coatcheck.ports import ProbeCall
 
@@ -32,31 +34,32 @@ class Rejected(Exception):
         self.said = said
 
 
-async def tried(served: Served, seconds: float) -> Catalogue:
+async def tried(served: Served, seconds: float, probing: Probing, *, wrong: bool = False) -> Catalogue:
     """Greet a server, list what it offers and make its probe call if it has one, within a time.
 
     Raises:
         UpstreamError: it failed, or was too slow.
         Rejected: it answered the probe with an error.
+        LedgerUnavailable: the probe could not be put on record.
     """
     server = served.server
     try:
         async with asyncio.timeout(seconds):
             catalogue = await served.ask()
             if server.upkeep.probe is not None:
-                await _probed(served, catalogue, server.upkeep.probe)
+                await _probed(served, catalogue, server.upkeep.probe, probing, wrong)
             return catalogue
     except TimeoutError:
         raise UpstreamTimeout(f"{server.name} did not answer within {seconds:g} s") from None
 
 
-async def _probed(served: Served, catalogue: Catalogue, probe: Probe) -> None:
+async def _probed(served: Served, catalogue: Catalogue, probe: Probe, probing: Probing, wrong: bool) -> None:
     if probe.tool not in catalogue.tools:
         raise Rejected(f"{served.server.name} offers no tool {probe.tool!r} for the probe")
     arguments = probe.arguments.encode("utf-8")
     annotations = catalogue.mirrored.get(probe.tool, {})
     mirrored = tuple(param_headers.headers_for(annotations, arguments)) if annotations else ()
-    reply = await served.upstream.ask(ProbeCall(probe.tool, arguments, mirrored))
+    reply = await probing.call(served, ProbeCall(probe.tool, arguments, mirrored), wrong=wrong)
     said = _complaint(reply)
     if said is not None:
         raise Rejected(f"{served.server.name} answered the probe {probe.tool!r} with an error", said)
@@ -80,8 +83,10 @@ def _complaint(reply: Reply) -> str | None:
 class Cleaner:
     """Takes the secrets of some servers out of texts, and makes them one short line."""
 
-    def __init__(self, servers: Iterable[Server]) -> None:
+    def __init__(self, servers: Iterable[Server], held: Iterable[Secret] = ()) -> None:
+        """`held` are secrets that a server may know besides those it is given now, such as former ones."""
         secrets = {secret for server in servers for secret in _secrets_of(server) if secret}
+        secrets |= {secret for one in held for secret in _parts_of(one) if secret}
         self._redactor = Redactor(secrets)
         self._short = sorted((one for one in secrets if len(one) < MIN_CHARS), key=len, reverse=True)
 
@@ -119,5 +124,12 @@ def _secrets_of(server: Server) -> Iterable[str]:
         if kind == "headers":
             yield from header_secrets(name, value.reveal())
         elif place in places:
-            yield value.reveal()
-            yield value.reveal()[len(scheme_of(value)) :]
+            yield from _parts_of(value)
+    for value in server.reach.hush:
+        yield from _parts_of(value)
+
+
+def _parts_of(secret: Secret) -> Iterable[str]:
+    """Yield a secret, and what follows its scheme."""
+    yield secret.reveal()
+    yield secret.reveal()[len(scheme_of(secret)) :]

@@ -25,14 +25,18 @@ from coatcheck.model.credential import (
     Replace,
     Stage,
 )
+from coatcheck.model.operator import Actor
+from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.credentials import stages
 from coatcheck.operations.credentials.making import expiry_told, wrong_of
+from coatcheck.operations.credentials.probing import Probing
 from coatcheck.operations.credentials.trying import Cleaner, Rejected, tried
 from coatcheck.operations.credentials.views import Control, Verdict
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import servers_of, with_puts
 from coatcheck.operations.reaching.servers import Servers
+from coatcheck.operations.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +49,14 @@ Heard = Callable[[Verdict], None]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A server as it would be with the version in question, and with a wrong one; None: none can be made."""
+    """A server as it would be with the version in question, and with a wrong one; None: none can be made.
+
+    `held` is all that is kept of the credential: the server may know it from before.
+    """
 
     server: Server
     wrong: Server | None
+    held: tuple[Secret, ...] = ()
 
 
 def candidates_of(snapshot: Snapshot, credential: Credential, number: int) -> list[Candidate]:
@@ -59,8 +67,9 @@ def candidates_of(snapshot: Snapshot, credential: Credential, number: int) -> li
         trial = stages.activated(credential, version.made_at)
     wanted = _servers(snapshot, trial)
     wrongs = _wrong_servers(snapshot, trial, wanted)
+    held = tuple(one.material for one in credential.versions if one.material is not None)
     return [
-        Candidate(server, wrongs.get(server.id))
+        Candidate(server, wrongs.get(server.id), held)
         for server in wanted
         if any(use.credential == credential.id for use in server.uses)
     ]
@@ -105,15 +114,21 @@ class Verifier:
     Whoever calls must see to it that each server is wanted afterwards just so, kept, or discarded.
     """
 
-    def __init__(self, servers: Servers, seconds: float = TRY_SECONDS) -> None:
+    def __init__(self, servers: Servers, records: Records, seconds: float = TRY_SECONDS) -> None:
         self._servers = servers
+        self._records = records
         self._seconds = seconds
         self._places = asyncio.Semaphore(AT_ONCE)
         self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def verify(self, candidates: Sequence[Candidate], heard: Heard) -> list[Verdict]:
-        """Return the verdict of each server, in the order given; `heard` gets them as they come."""
-        return list(await asyncio.gather(*(self._verify(one, heard) for one in candidates)))
+    async def verify(self, candidates: Sequence[Candidate], heard: Heard, actor: Actor) -> list[Verdict]:
+        """Return the verdict of each server, in the order given; `heard` gets them as they come.
+
+        Raises:
+            LedgerUnavailable: a probe could not be put on record.
+        """
+        probing = Probing(self._records, actor)
+        return list(await asyncio.gather(*(self._verify(one, heard, probing) for one in candidates)))
 
     async def let_go(self, candidates: Iterable[Candidate], *, keep: bool = False) -> None:
         """Let go of what was prepared; with `keep` only after a while in which it may be wanted yet."""
@@ -123,46 +138,49 @@ class Verifier:
             else:
                 await self._servers.discard(one.server.id)
 
-    async def _verify(self, candidate: Candidate, heard: Heard) -> Verdict:
+    async def _verify(self, candidate: Candidate, heard: Heard, probing: Probing) -> Verdict:
         server = candidate.server
         if server.lacking:
             verdict = Verdict(server.name, False, server.lacking)
         else:
             async with self._locks[server.id], self._places:
-                verdict = await self._judged(candidate)
+                verdict = await self._judged(candidate, probing)
             if not verdict.ok:
                 await self._servers.discard(server.id)
         heard(verdict)
         return verdict
 
-    async def _judged(self, candidate: Candidate) -> Verdict:
+    async def _judged(self, candidate: Candidate, probing: Probing) -> Verdict:
         """Try the candidate and the control; of a server that cannot run twice the control comes first."""
         server = candidate.server
-        cleaner = Cleaner(one for one in (server, candidate.wrong) if one is not None)
+        known = (one for one in (server, candidate.wrong) if one is not None)
+        cleaner = Cleaner(known, candidate.held)
         control, why = Control.NOT_ASKED, ""
         if server.upkeep.replace is Replace.RESTART:
             await self._servers.hold(server.id)
-            control, why = await self._controlled(candidate.wrong, cleaner)
+            control, why = await self._controlled(candidate.wrong, cleaner, probing)
         served = self._servers.prepare(server)
         try:
-            tools = len((await tried(served, self._seconds)).tools)
+            tools = len((await tried(served, self._seconds, probing)).tools)
         except (UpstreamError, Rejected) as failure:
             return Verdict(server.name, False, cleaner.reason(failure, served))
         if server.upkeep.replace is not Replace.RESTART:
-            control, why = await self._controlled(candidate.wrong, cleaner)
+            control, why = await self._controlled(candidate.wrong, cleaner, probing)
         probe = server.upkeep.probe is not None
         expires_at = expiry_told(served.upstream.status().expiry)
         sentence = _sentence(tools, control, why, probe)
         return Verdict(server.name, True, sentence, tools, control, probe, expires_at)
 
-    async def _controlled(self, wrong: Server | None, cleaner: Cleaner) -> tuple[Control, str]:
+    async def _controlled(
+        self, wrong: Server | None, cleaner: Cleaner, probing: Probing
+    ) -> tuple[Control, str]:
         """Present an obviously wrong secret for the same requests."""
         if wrong is None:
             return Control.NOT_ASKED, "a wrong one cannot be made"
         log.info("%s is tried with an obviously wrong secret; what it says to that is no trouble", wrong.name)
         served = self._servers.open_beside(wrong)
         try:
-            await tried(served, self._seconds)
+            await tried(served, self._seconds, probing, wrong=True)
         except Rejected:
             return Control.REFUSED, ""
         except UpstreamError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -90,6 +91,14 @@ class OauthBearers:
         """Return the number of the version that a token came with. See `ports.Bearers`."""
         current = self._read(credential)
         return number_of(current.record) if current is not None and current.held.access == token else 0
+
+    def hush(self, credential: UUID) -> Sequence[Secret]:
+        """Return all that is secret of it now. See `ports.Bearers`."""
+        current = self._read(credential)
+        if current is None:
+            return ()
+        found = (current.held.access, current.held.refresh, terms_of(current.record).client_secret)
+        return tuple(one for one in found if one is not None)
 
     async def outgrown(self, credential: UUID, scopes: tuple[str, ...]) -> UpstreamCredentialRefused:
         """Take note that the server wants more scopes. See `ports.Bearers`."""

@@ -89,7 +89,7 @@ class Connecting:
         credential = get_oauth(desk.snapshot(), ref)
         if credential.oauth is None:
             raise Unfit(
-                f"{credential.name} has nothing to do with OAuth",
+                f"the credential {credential.name} has nothing to do with OAuth",
                 fix=f"to give it another value, run: coatcheck credential rotate {credential.name}",
             )
         terms = credential.oauth
@@ -226,7 +226,7 @@ class Connecting:
         at = self._desk.now()
         tokens = await self._desk.authorizer.ask(name, terms.resource, found.server, client_of(terms), form)
         if not await self._keep(credential.id, first(tokens, at, found.resource, asked), terms, actor):
-            raise Unfit(f"{credential.name} was changed meanwhile", fix="connect it again")
+            raise Unfit(f"the credential {credential.name} was changed meanwhile", fix="connect it again")
         return Begun(credential.name)
 
     async def _keep(self, id: UUID, held: HeldTokens, terms: OauthTerms, actor: Actor) -> bool:

@@ -44,10 +44,12 @@ class OauthDesk:
         """Return a credential that is in use and has OAuth terms."""
         return oauth_in(self.snapshot(), id)
 
-    def changed(self, actor: Actor, action: str, before: Credential, after: Credential) -> Change:
+    def changed(
+        self, actor: Actor, action: str, before: Credential, after: Credential, because: str = ""
+    ) -> Change:
         """Return the record of a change of its terms or connection."""
         what = (ObjectKind.CREDENTIAL, str(after.id), after.name)
-        return self.scribe.changed(actor, action, what, _outline(before), _outline(after))
+        return self.scribe.changed(actor, action, what, _outline(before), _outline(after), because)
 
     def renewed(self, credential: Credential, held: HeldTokens) -> Credential:
         """Return a credential whose active version holds these tokens instead."""

@@ -218,9 +218,10 @@ class Renewing:
                 return None
             wanted = tuple(dict.fromkeys((*terms.scopes, *scopes)))
             after = replace(now, oauth=replace(terms, reconnect=why, scopes=wanted), version=now.version + 1)
-            change = self._desk.changed(RENEWING, "credential.failing", now, after)
+            change = self._desk.changed(RENEWING, "credential.failing", now, after, why)
             return Edit((after,), (change,))
 
+        log.warning("the credential %s must be connected anew: %s", credential.name, why)
         try:
             await self._desk.edit(make)
         except (Stale, Unavailable) as error:

@@ -12,7 +12,7 @@ from coatcheck.core.access import globs
 from coatcheck.core.filling import Parted
 from coatcheck.errors import Forbidden, Missing, Taken, Unfit
 from coatcheck.model.change import Change, ObjectKind
-from coatcheck.model.credential import NO_BLANKS, Credential
+from coatcheck.model.credential import NO_BLANKS, Credential, Upkeep
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit, Verdict
 from coatcheck.model.secret import Secret
@@ -74,10 +74,11 @@ class RegisteredServers:
         Raises:
             Unfit: a name, URL, header, command or variable that cannot be; the rules are the file's.
             Taken: a server of either source has the name.
-            Forbidden: a command, and the actor is no admin or commands are not allowed.
+            Forbidden: a command or a probe, and the actor is no admin, or commands are not allowed.
         """
         if new.command is not None:
             self._check_commands(actor)
+        _check_probe(actor, new.upkeep)
         parted, names = self._fit(new), list[str]()
         plain = _plain(new.plain, new.headers, new.env)
         note = fitness.note_of(new.note)
@@ -127,6 +128,8 @@ class RegisteredServers:
             wanted = amending.amended(before, patch)
             if wanted.command is not None:
                 self._check_commands(actor)
+            if wanted.upkeep.probe != before.upkeep.probe:
+                _check_probe(actor, wanted.upkeep)
             parted = self._fit(wanted)
             amending.check_secrets_stay(before, parted.reach, patch, wanted.plain)
             equipping.check_named(snapshot, actor, parted.reach, parted.blanks, before)
@@ -297,6 +300,14 @@ class RegisteredServers:
         because = f"with the server {server.name}"
         return self._desk.scribe.changed(
             actor, f"credential.{verb}", what, told, changes.of_credential(after), because
+        )
+
+
+def _check_probe(actor: Actor, upkeep: Upkeep) -> None:
+    """Refuse a probe by those who may not call tools: it is a call with the server's credential."""
+    if upkeep.probe is not None and actor.role is not OperatorRole.ADMIN:
+        raise Forbidden(
+            "a probe is a call with the server's credential, and those are for admins", fix="ask an admin"
         )
 
 

@@ -110,6 +110,13 @@ class Database(ABC):
                 raise
             raise StoreUnavailable("the gateway is stopping") from None
 
+    async def scrub(self) -> bool:
+        """See to it that nothing of what was replaced or removed is left in files of ours; tell whether so.
+
+        What a server of its own keeps, in its write-ahead log or in copies, is beyond us.
+        """
+        return True
+
     def forget_readers(self) -> None:
         """Let reads open the database anew: the one they have open may have been replaced."""
         self._readers.dispose()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -16,10 +17,15 @@ from coatcheck.store import schema
 from coatcheck.store.engines.database import READERS, Database
 from coatcheck.store.engines.directory import DATABASE_FILE, DirectoryLock, create_private, prepare
 from coatcheck.store.engines.elsewhere import require_here
-from coatcheck.store.engines.sqlite_connection import connect, copy_to
+from coatcheck.store.engines.sqlite_connection import BUSY_MS, connect, copy_to
 from coatcheck.store.engines.sqlite_driver import SqliteDriver
 from coatcheck.store.engines.turns import Turns
 from coatcheck.store.faults import DatabaseGone, explain, is_damage
+
+_SCRUB_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
+"""Seconds before each try to empty the write-ahead log."""
+_SCRUB_BUSY_MS: Final = 20
+"""How long one try waits for readers; the ledger waits for it."""
 
 
 class SqliteDatabase(Database):
@@ -124,6 +130,31 @@ class SqliteDatabase(Database):
             sqlite3.Error, OSError, DatabaseGone: the file cannot be opened.
         """
         return SqliteDriver(self.path)
+
+    async def scrub(self) -> bool:
+        """Empty the write-ahead log, which holds former pages; `secure_delete` sees to the pages themselves.
+
+        Whoever reads at that moment is in the way; it is tried again for a while.
+        """
+        for pause in _SCRUB_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                if await asyncio.get_running_loop().run_in_executor(self._threads, self._checkpoint):
+                    return True
+            except (sqlite3.Error, DBAPIError, RuntimeError):  # closing, or the disk: the next one tries anew
+                return False
+        return False
+
+    def _checkpoint(self) -> bool:
+        """Write the log into the database and empty it; False if somebody reads, who is not waited for."""
+        with self.turn, self._writers.connect() as connection:
+            driver = _driver(connection)
+            driver.execute(f"PRAGMA busy_timeout = {_SCRUB_BUSY_MS}")
+            try:
+                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        return not busy
 
     def close(self) -> None:
         """Close every connection and let go of the directory. Safe to call twice."""

@@ -1,4 +1,4 @@
-"""Checks the table of which record was made with which credentials against the entries that it follows from."""
+"""Checks the table of which record was made with which credentials against the entries it follows from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def odd_uses(reading: Connection, first: int, last: int) -> list[int]:
         here.add(int(position))
         due.update(_due(int(position), stored, settled))
     told = {tuple(row) for row in reading.execute(_USED.where(between))}
-    return sorted({position for _, position, _ in due ^ told if position in here})  # type: ignore[misc]
+    return sorted({position for _, position, _ in due ^ told if position in here})
 
 
 def stray_use(reading: Connection) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -14,8 +15,10 @@ from coatcheck.core.sealed_values import BrokenSeal
 from coatcheck.core.tokens import Pepper
 from coatcheck.errors import ConfigError, Sealed, Unavailable
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
+from coatcheck.model.credential import Credential
 from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Edit, Object, Registry
+from coatcheck.model.server import StoredServer
 from coatcheck.ports import Entropy
 from coatcheck.store.chain import Growth
 from coatcheck.store.engines.database import Database
@@ -27,6 +30,8 @@ from coatcheck.store.registry.sealing import Sealing, require_writable
 from coatcheck.store.registry.seen import list_seen, note_seen
 from coatcheck.store.registry.whole import NOT_WHOLE, sum_of
 from coatcheck.store.tables import sealing_key
+
+log = logging.getLogger(__name__)
 
 _FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides", "credentials")
 
@@ -42,6 +47,7 @@ class StoredRegistry:
         """The key of a rekeying of which nobody knows whether it happened."""
         self._pepper = keys.of(Purpose.GRANT_PEPPER)
         self._turn = asyncio.Lock()
+        self._scrubbing: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, database: Database, keys: Keys, entropy: Entropy) -> Self:
@@ -126,6 +132,20 @@ class StoredRegistry:
                 insert_changes(writing, growth, edit.changes)
 
             await self._database.write_chained(write)
+        if edit.changes and any(_may_have_dropped(put) for put in edit.puts):
+            self._scrub_soon()
+
+    def _scrub_soon(self) -> None:
+        """Have what was overwritten leave the files; whoever waits for the edit does not wait for that."""
+        task = asyncio.get_running_loop().create_task(self._scrub())
+        self._scrubbing.add(task)
+        task.add_done_callback(self._scrubbing.discard)
+
+    async def _scrub(self) -> None:
+        if not await self._database.scrub():
+            log.warning(
+                "sealed secrets that were replaced are in the write-ahead log until nobody reads the database"
+            )
 
     async def rekey(self, keys: Keys, change: Change) -> None:
         """Seal everything with another key, all of it or nothing.
@@ -157,6 +177,7 @@ class StoredRegistry:
                 self._following = None  # refused inside of the transaction
                 raise
             self._sealing, self._following = following, None
+        await self._scrub()
 
     async def accept(self, change: Change) -> tuple[str, ...]:
         """Remove the rows that are damaged and take the rest as the whole registry; return what was removed.
@@ -287,6 +308,11 @@ def _opened(sealing: Sealing, pepper: str) -> bytes:
 def vars_of(noun: Any) -> dict[str, Any]:
     """Return the fields of a noun by name."""
     return {name: getattr(noun, name) for name in noun.__slots__}
+
+
+def _may_have_dropped(put: Object) -> bool:
+    """Tell whether putting an object may have replaced or removed sealed secrets."""
+    return isinstance(put, Credential | StoredServer) and put.version > 1
 
 
 def _is_live(put: Object) -> bool:

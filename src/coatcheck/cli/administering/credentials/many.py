@@ -17,6 +17,7 @@ from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.giving import Origin, check_name, material
 from coatcheck.cli.administering.credentials.rotating import body_of
 from coatcheck.cli.administering.credentials.telling import drained_line, verdict_line
+from coatcheck.cli.administering.lists import MOST, text_of, unfit
 from coatcheck.cli.administering.outcomes import lasted
 from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.options import Expiry, Where
@@ -26,8 +27,6 @@ from coatcheck.cli.reaching.reach import Reach, at
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.secret import Secret
 
-MOST: Final = 1_000
-_MAX_BYTES: Final = 4 * 1024 * 1024
 _KNOWN: Final = ("name", "file", "env", "expires")
 _OF_ONE: Final = frozenset({404, 409, 412, 422, 502, 504})
 """Statuses of refusals that concern one credential; after any other the rest is not tried."""
@@ -113,7 +112,7 @@ def read_list(file: Path) -> list[Wanted]:
     Raises:
         Stop: the file cannot be read, or every row that cannot be used, with its line.
     """
-    text = _text_of(file)
+    text = text_of(file)
     rows = _lines_of(file, text) if text.lstrip().startswith("{") else _rows_of(file, text)
     if not 1 <= len(rows) <= MOST:
         raise _unfit(f"{file} lists {len(rows)} credentials", f"give from 1 to {MOST} at once")
@@ -132,19 +131,6 @@ def read_list(file: Path) -> list[Wanted]:
     if wrong:
         raise _unfit("\n".join(wrong))
     return found
-
-
-def _text_of(file: Path) -> str:
-    try:
-        with file.open("rb") as source:
-            raw = source.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            raise _unfit(f"{file} is larger than {_MAX_BYTES // 1024 // 1024} MiB", "split it")
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _unfit(f"{file} is not UTF-8 text", "save it as UTF-8") from None
-    except OSError as error:
-        raise _unfit(f"{file} cannot be read: {error.strerror}", "correct the path") from None
 
 
 def _rows_of(file: Path, text: str) -> list[tuple[int, Mapping[Any, Any]]]:
@@ -191,4 +177,4 @@ def _wanted(folder: Path, row: Mapping[Any, Any]) -> Wanted:
 
 
 def _unfit(message: str, fix: str = _FORM) -> Stop:
-    return Stop(message, exit_code=Exit.USAGE, fix=fix)
+    return unfit(message, fix)

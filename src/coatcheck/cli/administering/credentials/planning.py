@@ -62,6 +62,8 @@ def _row(item: Mapping[str, Any]) -> tuple[Any, ...]:
 def what_to_do(item: Mapping[str, Any]) -> str:
     """Return the command that removes the gravest reason, or where else to do it."""
     found, reason = item["credential"], item["reasons"][0]
+    if reason == "never verified" and "unused" in item["reasons"]:
+        reason = "unused"  # there is nobody to ask
     if reason not in _COMMANDS and found["kind"] == "oauth":
         reason = "reconnect"
     if found["custody"] != "store" and reason not in {"never verified", "unused"}:

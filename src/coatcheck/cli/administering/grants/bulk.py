@@ -15,6 +15,7 @@ import click
 
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.grants.asking import ALL, body_of
+from coatcheck.cli.administering.lists import MOST, text_of, unfit
 from coatcheck.cli.administering.outcomes import counted
 from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.options import Expiry, Where
@@ -22,8 +23,6 @@ from coatcheck.cli.reaching.answers import ApiRefusal
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.reach import Reach
 
-MOST: Final = 1_000
-_MAX_BYTES: Final = 4 * 1024 * 1024
 _NEEDED: Final = ("label", "subject", "servers")
 _KNOWN: Final = (*_NEEDED, "tools", "expires", "note", "claim")
 _WRITTEN: Final = ("label", "subject", "id", "expires_at", "token", "claim_url")
@@ -94,7 +93,7 @@ def read_rows(file: Path) -> dict[int, dict[str, Any]]:
     Raises:
         Stop: the file cannot be read, or every row that cannot be, with its line.
     """
-    reader = csv.DictReader(io.StringIO(_text_of(file)), strict=True, skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(text_of(file)), strict=True, skipinitialspace=True)
     try:
         _judge_columns(file, reader.fieldnames or ())
         found = [(reader.line_num, row) for row in reader if any(_cells(row))]
@@ -112,19 +111,6 @@ def read_rows(file: Path) -> dict[int, dict[str, Any]]:
     if wrong:
         raise _unfit("\n".join(wrong))
     return rows
-
-
-def _text_of(file: Path) -> str:
-    try:
-        with file.open("rb") as source:
-            raw = source.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            raise _unfit(f"{file} is larger than {_MAX_BYTES // 1024 // 1024} MiB", "split it")
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _unfit(f"{file} is not UTF-8 text", "save it as CSV UTF-8") from None
-    except OSError as error:
-        raise _unfit(f"{file} cannot be read: {error.strerror}", "correct the path") from None
 
 
 def _judge_columns(file: Path, columns: Sequence[str]) -> None:
@@ -161,7 +147,7 @@ def _grant(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _unfit(message: str, fix: str = _FORM) -> Stop:
-    return Stop(message, exit_code=Exit.USAGE, fix=fix)
+    return unfit(message, fix)
 
 
 # --- what is written ---------------------------------------------------------------------------------------

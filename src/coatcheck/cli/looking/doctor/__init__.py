@@ -76,7 +76,7 @@ def _examine_gateway(config: Config) -> Iterator[Finding]:
             none = f"none is running with the data directory {config.data}"
             yield warn("gateway", none, "start one with `coatcheck serve`")
             return
-        yield from running.check_gateway(reach)
+        yield from running.check_gateway(reach, config.data)
     except CoatcheckError as error:
         yield fail("gateway", error.message, error.fix)
     except (KeyError, TypeError, AttributeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from coatcheck import __version__
@@ -15,17 +16,20 @@ from coatcheck.core.names import MAX_EXPOSED
 
 CLIENT_PREFIX: Final = "mcp__team__"
 """What the longest-winded clients put before a tool's name, for a connection called `team`."""
+KEY_FILE: Final = "coatcheck.key"
+"""As `app.keys` calls it, which a command that asks does not load."""
 _STDERR_LINES: Final = 5
 _NAMED: Final = 5
 _FAILING: Final = frozenset({"failing", "lacking", "reconnect", "expired"})
 _LATE: Final = frozenset({"overdue", "expiring"})
 
 
-def check_gateway(reach: Reach) -> Iterator[Finding]:
+def check_gateway(reach: Reach, directory: Path) -> Iterator[Finding]:
     """Judge the gateway that answers, then what it says of its servers and their tools."""
     status = reach.get("/status")
     yield _check_version(status)
     yield _check_ready(status)
+    yield from _check_key(reach.get("/key"), directory / KEY_FILE)
     yield from _check_edit(status["config"])
     yield from _check_rows(status.get("damaged") or [])
     yield from check_checkpoints(status.get("checkpoints") or {})
@@ -45,6 +49,12 @@ def _check_version(status: dict[str, Any]) -> Finding:
     if status["version"] != __version__:
         return warn("gateway", f"{told}; this command is version {__version__}", "restart the gateway")
     return ok("gateway", told)
+
+
+def _check_key(key: Mapping[str, Any], own: Path) -> Iterator[Finding]:
+    if not key["origin"] and not own.is_file():
+        told = f"the key file {own} is gone: the gateway has it in memory, and the next start will be sealed"
+        yield warn("key", told, "put it back from your copy, or have another made: coatcheck key rotate")
 
 
 def _check_ready(status: dict[str, Any]) -> Finding:
@@ -155,9 +165,9 @@ def _failing(check: str, item: dict[str, Any]) -> Finding:
     last_words: Sequence[str] = item["stderr"][-_STDERR_LINES:]
     reached = show.clean_line(item["reach"])
     if item["transport"] == "stdio":
-        fix = f"run its command by hand ({reached}), and check its env in the servers file"
+        fix = f"run its command by hand ({reached}), and see what it is given: coatcheck server show"
     else:
-        fix = f"see that {reached} answers from here, and check its headers in the servers file"
+        fix = f"see that {reached} answers from here, and what it is given: coatcheck credential list"
     return fail(check, item["last_error"] or "it does not answer", fix, last_words)
 
 

@@ -62,7 +62,8 @@ class Bearing:
     def _signed(self, request: bytes, token: Secret) -> bytes:
         if token is not self._last:
             self._last = token
-            self._redactor.learn(token.reveal())
+            for secret in (token, *self._bearers.hush(self._credential)):
+                self._redactor.learn(secret.reveal())
         start, _, rest = request.partition(b"\r\n")
         line = b"Authorization: Bearer %b" % token.reveal().encode("ascii")
         return b"\r\n".join((start, line, rest))

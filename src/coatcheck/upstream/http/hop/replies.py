@@ -105,7 +105,7 @@ def _refuse_outright(server: str, received: Received) -> None:
     if status in (401, 403):
         refused = UpstreamCredentialRefused(
             f"{server} refused the credential that is configured for it ({status})",
-            fix="check the headers of this server in the configuration",
+            fix="see `coatcheck credential list`, and rotate the one that fails",
         )
         refused.status, refused.said = status, _said(received)
         raise refused
@@ -123,7 +123,9 @@ def _said(received: Received) -> Secret | None:
     nested = messages.members_of(members.get("error", b"")) or {}
     found = (messages.text_of(place.get(name)) for place in (nested, members) for name in _REASONS)
     said = next(filter(None, found), None)
-    return Secret(said[:_LONGEST_REASON]) if said else None
+    if said is not None and len(said) > _LONGEST_REASON:
+        said = said[:_LONGEST_REASON].rpartition(" ")[0]  # half of a secret would not be known for one
+    return Secret(said) if said else None
 
 
 def _no_reply(server: str, received: Received, incoming: Incoming | None) -> UpstreamBadReply:
