@@ -61,6 +61,24 @@ def test_every_filter_reaches_the_gateway(api: FakeApi, run: Run) -> None:
     }
 
 
+def test_the_filters_of_auditors_reach_the_gateway(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items(ENTRY)
+    options = "--grant laptop --credential github@4 --outcome timeout --rule /acl/1 --method tools/call"
+    assert run("logs", *options.split(), "--client-ip", "10.0.0.7", "--until", "2026-11-20").code == 0
+    assert api.asked[-1].query == {
+        "grant": "laptop",
+        "credential": "github",
+        "version": "4",
+        "outcome": "timeout",
+        "rule": "/acl/1",
+        "method": "tools/call",
+        "client_ip": "10.0.0.7",
+        "until": "2026-11-20T00:00:00Z",
+        "limit": "100",
+    }
+    assert run("logs", "--admin", "--client-ip", "10.0.0.7").code == 2
+
+
 def test_an_age_becomes_a_point_in_time(api: FakeApi, run: Run) -> None:
     api.answers["GET /records"] = items(ENTRY)
     assert run("logs", "--since", "10m").code == 0

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.engines.sqlite_connection import connect
-from coatcheck.store.records import reading
+from coatcheck.store.records import conditions, reading
 from coatcheck.store.records.rows import ENTRIES, record_row, settlement_row
 from coatcheck.store.records.statements import statements_for
 from coatcheck.store.tables import record
@@ -59,11 +59,12 @@ def test_pages_of_settled_entries_join_without_a_gap(filled: SqliteDatabase) -> 
     assert filled.read_now(lambda c: reading.first_sequence_beyond(c, TOTAL)) is None
 
 
-@pytest.mark.parametrize("few", [1, 2, 5, 50])
+@pytest.mark.parametrize("nearest", [8, 50])
 def test_a_clock_set_back_hides_nothing(
-    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, few: int
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, nearest: int
 ) -> None:
-    monkeypatch.setattr(reading, "FEW", few)
+    """Unless it was set back over more records than are looked at."""
+    monkeypatch.setattr(conditions, "NEAREST", nearest)
     hours = [0, 5, 1, 6, 2, 7, 3, 0]
     connection = connect(database.path)
     for position, hour in enumerate(hours, 1):
@@ -75,8 +76,13 @@ def test_a_clock_set_back_hides_nothing(
         wanted = RecordFilter(since=START + timedelta(hours=since))
         return [e.position for e in database.read_now(lambda c: reading.list_entries(c, wanted))]
 
-    for since in range(9):
-        assert late(since) == [position for position, hour in enumerate(hours, 1) if hour >= since]
+    def early(until: int) -> list[int]:
+        wanted = RecordFilter(until=START + timedelta(hours=until))
+        return [e.position for e in database.read_now(lambda c: reading.list_entries(c, wanted))]
+
+    for hour in range(9):
+        assert late(hour) == [position for position, at in enumerate(hours, 1) if at >= hour]
+        assert early(hour) == [position for position, at in enumerate(hours, 1) if at < hour]
 
 
 @pytest.mark.parametrize(
@@ -84,12 +90,16 @@ def test_a_clock_set_back_hides_nothing(
     [
         (RecordFilter(decision=Verdict.REFUSED), "ix_record_not_allowed"),
         (RecordFilter(errors=True), "ix_settlement_not_ok"),
-        (RecordFilter(subject="user3"), "ix_record_subject"),
-        (RecordFilter(server="jira", tool="x"), "ix_record_server_tool"),
+        (RecordFilter(tool="tool3", server="jira"), "ix_record_server_position"),
+        (RecordFilter(grant="a label"), "ix_record_label"),
+        (RecordFilter(credential="alpha"), "ix_used_credential_position_version"),
+        (RecordFilter(subject="user3"), "ix_record_subject_position"),
+        (RecordFilter(server="jira", tool="x"), "ix_record_server_position"),
     ],
 )
 def test_a_question_is_served_by_its_index(filled: SqliteDatabase, wanted: RecordFilter, index: str) -> None:
-    asked = ENTRIES.where(*reading._conditions(wanted)).order_by(record.c.position.desc()).limit(100)
+    meant = filled.read_now(lambda c: conditions.conditions_of(c, wanted))
+    asked = ENTRIES.where(*meant).order_by(record.c.position.desc()).limit(100)
     literal = {"literal_binds": True}
     sql = str(asked.compile(dialect=sqlite.dialect(), compile_kwargs=literal))
     plan = filled.read_now(lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all())

@@ -31,7 +31,7 @@ UNDER_WAY = 79
 
 FILTERS = [
     RecordFilter(),
-    RecordFilter(grant="grant-1"),
+    RecordFilter(grant="file-1"),
     RecordFilter(grant="laptop 1"),
     RecordFilter(grant="nobody"),
     RecordFilter(tool="tool2"),
@@ -67,7 +67,7 @@ async def ledger(any_database: Database) -> AsyncIterator[StoredLedger]:
         record = a_record(
             at=at,
             subject=f"user{number % 3}",
-            grant_id=f"grant-{number % 3}",
+            grant_id=f"file-{number % 3}",
             grant_label=f"laptop {number % 3}",
             server=f"server{number % 2}",
             tool=f"tool{number % 5}",
@@ -181,7 +181,7 @@ async def test_cef_has_a_line_for_each_call_with_number_and_hash(
     ledger: StoredLedger, any_database: Database
 ) -> None:
     exports = Exports(StoredReading(any_database), Signing(any_database, ledger.log).now)
-    lines = (await exported(exports, RecordFilter(grant="grant-1"), ExportFormat.CEF)).splitlines()
+    lines = (await exported(exports, RecordFilter(grant="file-1"), ExportFormat.CEF)).splitlines()
     assert len(lines) == 13
     assert all(line.startswith(b"CEF:0|Coatcheck|") for line in lines)
     assert all(b" externalId=" in line and b"flexString1Label=hash" in line for line in lines)
@@ -207,8 +207,8 @@ async def test_a_blast_radius_counts_what_was_used(ledger: StoredLedger, any_dat
 async def test_the_blast_radius_of_a_grant_counts_each_call_once(
     ledger: StoredLedger, any_database: Database
 ) -> None:
-    found = await StoredReading(any_database).radius(RadiusFilter(grant="grant-1"))
-    entries = await ledger.list(RecordFilter(grant="grant-1"))
+    found = await StoredReading(any_database).radius(RadiusFilter(grant="file-1"))
+    entries = await ledger.list(RecordFilter(grant="file-1"))
     assert found.whole is not None
     assert found.whole.count == len(entries) == 13
     assert {one.name for one in found.subjects} == {"user1"}

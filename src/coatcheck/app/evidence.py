@@ -60,7 +60,7 @@ async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
 class Checked:
     """What a check of a bundle came to: sound if there are no `wrongs` and the report of the record is.
 
-    `own_key` tells that no other key was given than the one in the bundle, which anybody could have put there.
+    `own_key` tells that the only key was the one in the bundle, which anybody could have put there.
     """
 
     manifest: dict[str, Any]

@@ -28,7 +28,7 @@ def row_of(held: Held) -> bytes:
 
 
 def csv_rows(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Return rows as UTF-8. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """Return rows as UTF-8. A text that a spreadsheet would take for a formula gets an apostrophe first."""
     text = io.StringIO()
     csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Bundles for auditors: calls, refusals, grants and changes in one signed file, with the chain that proves them.
+"""Bundles for auditors: calls, refusals, grants and changes in one signed file, with the proving chain.
 
 A bundle is a ZIP whose first member is the manifest: what was asked for, and the SHA-256 of every other
 member. The second is the manifest's signature, with the key that checkpoints are signed with.

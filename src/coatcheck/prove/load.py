@@ -53,7 +53,9 @@ class Callers:
         """Make so many calls in all, or fewer if `stopped` is set meanwhile."""
         last = self._number + count
         limits = httpx2.Limits(max_connections=self._callers)
-        async with httpx2.AsyncClient(headers=self._headers, timeout=ANSWER_SECONDS, limits=limits) as client:
+        async with httpx2.AsyncClient(
+            headers=self._headers, timeout=ANSWER_SECONDS, limits=limits, trust_env=False
+        ) as client:
             await asyncio.gather(*(self._caller(client, last) for _ in range(self._callers)))
 
     async def _caller(self, client: httpx2.AsyncClient, last: int) -> None:

@@ -22,6 +22,7 @@ from coatcheck.errors import CoatcheckError
 from coatcheck.ports import Clock, Entropy
 from coatcheck.prove.child import DIARY, PLAN
 from coatcheck.prove.faults import STRUCK
+from coatcheck.prove.vfs import NoWay, sqlite_library
 from coatcheck.store.engines.directory import DATABASE_FILE
 
 SERVER: Final = "noting"
@@ -169,7 +170,8 @@ class Stage:
     def _is_ready(self) -> bool:
         try:
             return (
-                httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == httpx2.codes.OK
+                httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5, trust_env=False).status_code
+                == httpx2.codes.OK
             )
         except httpx2.HTTPError:
             return False
@@ -187,7 +189,18 @@ class Stage:
 def staged(
     clock: Clock, entropy: Entropy, *, keep: Path | None, program: Sequence[str] = GATEWAY
 ) -> Iterator[Stage]:
-    """Yield a stage in a temporary directory, or below `keep`, which stays; nothing is left running."""
+    """Yield a stage in a temporary directory, or in `keep`, which stays; nothing is left running.
+
+    Raises:
+        CannotProve: the directory cannot be made, or no fault can be put under this Python's SQLite.
+    """
+    try:
+        sqlite_library()
+    except NoWay as error:
+        raise CannotProve(
+            f"no fault can be put under the SQLite of this Python: {error}",
+            fix="run it with a Python whose SQLite is a library of its own, such as the system's",
+        ) from None
     with TemporaryDirectory(prefix="coatcheck-prove-") as temporary:
         home = Path(temporary)
         if keep is not None:

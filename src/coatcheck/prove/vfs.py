@@ -101,7 +101,7 @@ class Between:
         self._kept: list[Any] = []
         self._tables: dict[int, _Methods] = {}
         self._files: dict[int, tuple[int, _Methods]] = {}
-        library = _library()
+        library = sqlite_library()
         found = library.sqlite3_vfs_find(None)
         if not found:
             raise NoWay("it has no default file system")
@@ -172,7 +172,7 @@ def _size_of(version: int) -> int:
     return _System.functions.offset + functions * ctypes.sizeof(ctypes.c_void_p)
 
 
-def _library() -> Any:
+def sqlite_library() -> Any:
     """Return the library of SQLite that `sqlite3` uses.
 
     Raises:

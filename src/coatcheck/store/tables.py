@@ -98,8 +98,8 @@ settlement = Table(
 used = Table(
     "used",
     metadata,
-    Column("credential", Text, primary_key=True),
     Column("position", _KEY, primary_key=True, autoincrement=False),
+    Column("credential", Text, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
@@ -361,6 +361,9 @@ LIVE_GRANT: Final = "revoked_at IS NULL"
 LIVE: Final = "ended_at IS NULL"
 """The same for servers and credentials, whose names are compared without case."""
 
+OF_THE_FILE: Final = "grant_id >= 'file-' AND grant_id < 'file.'"
+"""The condition of the index on labels: other grants are found by theirs in the table `grant`."""
+
 NOT_ALLOWED: Final = "decision <> 'allowed'"
 """The condition of the index on refusals; a query must say it in these words to be served by that index."""
 
@@ -373,13 +376,15 @@ def _partial(name: str, only: str, *columns: Column[Any], unique: bool = False) 
 
 
 # Few indexes, since each is paid on every call. They end with the position, so that the newest entries of a
-# name are read off in order. The two partial ones cost next to nothing: they hold only the exceptions, which
-# is what auditors ask for.
+# name are read off in order. Those on `NOT_ALLOWED` and `NOT_OK` cost next to nothing: they hold
+# only the exceptions, which is what auditors ask for.
 Index(None, record.c.at)
 Index(None, record.c.grant_id, record.c.position)
 Index(None, record.c.subject, record.c.position)
 Index(None, record.c.server, record.c.position)
 Index(None, record.c.tool, record.c.position)
+Index(None, used.c.credential, used.c.position, used.c.version)
+_partial("ix_record_label", OF_THE_FILE, record.c.grant_label, record.c.position)
 _partial("ix_record_not_allowed", NOT_ALLOWED, record.c.decision, record.c.position)
 _partial("ix_settlement_not_ok", NOT_OK, settlement.c.outcome, settlement.c.position)
 _partial("uq_grant_label", LIVE_GRANT, grant.c.label, unique=True)

@@ -175,7 +175,7 @@ class _Place:
         _check_role(route, actor)
         await desk.around.fresh()
         if scope["method"] == "HEAD" and route.gives is None:
-            return Response(media_type=route.streams)
+            return Response(media_type=route.streams.split(", ")[0])
         version = _version(route, coming)
         query = reading.read_query(route.query, scope["query_string"])
         body = b""

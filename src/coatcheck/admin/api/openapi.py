@@ -185,8 +185,8 @@ def _good(route: AnyRoute) -> Document:
     good: Document = {"description": HTTPStatus(route.status).phrase, "content": {}}
     if route.gives is not None:
         good["content"]["application/json"] = {"schema": {"$ref": _REF.format(name=route.gives.__name__)}}
-    if route.streams:
-        good["content"][route.streams] = {}
+    for media in filter(None, route.streams.split(", ")):
+        good["content"][media] = {}
     if route.etag:
         good["headers"] = {"ETag": {"schema": _TAG, "required": True, "description": "The version."}}
     return good

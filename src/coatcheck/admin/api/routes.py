@@ -82,8 +82,9 @@ class Route(Generic[Query, Body]):
     """One method on one path below `/api/v1`.
 
     `permission` None: open, no token is asked for. `gives` is the shape of a good answer, `status` its
-    status, `streams` the media type of one that is sent as it comes. `errors` are codes beyond those that
-    every such route can give. A body may be left out if no member of `body` is required.
+    status, `streams` the media type of one that is sent as it comes, or several, with comma and space between
+    them. `errors` are codes beyond those that every such route can give. A body may be left out if no member
+    of `body` is required.
     """
 
     method: str

@@ -102,7 +102,7 @@ class ReadingRoutes:
                 gives=None,
                 query=ExportQuery,
                 body=Nothing,
-                streams=LINES,
+                streams=f"{LINES}, text/csv, text/plain",
                 errors=("too_many_streams",),
             ),
             Route(
@@ -119,7 +119,7 @@ class ReadingRoutes:
                 method="GET",
                 path="/records/evidence",
                 permission=Permission.RECORDS,
-                summary="Make a signed bundle for an auditor: calls, refusals, grants, changes and their chain.",
+                summary="Make a signed bundle for auditors: calls, refusals, grants, changes and the chain.",
                 answer=self.evidence,
                 gives=None,
                 query=EvidenceQuery,

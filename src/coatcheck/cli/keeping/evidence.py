@@ -1,4 +1,4 @@
-"""`coatcheck evidence` and `evidence check`: a signed bundle for an auditor, who needs no gateway to check it."""
+"""`coatcheck evidence` and `evidence check`: a signed bundle for auditors, who check it with no gateway."""
 
 from __future__ import annotations
 

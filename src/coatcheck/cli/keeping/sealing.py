@@ -12,6 +12,7 @@ from coatcheck.cli.exits import Exit
 from coatcheck.cli.looking import filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import gateway_of
+from coatcheck.cli.reaching.reach import WHOLE_SECONDS
 
 _COLUMNS: Final = ("FIRST", "LAST", "SEALED", "FILE", "SHA-256")
 _NONE: Final = "nothing is sealed; all of the record is in the store"
@@ -41,7 +42,7 @@ _NONE: Final = "nothing is sealed; all of the record is in the store"
 @options.far
 @options.as_json
 def seal(before: str, to: Path | None, although_behind: bool, where: Where, as_json: bool) -> int:
-    """Export the oldest entries with their chain to a gzipped file, judge it, then remove them from the store.
+    """Move the oldest entries with their chain to a gzipped file; they are removed once it was judged.
 
     The record can be verified as before: the chain goes on from the segment's last hash.
     """
@@ -51,7 +52,7 @@ def seal(before: str, to: Path | None, although_behind: bool, where: Where, as_j
     if to is not None:
         body["to"] = str(to.absolute())
     with gateway_of(where, options.load(where)) as reach:
-        made = reach.send("POST", "/segments", body)["segment"]
+        made = reach.send("POST", "/segments", body, within=WHOLE_SECONDS)["segment"]
     if as_json:
         show.put_json({"segment": made})
     elif made is None:

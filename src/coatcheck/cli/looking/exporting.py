@@ -18,7 +18,7 @@ from coatcheck.cli.looking import filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.answers import lost
 from coatcheck.cli.reaching.gateway import gateway_of
-from coatcheck.cli.reaching.reach import Reach
+from coatcheck.cli.reaching.reach import WHOLE_SECONDS, Reach
 
 FORMATS: Final = ("jsonl", "csv", "cef")
 _CHUNK: Final = 256 * 1024
@@ -70,7 +70,7 @@ def fetch(reach: Reach, path: str, query: dict[str, str], write: Callable[[bytes
     Raises:
         Stop: it broke off.
     """
-    with reach.stream("GET", path, query) as answer:
+    with reach.stream("GET", path, query, within=WHOLE_SECONDS) as answer:
         try:
             while piece := answer.read(_CHUNK):
                 write(piece)

@@ -13,7 +13,7 @@ from coatcheck.cli.exits import Exit
 from coatcheck.cli.looking import filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import gateway_of
-from coatcheck.cli.reaching.reach import PATIENT_SECONDS
+from coatcheck.cli.reaching.reach import WHOLE_SECONDS
 
 _LISTS: Final = (
     ("credentials", "CREDENTIAL"),
@@ -56,7 +56,7 @@ def blast_radius(where: Where, as_json: bool, **wanted: Any) -> int:
         raise click.UsageError("--version needs --credential")
     query = {name: str(value) for name, value in wanted.items() if value is not None}
     with gateway_of(where, options.load(where)) as reach:
-        found = reach.get("/records/blast-radius", query, within=PATIENT_SECONDS)
+        found = reach.get("/records/blast-radius", query, within=WHOLE_SECONDS)
     if as_json or not show.is_terminal():
         show.put_json(found)
     else:

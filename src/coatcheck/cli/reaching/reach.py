@@ -19,6 +19,8 @@ MAX_LINE: Final = 4 * 1024 * 1024
 ANSWER_SECONDS: Final = 10.0
 PATIENT_SECONDS: Final = 300.0
 """For answers that wait on servers: above the gateway's own limits, so that its error is the one told."""
+WHOLE_SECONDS: Final = 24 * 3600.0
+"""For answers that come once the whole record was read, or written to a file."""
 PAGE: Final = 500
 """Objects to ask for at once, where more may be wanted."""
 _AMBIGUOUS: Final = re.compile(r"[/\\%\x00\r\n]")
@@ -98,11 +100,16 @@ class Reach:
 
     @contextmanager
     def stream(
-        self, method: str, path: str, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        within: float = PATIENT_SECONDS,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Give a large answer to be read piece by piece."""
+        """Give a large answer to be read piece by piece. `within` is seconds of silence at most."""
         body = None if method == "GET" else b"{}"
-        with self._answer(method, _url(path, query), body, PATIENT_SECONDS) as response:
+        with self._answer(method, _url(path, query), body, within) as response:
             yield response
 
     @contextmanager

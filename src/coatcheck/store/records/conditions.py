@@ -12,10 +12,12 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, 
 
 from coatcheck.model.record import KNOCKING, Outcome, RecordFilter, Verdict
 from coatcheck.store import tables
-from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, record, settlement, used
+from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, OF_THE_FILE, record, settlement, used
 
-NEAREST: Final = 20_000
+NEAREST: Final = 100_000
 """So many records nearest to a time are looked at for the positions that it stands for."""
+COUNTED: Final = 50_000
+"""So many matches of a column are counted, to find the narrowest."""
 FEW: Final = 5_000
 """Fewer matches than this are read one by one; of more, some are met soon enough."""
 
@@ -33,15 +35,13 @@ _Conditions = list[ColumnElement[bool]]
 def conditions_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
     """Return the conditions on `record` and `settlement` that a filter means, but for its `limit`."""
     by_index = _by_index(connection, wanted)
-    counts = {
-        column.name: _count(connection, column, value)
-        for column, value in by_index
-        if column is not record.c.grant_label
-    }
+    counts = {column.name: _count(connection, column, value) for column, value in by_index}
     lead = min(counts, key=lambda name: counts[name], default=None)
-    named = [
-        (column if column.name == lead else _plain(column)) == value for column, value in by_index
-    ] + _named(wanted)
+    named = (
+        [(column if column.name == lead else _plain(column)) == value for column, value in by_index]
+        + _named(wanted)
+        + _of_label(connection, wanted.grant)
+    )
     narrow = lead is not None and counts[lead] < FEW
     return [
         *named,
@@ -55,7 +55,8 @@ def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
     """Return the bounds that times put on positions.
 
     Without them, a search that finds less than its limit would read through everything. Positions only nearly
-    grow with time, since clocks are set back; so a bound is the outermost of the `NEAREST` records.
+    grow with time, since clocks are set back; so a bound is the outermost of the `NEAREST` records. It hides
+    a record only if more than that many others lie between where its time puts it and where it is.
     """
     bounds: _Conditions = []
     position, at = record.c.position, record.c.at
@@ -84,28 +85,38 @@ def _by_index(connection: Connection, wanted: RecordFilter) -> list[tuple[Column
         (record.c.subject, wanted.subject),
     ]
     if wanted.grant is not None:
-        id = _id_of_grant(connection, wanted.grant)
-        named.append((record.c.grant_label, wanted.grant) if id is None else (record.c.grant_id, id))
+        named.append((record.c.grant_id, _id_of_grant(connection, wanted.grant)))
     return [(column, value) for column, value in named if value is not None]
 
 
 def _id_of_grant(connection: Connection, grant: str) -> str | None:
     """Return the one id that a word stands for: one that records have, or that of the grant so labelled.
 
-    None if there is none, or if several grants had the label one after the other. Labels have no index in the
-    record, since it would cost each call more than it is worth.
+    None if there is none, or if several grants had the label one after the other.
     """
     by_id = select(record.c.position).where(record.c.grant_id == grant).limit(1)
     if connection.execute(by_id).first() is not None:
         return grant
-    ids = connection.execute(select(tables.grant.c.id).where(tables.grant.c.label == grant).limit(2))
-    found = [str(row[0]) for row in ids]
-    return found[0] if len(found) == 1 else None
+    ids = connection.execute(_labelled(grant).limit(2)).scalars().all()
+    return str(ids[0]) if len(ids) == 1 else None
+
+
+def _labelled(grant: str) -> Select[tuple[str]]:
+    return select(tables.grant.c.id).where(tables.grant.c.label == grant)
+
+
+def _of_label(connection: Connection, grant: str | None) -> _Conditions:
+    """Return the condition on a label that stands for no one id: those of the file, or of several grants."""
+    if grant is None or _id_of_grant(connection, grant) is not None:
+        return []
+    if connection.execute(_labelled(grant).limit(1)).first() is not None:
+        return [record.c.grant_id.in_(_labelled(grant))]
+    return [record.c.grant_label == grant, text(OF_THE_FILE)]  # type: ignore[list-item]
 
 
 def _count(connection: Connection, column: Column[str], value: str) -> int:
-    """Return how many records have this value, counted up to `FEW`."""
-    some = select(record.c.position).where(column == value).limit(FEW).subquery()
+    """Return how many records have this value, counted up to `COUNTED`."""
+    some = select(record.c.position).where(column == value).limit(COUNTED).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 

@@ -119,12 +119,4 @@ def _first_of(reading: Connection, table: Table, after: int, last: int) -> int |
 def _remove(writing: Connection, first: int, last: int) -> None:
     for table, key in _KEYS:
         writing.execute(delete(table).where(key.between(first, last), table.c.hash.is_not(None)))
-    name = ""
-    while (found := _next_credential(writing, name)) is not None:
-        name = found
-        writing.execute(delete(used).where(used.c.credential == name, used.c.position.between(first, last)))
-
-
-def _next_credential(writing: Connection, after: str) -> str | None:
-    asked = select(func.min(used.c.credential)).where(used.c.credential > after)
-    return writing.execute(asked).scalar_one_or_none()
+    writing.execute(delete(used).where(used.c.position.between(first, last)))

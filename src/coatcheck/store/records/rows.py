@@ -114,7 +114,7 @@ def used_rows(entry: RecordEntry) -> list[tuple[object, ...]]:
     if not entry.record.credentials and (entry.settlement is None or not entry.settlement.credentials):
         return []
     uses = (use.rpartition("@") for use in credentials_of(entry))
-    return [(name, entry.position, int(number)) for name, _, number in uses if number.isdecimal()]
+    return [(entry.position, name, int(number)) for name, _, number in uses if number.isdecimal()]
 
 
 def writable(noun: _Noun, spelt: Callable[[str], str]) -> _Noun:

@@ -17,9 +17,10 @@ _SETTLED: Final[Select[Any]] = (
     .join(record, record.c.position == settlement.c.position)
     .where(record.c.stored.is_not(None), settlement.c.stored.is_not(None))
 )
-_USED: Final[Select[Any]] = select(used.c.credential, used.c.position, used.c.version).join(
-    settlement, settlement.c.position == used.c.position
-)
+_USED: Final[Select[Any]] = select(*used.c).join(settlement, settlement.c.position == used.c.position)
+_POSITION: Final = [column.name for column in used.c].index("position")
+"""Where the position is in a row, whose columns are in the table's order."""
+
 _STRAY: Final[Select[Any]] = (
     select(used.c.position)
     .outerjoin(settlement, settlement.c.position == used.c.position)
@@ -34,12 +35,12 @@ def odd_uses(reading: Connection, first: int, last: int) -> list[int]:
     An entry that cannot be read is left to whoever checks entries.
     """
     between = settlement.c.sequence.between(first, last)
-    due, here = set[tuple[object, ...]](), set[int]()
+    due, here = set[tuple[Any, ...]](), set[int]()
     for position, stored, settled in reading.execute(_SETTLED.where(between)):
         here.add(int(position))
         due.update(_due(int(position), stored, settled))
     told = {tuple(row) for row in reading.execute(_USED.where(between))}
-    return sorted({position for _, position, _ in due ^ told if position in here})
+    return sorted({row[_POSITION] for row in due ^ told} & here)
 
 
 def stray_use(reading: Connection) -> int | None:
@@ -48,7 +49,7 @@ def stray_use(reading: Connection) -> int | None:
     return None if found is None else int(found)
 
 
-def _due(position: int, stored: object, settled: object) -> Iterator[tuple[object, ...]]:
+def _due(position: int, stored: object, settled: object) -> Iterator[tuple[Any, ...]]:
     if not isinstance(stored, bytes) or not isinstance(settled, bytes):
         return
     try:

@@ -17,10 +17,10 @@ def upgrade() -> None:
     """Add tables and indexes; a settlement is no longer bound to a record that may be sealed in a file."""
     op.create_table(
         "used",
-        sa.Column("credential", sa.Text(), nullable=False),
         sa.Column("position", _KEY, nullable=False, autoincrement=False),
+        sa.Column("credential", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False, autoincrement=False),
-        sa.PrimaryKeyConstraint("credential", "position", "version", name="pk_used"),
+        sa.PrimaryKeyConstraint("position", "credential", "version", name="pk_used"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -35,12 +35,14 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("first", name="pk_segment"),
     )
+    op.create_index("ix_used_credential_position_version", "used", ["credential", "position", "version"])
     _unbind()
     if op.get_bind().dialect.name != "sqlite":
         op.drop_index("ix_settlement_not_ok", "settlement")
     op.drop_index("ix_record_not_allowed", "record")
     _index_some("settlement", "not_ok", "outcome", "outcome <> 'ok'")
     _index_some("record", "not_allowed", "decision", "decision <> 'allowed'")
+    _index_some("record", "label", "grant_label", "grant_id >= 'file-' AND grant_id < 'file.'")
     op.drop_index("ix_record_subject", "record")
     op.drop_index("ix_record_server_tool", "record")
     for column in ("grant_id", "subject", "server", "tool"):
