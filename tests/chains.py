@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-from coatcheck.app.verifying import Proof, verify_store
-from coatcheck.core.notes import SigningKey
+from sqlalchemy import Connection
+
+from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.core.recording.notes import SigningKey
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.chain import Checkpoint, Presented, Report
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.record import Outcome, Receipt, Verdict
+from coatcheck.store.chain import Growth
 from coatcheck.store.engines.database import Database
 from coatcheck.store.records.checkpoints import StoredCheckpoints
 from coatcheck.store.records.ledger import StoredLedger
@@ -26,6 +30,10 @@ AT = datetime(2026, 11, 3, 10, 0, 0, tzinfo=UTC)
 
 def a_change(number: int) -> Change:
     return Change(uuid4(), AT, "ann", "admin", "cli", "grant.issue", ObjectKind.GRANT, f"g{number}", "zoë")
+
+
+def _insert(change: Change, writing: Connection, growth: Growth) -> None:
+    insert_changes(writing, growth, [change])
 
 
 async def fill(database: Database, calls: int = 20) -> tuple[SigningKey, list[Checkpoint], list[Receipt]]:
@@ -44,7 +52,7 @@ async def fill(database: Database, calls: int = 20) -> tuple[SigningKey, list[Ch
             receipts.append(await ledger.record_settled(refused, its_settlement(refused, Outcome.DENIED)))
         if number % 4 == 1:
             change = a_change(number)
-            await database.write_chained(lambda c, g, change=change: insert_changes(c, g, [change]))
+            await database.write_chained(partial(_insert, change))
         if number in {calls // 3, calls // 2, calls - 1}:
             made.append(key.sign(await store.where(), AT + timedelta(minutes=number)))
             await store.add(made[-1])

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.credential import (
     Assurance,

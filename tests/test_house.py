@@ -125,7 +125,7 @@ def test_only_decide_makes_a_permit() -> None:
 
 def test_only_what_tries_credentials_makes_a_probe() -> None:
     makers = {place(path): called(tree, "ProbeCall") for path, tree in TREES.items()}
-    assert len(makers.pop("operations/credentials/trying.py")) == 1
+    assert len(makers.pop("operations/rotation/trying.py")) == 1
     assert {path: lines for path, lines in makers.items() if lines} == {}
     copiers = {
         place(path)

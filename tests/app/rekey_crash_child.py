@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from coatcheck.app import key_files
-from coatcheck.app.key_files import FilesOfKey
-from coatcheck.app.keys import write_key
 from coatcheck.app.real import SystemClock, SystemEntropy
-from coatcheck.app.unsealing import unseal
-from coatcheck.core.keys import Keys
+from coatcheck.app.unsealing import key_files
+from coatcheck.app.unsealing.key_files import FilesOfKey
+from coatcheck.app.unsealing.keys import write_key
+from coatcheck.app.unsealing.opening import unseal
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.model.credential import Credential, Stage
 from coatcheck.model.operator import LOCAL_ACTOR
 from coatcheck.model.registry import Edit
@@ -30,8 +30,8 @@ from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.registry.book import Book
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.desk import Desk
+from coatcheck.operations.registry.granting.seen import SeenBook
 from coatcheck.operations.registry.rekeying import Rekeying
-from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.store.opening import open_database
 from coatcheck.store.registry import store as stored
 from coatcheck.store.registry.rekeying import replace_all, reseal

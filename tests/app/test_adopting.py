@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from coatcheck.app.compose import Gateway
-from coatcheck.app.unsealing import unseal
+from coatcheck.app.unsealing.opening import unseal
 from coatcheck.config import load_config
 from coatcheck.model.credential import NO_BLANKS, Use
 from coatcheck.model.secret import Secret

@@ -13,7 +13,7 @@ from chains import fill
 from coatcheck.app.auditing import checkpointing_of, seed_in, seed_of
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.config import Config, load_config
-from coatcheck.core.notes import notes_in
+from coatcheck.core.recording.notes import notes_in
 from coatcheck.errors import ConfigError
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.store.engines.directory import DATABASE_FILE

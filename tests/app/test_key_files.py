@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.app.key_files import FORMER, NEXT_FILE, FilesOfKey, id_in
-from coatcheck.app.keys import KEY_FILE, write_key
-from coatcheck.app.unsealing import unseal
-from coatcheck.core.keys import Keys
+from coatcheck.app.unsealing.key_files import FORMER, NEXT_FILE, FilesOfKey, id_in
+from coatcheck.app.unsealing.keys import KEY_FILE, write_key
+from coatcheck.app.unsealing.opening import unseal
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import ConfigError, Sealed, Unfit
 from coatcheck.store.engines.sqlite import SqliteDatabase
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.app.keys import KEY_FILE, find_keys, load_keys
-from coatcheck.core.keys import Keys
+from coatcheck.app.unsealing.keys import KEY_FILE, find_keys, load_keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import ConfigError
 
 GOOD = "8f1d0c6a5b7e93b2447fd2a1c0e8365994de7710ab2c4f68d30b915a7e62cc0f"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.app.key_files import NEXT_FILE, id_in
-from coatcheck.app.keys import KEY_FILE
 from coatcheck.app.real import SystemEntropy
-from coatcheck.app.unsealing import unseal
+from coatcheck.app.unsealing.key_files import NEXT_FILE, id_in
+from coatcheck.app.unsealing.keys import KEY_FILE
+from coatcheck.app.unsealing.opening import unseal
 from coatcheck.model.credential import Stage
 from coatcheck.model.registry import Registry
 from coatcheck.store.opening import open_database

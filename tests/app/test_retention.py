@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from coatcheck.app.segments import SegmentFolder
-from coatcheck.core.notes import SigningKey
+from coatcheck.app.keeping.segments import SegmentFolder
+from coatcheck.core.recording.notes import SigningKey
 from coatcheck.errors import ConfigError, Unfit
 from coatcheck.model.chain import Checkpoint
 from coatcheck.model.operator import LOCAL_ACTOR

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from coatcheck.app.keys import KEY_FILE, write_key
+from coatcheck.app.unsealing.keys import KEY_FILE, write_key
 from gateway import Gateway, new_grant
 
 OTHER = "17a0c55d2e9b8463fe01d7c82b6a4f9033b85e6cd4197a02ef65d83a1b0c7e92"

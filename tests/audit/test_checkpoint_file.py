@@ -13,7 +13,7 @@ import pytest
 from coatcheck.app.real import SystemClock
 from coatcheck.audit import checkpoint_file
 from coatcheck.audit.checkpoint_file import CheckpointFile
-from coatcheck.core.notes import SigningKey, notes_in
+from coatcheck.core.recording.notes import SigningKey, notes_in
 from coatcheck.model.chain import Head
 
 KEY = SigningKey("0123456789abcdef", bytes(range(32)))
@@ -77,7 +77,7 @@ async def test_a_pipe_in_its_place_hangs_nobody(tmp_path: Path, monkeypatch: pyt
 
 async def test_a_full_disk_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_file, "RETRY", 0.01)
-    monkeypatch.setattr(checkpoint_file.stat, "S_ISREG", lambda _mode: True)
+    monkeypatch.setattr(stat, "S_ISREG", lambda _mode: True)
     file = CheckpointFile(Path("/dev/full"), SystemClock())
     file.put(note(1))
     while not file.error:

@@ -16,9 +16,9 @@ from cli.ran import Run
 from cli.terminal import on_terminal
 from coatcheck.cli.looking.doctor.finding import Status
 from coatcheck.cli.looking.doctor.running import check_checkpoints
-from coatcheck.core.exported import checkpoint_line, entry_line, first_line
-from coatcheck.core.notes import SigningKey
-from coatcheck.core.receipts import receipt_of
+from coatcheck.core.recording.exported import checkpoint_line, entry_line, first_line
+from coatcheck.core.recording.notes import SigningKey
+from coatcheck.core.recording.receipts import receipt_of
 from coatcheck.model.chain import Checkpoint
 from coatcheck.model.record import Receipt
 from coatcheck.store.chain import beginning_in

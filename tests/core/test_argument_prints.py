@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.argument_prints import MAX_PATH_CHARS, MAX_PRINTS, WHOLE, ArgumentPrints
+from coatcheck.core.recording.argument_prints import MAX_PATH_CHARS, MAX_PRINTS, WHOLE, ArgumentPrints
 from coatcheck.core.wire.messages import raw_of
 
 KEY = bytes(range(32))

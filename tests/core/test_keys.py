@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.keys import Keys, Purpose, expand, extract, read_key
+from coatcheck.core.sealing.keys import Keys, Purpose, expand, extract, read_key
 
 GOOD = "8f1d0c6a5b7e93b2447fd2a1c0e8365994de7710ab2c4f68d30b915a7e62cc0f"
 

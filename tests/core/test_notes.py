@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.notes import Broken, PublicKey, SigningKey, claimed, notes_in, read_receipt
-from coatcheck.core.receipts import receipt_of
+from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey, claimed, notes_in, read_receipt
+from coatcheck.core.recording.receipts import receipt_of
 from coatcheck.model.chain import Head, Presented
 from coatcheck.model.record import Receipt
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.record_lines import FIELDS, json_line, line_of, rfc3339
+from coatcheck.core.recording.record_lines import FIELDS, json_line, line_of, rfc3339
 from coatcheck.model.record import Outcome, RecordEntry, Verdict
 from ledgers import START, a_record, its_settlement
 

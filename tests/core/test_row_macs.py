@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from coatcheck.core.row_macs import Value, row_bytes, row_fits, row_mac
+from coatcheck.core.sealing.row_macs import Value, row_bytes, row_fits, row_mac
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 values = (

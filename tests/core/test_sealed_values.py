@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.sealed_values import BrokenSeal, ValueSeal
+from coatcheck.core.sealing.sealed_values import BrokenSeal, ValueSeal
 
 SEAL, OTHER = ValueSeal(bytes(range(32))), ValueSeal(bytes(range(1, 33)))
 PLACE = ("server", "id", "headers/Authorization", "1", "k")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.sealing import KEY_BYTES, MAX_SEALED_CHARS, NONCE_BYTES, Seal
+from coatcheck.core.sealing.states import KEY_BYTES, MAX_SEALED_CHARS, NONCE_BYTES, Seal
 
 KEY = bytes(range(KEY_BYTES))
 NONCE = bytes(range(NONCE_BYTES))

@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.chain import begin, entry_hash
-from coatcheck.core.exported import NoLine, checkpoint_line, entry_line, first_line, read_first, read_line
-from coatcheck.core.notes import SigningKey
-from coatcheck.core.verifying import MOST_FINDINGS, Verifier
+from coatcheck.core.recording.chain import begin, entry_hash
+from coatcheck.core.recording.exported import (
+    NoLine,
+    checkpoint_line,
+    entry_line,
+    first_line,
+    read_first,
+    read_line,
+)
+from coatcheck.core.recording.notes import SigningKey
+from coatcheck.core.recording.verifying import MOST_FINDINGS, Verifier
 from coatcheck.model.chain import EntryKind, FindingKind, Head, Link, Presented, Report
 
 LOG = "0123456789abcdef"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
 
-from coatcheck.core.sealing import Seal
+from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN, Access, AccessList, AccessRule
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target

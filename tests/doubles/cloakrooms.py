@@ -11,10 +11,10 @@ from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.refusing import Refusing
-from coatcheck.operations.credentials.rotating import Rotations
-from coatcheck.operations.credentials.verifying import Verifier
 from coatcheck.operations.records import Records
 from coatcheck.operations.registry.patches import NewServer
+from coatcheck.operations.rotation.rotating import Rotations
+from coatcheck.operations.rotation.verifying import Verifier
 from coatcheck.ports import Ask, Upstreams
 from doubles.entropy import CountingEntropy
 from doubles.registries import ROOT, MemoryRegistryStore, Office, a_file

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.declared.registering import parted_of
 from coatcheck.errors import Stale, Taken, Unavailable
 from coatcheck.identity.chain import chain_for
@@ -31,12 +31,12 @@ from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.book import Book
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.expiring import Expiring
-from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.granting.expiring import Expiring
+from coatcheck.operations.registry.granting.grants import Grants
+from coatcheck.operations.registry.granting.seen import SeenBook
 from coatcheck.operations.registry.operators import Operators
 from coatcheck.operations.registry.recalling import Recalling
-from coatcheck.operations.registry.seen import SeenBook
-from coatcheck.operations.registry.servers import RegisteredServers
+from coatcheck.operations.registry.serving.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.views import Views
 from coatcheck.ports import Upstreams

@@ -127,8 +127,8 @@ def test_evidence_is_checked_offline_and_every_edit_is_found(desk: Desk, tmp_pat
 
 def checked(folder: Path, members: dict[str, bytes], desk: Desk, key: Path) -> bool:
     """Check a bundle of these members in this process."""
-    from coatcheck.app.evidence import check_evidence
-    from coatcheck.core.notes import PublicKey
+    from coatcheck.app.keeping.evidence import check_evidence
+    from coatcheck.core.recording.notes import PublicKey
     from coatcheck.errors import ConfigError
 
     path = folder / "edited.zip"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.argument_values import ArgumentValues
+from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.credential import Use

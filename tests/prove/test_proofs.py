@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck.app.real import SystemClock, SystemEntropy
-from coatcheck.core.notes import PublicKey
+from coatcheck.core.recording.notes import PublicKey
 from coatcheck.model.chain import Report
 from coatcheck.prove import audit
 from coatcheck.prove.books import verify

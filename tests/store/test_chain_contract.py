@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from chains import a_change, fill
-from coatcheck.app.verifying import Proof, verify_store
-from coatcheck.core.chain import Judge
-from coatcheck.core.stored import change_of, record_of, settlement_of
+from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.core.recording.chain import Judge
+from coatcheck.core.recording.stored import change_of, record_of, settlement_of
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import EntryKind, FindingKind, Link, Presented, Report
 from coatcheck.model.secret import Secret
@@ -39,6 +40,10 @@ def require_sound(database: Database) -> list[Link]:
     found = database.read_now(lambda reading: found_between(reading, 0, 100_000))
     assert [one.odd for one in found] == [""] * len(links)
     return links
+
+
+def _run(statement: str, writing: Connection) -> None:
+    writing.execute(text(statement))
 
 
 async def test_every_kind_of_entry_is_in_one_chain(any_database: Database) -> None:
@@ -171,7 +176,7 @@ async def test_a_store_on_postgresql_is_verified(emptied_url: Secret, tmp_path: 
             ("DELETE FROM settlement WHERE sequence = 4", FindingKind.MISSING),
             ("DELETE FROM settlement WHERE sequence > 30", FindingKind.CUT),
         ):
-            database.write_now(lambda writing, statement=statement: writing.execute(text(statement)))
+            database.write_now(partial(_run, statement))
             assert what in {finding.what for finding in judged().findings}, statement
     finally:
         database.close()

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Connection, select, update
 
-from coatcheck.core.keys import Purpose
-from coatcheck.core.row_macs import row_mac
+from coatcheck.core.sealing.keys import Purpose
+from coatcheck.core.sealing.row_macs import row_mac
 from coatcheck.model.credential import Credential, Stage
 from coatcheck.model.registry import Registry
 from coatcheck.model.secret import Secret

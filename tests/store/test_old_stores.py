@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, MetaData, insert, select, text, update
 
-from coatcheck.core.keys import Purpose
+from coatcheck.core.sealing.keys import Purpose
 from coatcheck.core.tokens import Pepper
 from coatcheck.model.change import ChangeFilter
 from coatcheck.model.credential import Upkeep

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, select, update
 
-from coatcheck.core.keys import Purpose
+from coatcheck.core.sealing.keys import Purpose
 from coatcheck.core.tokens import Pepper
 from coatcheck.errors import Damaged, Sealed
 from coatcheck.model.change import ChangeFilter, ObjectKind

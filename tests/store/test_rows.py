@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import StaticPool
 
-from coatcheck.core.stored import stored_record, stored_settlement
+from coatcheck.core.recording.stored import stored_record, stored_settlement
 from coatcheck.model.record import Outcome, Record, RecordEntry, Settlement, Verdict
 from coatcheck.store.columns import micros_of, time_of
 from coatcheck.store.engines.driver import without_surrogates

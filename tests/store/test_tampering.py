@@ -167,8 +167,8 @@ async def test_a_sealed_value_moved_to_another_place_is_refused(
     any_database: Database, open_any: Callable[[], Database]
 ) -> None:
     """Even one who could make MACs cannot move the secret of one server to the address of another."""
-    from coatcheck.core.keys import Purpose
-    from coatcheck.core.row_macs import row_mac
+    from coatcheck.core.sealing.keys import Purpose
+    from coatcheck.core.sealing.row_macs import row_mac
 
     store = await a_store(any_database)
     first, second = a_server("first"), a_server("second")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from chains import a_store, is_noticed, judged, outside
-from coatcheck.core.chain import entry_hash
-from coatcheck.core.notes import SigningKey
+from coatcheck.core.recording.chain import entry_hash
+from coatcheck.core.recording.notes import SigningKey
 from coatcheck.model.chain import Checkpoint, EntryKind, FindingKind, Presented
 from coatcheck.model.record import Receipt
 from coatcheck.store.engines.directory import DATABASE_FILE
@@ -171,7 +171,7 @@ def test_one_receipt_finds_it_too(copy: Made) -> None:
 def _rewrite(directory: Path, change: Callable[[bytes], bytes]) -> None:
     """Change entries and chain all of them anew, as somebody with the database and this program could."""
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as writing, writing:
-        from coatcheck.core.chain import begin
+        from coatcheck.core.recording.chain import begin
 
         log, first, before = writing.execute("SELECT log, first, before FROM chain").fetchone()
         prev = begin(log, first, before).prev

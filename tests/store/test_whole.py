@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.exported import read_first, read_line
-from coatcheck.core.notes import SigningKey
-from coatcheck.core.verifying import Verifier
+from coatcheck.core.recording.exported import read_first, read_line
+from coatcheck.core.recording.notes import SigningKey
+from coatcheck.core.recording.verifying import Verifier
 from coatcheck.model.chain import Checkpoint, Link
 from coatcheck.model.reading import RadiusFilter
 from coatcheck.model.record import Outcome, RecordFilter, Verdict

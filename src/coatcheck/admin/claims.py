@@ -21,7 +21,7 @@ from starlette.routing import Route
 from coatcheck.admin.api.application import ARRIVAL
 from coatcheck.core.pasting import VARIABLE, pastes, route_of
 from coatcheck.errors import CoatcheckError, Missing
-from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.views import GrantView, Issued
 from coatcheck.operations.tally import Tally
 

@@ -34,21 +34,21 @@ from coatcheck.admin.resources.sinks import SinkRoutes
 from coatcheck.admin.resources.streams import Streams
 from coatcheck.admin.resources.subjects import SubjectRoutes
 from coatcheck.admin.resources.tools import ToolRoutes
-from coatcheck.core.argument_values import ArgumentValues
+from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.model.chain import Checkpoint
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.credentials.credentials import Credentials
-from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.oauth.connecting import Connecting
 from coatcheck.operations.registry.access import AccessViews
-from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.operators import Operators
 from coatcheck.operations.registry.rekeying import Rekeying
-from coatcheck.operations.registry.servers import RegisteredServers
+from coatcheck.operations.registry.serving.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.retention import Retention
+from coatcheck.operations.rotation.rotating import Rotations
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
 from coatcheck.ports import Clock, Ledger, Sinks

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coatcheck.app.accepting import accept_damage
+from coatcheck.app.keeping.accepting import accept_damage
+from coatcheck.app.keeping.offline import read_changes, read_records
 from coatcheck.app.local import local_gateway
-from coatcheck.app.offline import read_changes, read_records
 from coatcheck.app.pipes import serve_stdio
 from coatcheck.app.run import serve
 

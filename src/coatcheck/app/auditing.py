@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Final
 
-from coatcheck.app.keys import reading, text_in, write_key
+from coatcheck.app.unsealing.keys import reading, text_in, write_key
 from coatcheck.audit.checkpoint_file import CheckpointFile
 from coatcheck.config import Config
-from coatcheck.core.keys import read_key
-from coatcheck.core.notes import SEED_BYTES, PublicKey, SigningKey
+from coatcheck.core.recording.notes import SEED_BYTES, PublicKey, SigningKey
+from coatcheck.core.sealing.keys import read_key
 from coatcheck.errors import ConfigError
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.ports import Clock, Entropy

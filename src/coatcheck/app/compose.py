@@ -15,21 +15,21 @@ from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
 from coatcheck.admin.surface import Parts, admin_of
 from coatcheck.app.auditing import checkpointing_of
-from coatcheck.app.copying import backup_of
 from coatcheck.app.credentials import cloakroom_of
-from coatcheck.app.key_files import FilesOfKey
+from coatcheck.app.keeping.copying import backup_of
 from coatcheck.app.oauth import oauth_of
 from coatcheck.app.readings import readings_of
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.recording import recording_of
 from coatcheck.app.registry import Identifying, registered
 from coatcheck.app.sinks import OutputFollowing, output_of, shown, sink_of, sinks_of
-from coatcheck.app.unsealing import unseal
+from coatcheck.app.unsealing.key_files import FilesOfKey
+from coatcheck.app.unsealing.opening import unseal
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.audit.following import Following
 from coatcheck.config import Config, check_exposure
-from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.sealing import Seal
+from coatcheck.core.sealing.keys import Keys, Purpose
+from coatcheck.core.sealing.states import Seal
 from coatcheck.declared.live import LiveDeclaration
 from coatcheck.declared.locate import locate
 from coatcheck.declared.reading.expand import Sources
@@ -62,8 +62,8 @@ from coatcheck.operations.reaching.places import PlaceLimits, Places
 from coatcheck.operations.reaching.served import ListTimes
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.registry.changes import Scribe
+from coatcheck.operations.registry.granting.seen import SeenBook
 from coatcheck.operations.registry.recalling import Recalling
-from coatcheck.operations.registry.seen import SeenBook
 from coatcheck.operations.tally import Tally
 from coatcheck.operations.views import Views
 from coatcheck.secrets.env import EnvSource

@@ -8,12 +8,12 @@ from coatcheck.operations.credentials.adopting import Adopting
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.refusing import Refusing
-from coatcheck.operations.credentials.rotating import Rotations
-from coatcheck.operations.credentials.verifying import Verifier
 from coatcheck.operations.credentials.views import CredentialState
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Records
 from coatcheck.operations.registry.desk import Desk
+from coatcheck.operations.rotation.rotating import Rotations
+from coatcheck.operations.rotation.verifying import Verifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from coatcheck import __version__
-from coatcheck.app.evidence import evidence_of
-from coatcheck.app.segments import FOLDER, SegmentFolder
+from coatcheck.app.keeping.evidence import evidence_of
+from coatcheck.app.keeping.segments import FOLDER, SegmentFolder
 from coatcheck.config import Config
 from coatcheck.model.record import RecordFilter
 from coatcheck.operations.checkpointing import Checkpointing

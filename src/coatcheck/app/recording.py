@@ -6,10 +6,10 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coatcheck.core.argument_prints import ArgumentPrints
-from coatcheck.core.argument_values import ArgumentValues
-from coatcheck.core.keys import Purpose
-from coatcheck.core.sealing import NONCE_BYTES
+from coatcheck.core.recording.argument_prints import ArgumentPrints
+from coatcheck.core.recording.argument_values import ArgumentValues
+from coatcheck.core.sealing.keys import Purpose
+from coatcheck.core.sealing.states import NONCE_BYTES
 from coatcheck.operations.knocking import Knocking
 from coatcheck.operations.records import Records
 from coatcheck.operations.refusals import Refusals

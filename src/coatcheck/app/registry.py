@@ -15,12 +15,12 @@ from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.book import Book
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.expiring import Expiring
-from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.granting.expiring import Expiring
+from coatcheck.operations.registry.granting.grants import Grants
+from coatcheck.operations.registry.granting.seen import SeenBook
 from coatcheck.operations.registry.operators import Operators
 from coatcheck.operations.registry.rekeying import KeyFiles, Rekeying
-from coatcheck.operations.registry.seen import SeenBook
-from coatcheck.operations.registry.servers import RegisteredServers
+from coatcheck.operations.registry.serving.servers import RegisteredServers
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.views import Views
 from coatcheck.ports import Clock, Entropy, RegistryStore

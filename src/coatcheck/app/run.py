@@ -20,7 +20,7 @@ from coatcheck.app import hardening
 from coatcheck.app.compose import Gateway
 from coatcheck.app.listening import SOCKET_NAME, bind, control_socket, http_on, standing_at
 from coatcheck.app.notifying import notifying
-from coatcheck.app.sealed import SealedGateway
+from coatcheck.app.unsealing.sealed import SealedGateway
 from coatcheck.config import Config
 from coatcheck.errors import LedgerUnavailable, Sealed, Unavailable
 from coatcheck.front.door import Door, Surfaces

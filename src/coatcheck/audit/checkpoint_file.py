@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from coatcheck.core.notes import notes_in
+from coatcheck.core.recording.notes import notes_in
 from coatcheck.ports import Clock
 
 WAITING: Final = 1_000

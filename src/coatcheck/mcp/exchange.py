@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from coatcheck.core.receipts import receipt_of
+from coatcheck.core.recording.receipts import receipt_of
 from coatcheck.core.wire import eras, ladder, messages
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.mcp import openings, refusing

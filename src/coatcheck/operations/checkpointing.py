@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from coatcheck.core.notes import Broken, SigningKey, claimed
+from coatcheck.core.recording.notes import Broken, SigningKey, claimed
 from coatcheck.errors import Unavailable
 from coatcheck.model.chain import Beginning, Checkpoint, Head
 from coatcheck.ports import Clock

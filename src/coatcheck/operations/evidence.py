@@ -14,12 +14,12 @@ from hashlib import sha256
 from typing import Any, BinaryIO, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from coatcheck.core import tables_of_records
-from coatcheck.core.exported import read_first, read_line
-from coatcheck.core.notes import SigningKey
-from coatcheck.core.record_lines import credentials_of, rfc3339
-from coatcheck.core.stored import change_of
-from coatcheck.core.verifying import Verifier
+from coatcheck.core.recording import tables_of_records
+from coatcheck.core.recording.exported import read_first, read_line
+from coatcheck.core.recording.notes import SigningKey
+from coatcheck.core.recording.record_lines import credentials_of, rfc3339
+from coatcheck.core.recording.stored import change_of
+from coatcheck.core.recording.verifying import Verifier
 from coatcheck.model.chain import EntryKind
 from coatcheck.model.change import Change
 from coatcheck.model.grant import Grant, IssuedGrant

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from enum import StrEnum
 from typing import Any, Final
 
-from coatcheck.core import tables_of_records
-from coatcheck.core.chain import begin
 from coatcheck.core.copies.cef import cef_of
-from coatcheck.core.exported import checkpoint_line, entry_line, first_line, first_line_of_part
+from coatcheck.core.recording import tables_of_records
+from coatcheck.core.recording.chain import begin
+from coatcheck.core.recording.exported import checkpoint_line, entry_line, first_line, first_line_of_part
 from coatcheck.model.chain import Checkpoint
 from coatcheck.model.reading import Held, Stretch
 from coatcheck.model.record import RecordFilter

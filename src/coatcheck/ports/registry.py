@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
 from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Edit, Registry

@@ -29,7 +29,7 @@ class Ask(StrEnum):
 class ProbeCall:
     """A call of a tool by which an operator wants a server to show whether it takes a credential.
 
-    `arguments` is a raw JSON object, `mirrored` as in `Call`. Made in `operations/credentials/trying.py`, of
+    `arguments` is a raw JSON object, `mirrored` as in `Call`. Made in `operations/rotation/trying.py`, of
     what an operator wrote, and nowhere else: `tests/test_house.py` holds that.
     """
 

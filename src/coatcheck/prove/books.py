@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.app.auditing import CHECKPOINTS_FILE, KEY_FILE, seed_in
-from coatcheck.app.verifying import Proof, verify_store
-from coatcheck.core.notes import Broken, PublicKey, SigningKey, read_receipt
-from coatcheck.core.stored import record_of, settlement_of
+from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey, read_receipt
+from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.chain import EntryKind, Link, Presented, Report
 from coatcheck.model.record import Outcome
 from coatcheck.prove.load import Heard

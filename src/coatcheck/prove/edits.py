@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from coatcheck.core.chain import entry_hash
+from coatcheck.core.recording.chain import entry_hash
 from coatcheck.model.chain import EntryKind
 from coatcheck.prove.copy import KEYS, Copy, Row, opened
 from coatcheck.prove.draws import Draws

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from coatcheck.core.notes import PublicKey
+from coatcheck.core.recording.notes import PublicKey
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Report
 from coatcheck.ports import Clock, Entropy

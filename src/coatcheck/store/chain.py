@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, select, update
 
-from coatcheck.core.chain import begin, link_hash
+from coatcheck.core.recording.chain import begin, link_hash
 from coatcheck.model.chain import Beginning, EntryKind, Head
 from coatcheck.store.faults import ChainMoved
 from coatcheck.store.tables import chain

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.core.copies.lines import CHANGE_FIELDS, json_copy, json_copy_line
-from coatcheck.core.record_lines import FIELDS
+from coatcheck.core.recording.record_lines import FIELDS
 from coatcheck.model.sink import Copy, Trial
 from doubles.copies import a_change_copy, a_copy
 from ledgers import START

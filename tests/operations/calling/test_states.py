@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.sealing import Seal
+from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.call import Call, Caller, Fault, Kind, Reply, Result, Target
 from coatcheck.model.decision import Permit

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coatcheck.model.credential import MAX_VERSIONS, Assurance, Credential, CredentialVersion, Custody, Stage
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials import stages
+from coatcheck.operations.rotation import stages
 from doubles.clock import START
 
 EMPTY = Credential(UUID(int=1), "a", Custody.STORE, (), START, "root")

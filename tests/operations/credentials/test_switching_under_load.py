@@ -15,7 +15,7 @@ import pytest
 from coatcheck.app.real import SystemClock
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import load_config
-from coatcheck.core.sealing import Seal
+from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire import messages
 from coatcheck.errors import NotVerified
 from coatcheck.model.access import OPEN

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coatcheck.model.credential import Use
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, StdioReach
-from coatcheck.operations.credentials.trying import LONGEST_REASON, Cleaner
+from coatcheck.operations.rotation.trying import LONGEST_REASON, Cleaner
 
 MATERIAL = "tok-material-77"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import Stale, Taken, Unavailable
 from coatcheck.model.change import ChangeFilter
 from coatcheck.model.grant import Seen

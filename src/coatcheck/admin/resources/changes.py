@@ -16,7 +16,7 @@ from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
-from coatcheck.core.record_lines import rfc3339
+from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
 
 FOLLOW_SECONDS: Final = 0.5

@@ -25,7 +25,7 @@ from coatcheck.admin.resources.grant_shapes import (
     patch_of,
 )
 from coatcheck.admin.resources.values import Empty, Reason
-from coatcheck.operations.registry.grants import Grants
+from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.patches import GrantFilter
 from coatcheck.operations.registry.views import GrantView, Issued
 

@@ -13,7 +13,7 @@ from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, 
 from coatcheck.admin.resources.records import MAX_VERSION, Matching, filter_of
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
-from coatcheck.core.record_lines import rfc3339
+from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.reading import Radius, RadiusFilter, Touched
 from coatcheck.model.record import RecordFilter
 from coatcheck.operations.exporting import ExportFormat, Exports

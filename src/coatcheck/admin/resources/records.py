@@ -13,8 +13,8 @@ from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
-from coatcheck.core.argument_values import ArgumentValues
-from coatcheck.core.record_lines import FIELDS, json_line
+from coatcheck.core.recording.argument_values import ArgumentValues
+from coatcheck.core.recording.record_lines import FIELDS, json_line
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.ports import Ledger
 

@@ -15,7 +15,7 @@ from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Source, Transport
 from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerPatch, Unsaid
-from coatcheck.operations.registry.servers import ServerAdded
+from coatcheck.operations.registry.serving.servers import ServerAdded
 from coatcheck.operations.registry.views import RegisteredView
 from coatcheck.operations.views import ServerView
 

@@ -25,7 +25,7 @@ from coatcheck.admin.resources.values import Empty, EndQuery, Glob, Reason
 from coatcheck.model.operator import Actor
 from coatcheck.model.server import Source
 from coatcheck.operations.registry.patches import ServerFilter
-from coatcheck.operations.registry.servers import RegisteredServers, ServerAdded
+from coatcheck.operations.registry.serving.servers import RegisteredServers, ServerAdded
 from coatcheck.operations.registry.views import RegisteredView
 from coatcheck.operations.views import ServerView, Views
 

@@ -14,7 +14,7 @@ from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.config import Config
-from coatcheck.core.notes import Broken, PublicKey, read_receipt
+from coatcheck.core.recording.notes import Broken, PublicKey, read_receipt
 from coatcheck.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def verify(
     Edits, removals, insertions, swaps, columns that do not say what their entry says, an end before what was
     signed, an older store put back. A gateway may run meanwhile. Each --key and --receipt can be given again.
     """
-    from coatcheck.app.verifying import Proof, verify_file, verify_store
+    from coatcheck.app.keeping.verifying import Proof, verify_file, verify_store
 
     presented = [_receipt(text) for text in receipts]
     public = [key for text in keys for key in keys_in(text)]

@@ -128,7 +128,7 @@ def restore(file: Path, data: str | None, as_json: bool) -> int:
     The key that it was made with must be there first: coatcheck.key in the directory, or by the
     environment. No gateway may run on it.
     """
-    from coatcheck.app.keys import find_keys
+    from coatcheck.app.unsealing.keys import find_keys
     from coatcheck.store.backup import restore as put_back
 
     directory = _data_of(Where(data=data))

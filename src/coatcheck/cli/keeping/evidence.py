@@ -19,7 +19,7 @@ from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import gateway_of
 
 if TYPE_CHECKING:
-    from coatcheck.app.evidence import Checked
+    from coatcheck.app.keeping.evidence import Checked
 
 
 @click.group(
@@ -82,7 +82,7 @@ def check(file: Path, key: str | None, as_json: bool) -> int:
 
     Without --key the key in the bundle is used, which shows damage, but not who made it.
     """
-    from coatcheck.app.evidence import check_evidence
+    from coatcheck.app.keeping.evidence import check_evidence
 
     known = keys_in(key) if key is not None else []
     checked = check_evidence(file, known[0] if known else None)

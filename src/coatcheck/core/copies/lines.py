@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from coatcheck.core.record_lines import line_of, rfc3339
+from coatcheck.core.recording.record_lines import line_of, rfc3339
 from coatcheck.model.change import ChangeEntry
 from coatcheck.model.record import RecordEntry
 from coatcheck.model.sink import Copy

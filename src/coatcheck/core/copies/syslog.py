@@ -14,7 +14,7 @@ from typing import Any, Final
 from coatcheck.core.copies.cef import cef_of
 from coatcheck.core.copies.lines import json_copy, line_of_copy
 from coatcheck.core.copies.severities import event_of, weight_of
-from coatcheck.core.record_lines import rfc3339
+from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.change import ChangeEntry
 from coatcheck.model.record import RecordEntry
 from coatcheck.model.sink import Copy, Format

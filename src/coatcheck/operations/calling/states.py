@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from coatcheck.core.sealing import NONCE_BYTES, Seal
+from coatcheck.core.sealing.states import NONCE_BYTES, Seal
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Call, Fault, Result, Target
 from coatcheck.model.grant import Principal

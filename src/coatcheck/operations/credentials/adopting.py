@@ -18,7 +18,7 @@ from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import with_puts
 from coatcheck.operations.registry import changes
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.equipping import Maker, equip
+from coatcheck.operations.registry.serving.equipping import Maker, equip
 
 GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "gateway")
 _BECAUSE: Final = "secrets of servers are credentials from this version on"

@@ -25,7 +25,6 @@ from coatcheck.operations.credentials.making import expiry_of, material_of
 from coatcheck.operations.credentials.naming import name_of
 from coatcheck.operations.credentials.patches import CredentialFilter, CredentialPatch, NewCredential
 from coatcheck.operations.credentials.showing import due_of, find_credential, standing, used_by, view_of
-from coatcheck.operations.credentials.stages import changed
 from coatcheck.operations.credentials.views import CredentialView, Due, Reason
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import fitness
@@ -33,6 +32,7 @@ from coatcheck.operations.registry.desk import check_version
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import UNSAID, Unsaid
 from coatcheck.operations.registry.views import Page
+from coatcheck.operations.rotation.stages import changed
 
 MAX_INTERVAL: Final = 3_650
 

@@ -23,10 +23,10 @@ from coatcheck.model.credential import (
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit
 from coatcheck.model.server import Server
-from coatcheck.operations.credentials import stages
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Heed
+from coatcheck.operations.rotation import stages
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from coatcheck.model.grant import Grant, IssuedGrant, Principal, Voucher
 from coatcheck.model.server import Server
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.servers import Probe
-from coatcheck.operations.registry.showing import AnyGrant, all_grants, state_of
+from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of
+from coatcheck.operations.registry.serving.servers import Probe
 from coatcheck.operations.registry.views import GrantState
 from coatcheck.operations.views import ToolView
 

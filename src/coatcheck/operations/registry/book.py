@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import Stale, Taken, Unavailable
 from coatcheck.model.change import Change
 from coatcheck.model.registry import Edit, Registry

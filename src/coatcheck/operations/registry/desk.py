@@ -12,7 +12,7 @@ from coatcheck.errors import Missing, Stale
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.book import Book, Edited
 from coatcheck.operations.registry.changes import Scribe
-from coatcheck.operations.registry.seen import SeenBook
+from coatcheck.operations.registry.granting.seen import SeenBook
 from coatcheck.operations.registry.views import Ended, GrantView
 from coatcheck.ports import Clock, Entropy
 

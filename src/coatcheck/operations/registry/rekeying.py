@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Protocol
 
-from coatcheck.core.keys import Keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import CoatcheckError, ConfigError, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.operator import Actor

@@ -16,10 +16,10 @@ from coatcheck.model.subject import Subject
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import changes, fitness
 from coatcheck.operations.registry.desk import Desk, check_version
-from coatcheck.operations.registry.ending import revoking
+from coatcheck.operations.registry.granting.ending import revoking
+from coatcheck.operations.registry.granting.showing import all_grants, state_of, view_of
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import UNSAID, NewSubject, SubjectFilter, SubjectPatch
-from coatcheck.operations.registry.showing import all_grants, state_of, view_of
 from coatcheck.operations.registry.views import Ended, GrantState, Page, SubjectView
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from coatcheck.core.stored import change_of, record_of, settlement_of
+from coatcheck.core.recording.stored import change_of, record_of, settlement_of
 from coatcheck.model.chain import Checkpoint, EntryKind, Link
 from coatcheck.store import tables
 from coatcheck.store.records.rows import RECORD, SETTLEMENT

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from coatcheck.core.stored import stored_record, stored_settlement
+from coatcheck.core.recording.stored import stored_record, stored_settlement
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import EntryKind
 from coatcheck.model.record import Receipt, Record, RecordEntry, Settlement

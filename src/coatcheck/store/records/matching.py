@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from coatcheck.core.record_lines import credentials_of
+from coatcheck.core.recording.record_lines import credentials_of
 from coatcheck.model.record import KNOCKING, Outcome, RecordEntry, RecordFilter, Verdict
 
 

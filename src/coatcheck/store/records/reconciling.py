@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from coatcheck.core.stored import record_of, stored_settlement
+from coatcheck.core.recording.stored import record_of, stored_settlement
 from coatcheck.model.chain import EntryKind, Head
 from coatcheck.model.record import Outcome, RecordEntry, Settlement
 from coatcheck.store.chain import Chain, Growth

@@ -18,8 +18,8 @@ from uuid import UUID
 
 from sqlalchemy import Column, Select, Table, select
 
-from coatcheck.core.record_lines import credentials_of
-from coatcheck.core.stored import record_of, settlement_of
+from coatcheck.core.recording.record_lines import credentials_of
+from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.record import Record, RecordEntry, Settlement
 from coatcheck.store import tables
 from coatcheck.store.columns import micros_of

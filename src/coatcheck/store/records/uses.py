@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select
 
-from coatcheck.core.stored import record_of, settlement_of
+from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.record import RecordEntry
 from coatcheck.store.records.rows import used_rows
 from coatcheck.store.tables import record, settlement, used

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from coatcheck.core.stored import change_of
+from coatcheck.core.recording.stored import change_of
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import Checkpoint, EntryKind, Head, Link
 from coatcheck.model.reading import Held, Radius, RadiusFilter, Stretch, Wanted

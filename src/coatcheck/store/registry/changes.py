@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, or_, select
 
-from coatcheck.core.stored import stored_change
+from coatcheck.core.recording.stored import stored_change
 from coatcheck.model.chain import EntryKind
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.store.chain import Growth

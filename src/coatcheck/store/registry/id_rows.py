@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.row_macs import row_fits, row_mac
+from coatcheck.core.sealing.keys import Keys, Purpose
+from coatcheck.core.sealing.row_macs import row_fits, row_mac
 from coatcheck.store.registry.whole import Sum, sum_of
 from coatcheck.store.tables import server_id
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from coatcheck.core.row_macs import Value
+from coatcheck.core.sealing.row_macs import Value
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.grant import Claim, IssuedGrant, Proof

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.row_macs import row_fits, row_mac
-from coatcheck.core.sealed_values import BrokenSeal, ValueSeal
-from coatcheck.core.sealing import NONCE_BYTES
+from coatcheck.core.sealing.keys import Keys, Purpose
+from coatcheck.core.sealing.row_macs import row_fits, row_mac
+from coatcheck.core.sealing.sealed_values import BrokenSeal, ValueSeal
+from coatcheck.core.sealing.states import NONCE_BYTES
 from coatcheck.errors import Unfit
 from coatcheck.model.registry import Object
 from coatcheck.ports import Entropy

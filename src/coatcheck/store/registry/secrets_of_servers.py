@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.sealed_values import ValueSeal
-from coatcheck.core.sealing import NONCE_BYTES
+from coatcheck.core.sealing.keys import Keys, Purpose
+from coatcheck.core.sealing.sealed_values import ValueSeal
+from coatcheck.core.sealing.states import NONCE_BYTES
 from coatcheck.model.credential import NO_BLANKS, Blank
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, Transport

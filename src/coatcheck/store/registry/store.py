@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from coatcheck.core.keys import Keys, Purpose
-from coatcheck.core.sealed_values import BrokenSeal
+from coatcheck.core.sealing.keys import Keys, Purpose
+from coatcheck.core.sealing.sealed_values import BrokenSeal
 from coatcheck.core.tokens import Pepper
 from coatcheck.errors import ConfigError, Sealed, Unavailable
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
-from coatcheck.core.row_macs import Value, row_fits, row_mac
+from coatcheck.core.sealing.row_macs import Value, row_fits, row_mac
 from coatcheck.store.tables import whole
 
 NOT_WHOLE: Final = "registry (rows were removed, or older ones put back)"

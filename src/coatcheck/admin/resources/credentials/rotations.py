@@ -19,9 +19,9 @@ from coatcheck.admin.resources.credentials.rotation_shapes import (
 )
 from coatcheck.admin.resources.credentials.shapes import CredentialShape, credential_shape
 from coatcheck.admin.resources.values import Empty
-from coatcheck.operations.credentials.rotating import Rotations
 from coatcheck.operations.credentials.views import Activated, CredentialView
 from coatcheck.operations.oauth.connecting import Connecting
+from coatcheck.operations.rotation.rotating import Rotations
 
 
 class RotationRoutes:

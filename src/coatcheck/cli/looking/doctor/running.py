@@ -100,7 +100,7 @@ def _check_rows(damaged: Sequence[str]) -> Iterator[Finding]:
 
 
 def check_checkpoints(told: Mapping[str, Any]) -> Iterator[Finding]:
-    """Tell of a record that is not the one that was signed, and of checkpoints that cannot be kept outside."""
+    """Tell of a record that is not the one that was signed, and of checkpoints that are not kept outside."""
     for alarm in told.get("alarms") or []:
         yield fail(
             "chain",

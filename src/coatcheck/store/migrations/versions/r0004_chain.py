@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from coatcheck.core.chain import begin
+from coatcheck.core.recording.chain import begin
 
 revision = "0004"
 down_revision = "0003"

@@ -19,13 +19,14 @@ from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach, StoredServer
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import verdict_on
-from coatcheck.operations.registry import amending, changes, equipping, fitness
+from coatcheck.operations.registry import changes, fitness
 from coatcheck.operations.registry.desk import Desk, check_version
-from coatcheck.operations.registry.ending import overriding
-from coatcheck.operations.registry.equipping import Maker
+from coatcheck.operations.registry.granting.ending import overriding
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
-from coatcheck.operations.registry.registered import of_file, of_store
+from coatcheck.operations.registry.serving import amending, equipping
+from coatcheck.operations.registry.serving.equipping import Maker
+from coatcheck.operations.registry.serving.registered import of_file, of_store
 from coatcheck.operations.registry.views import Ended, Page, RegisteredView
 from coatcheck.operations.views import ToolView
 

@@ -19,8 +19,8 @@ from coatcheck.model.subject import Subject
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import changes, fitness
 from coatcheck.operations.registry.desk import Desk, server_id_of
+from coatcheck.operations.registry.granting.showing import live_labels
 from coatcheck.operations.registry.patches import UNSAID, USUAL_LIFE, NewGrant
-from coatcheck.operations.registry.showing import live_labels
 
 CLAIM_LIFE: Final = timedelta(hours=72)
 """How long a claim link can be used."""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from coatcheck.core.keys import KEY_BYTES
-from coatcheck.core.sealing import NONCE_BYTES
+from coatcheck.core.sealing.keys import KEY_BYTES
+from coatcheck.core.sealing.states import NONCE_BYTES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from coatcheck.core.record_lines import FIELDS, line_of
+from coatcheck.core.recording.record_lines import FIELDS, line_of
 from coatcheck.model.reading import Held
 
 COLUMNS: Final = ("seq", "hash", *FIELDS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from coatcheck.app.key_files import FORMER, FilesOfKey
-from coatcheck.app.keys import KEY_FILE, MAKE_ONE, load_keys
-from coatcheck.core.keys import Keys
+from coatcheck.app.unsealing.key_files import FORMER, FilesOfKey
+from coatcheck.app.unsealing.keys import KEY_FILE, MAKE_ONE, load_keys
+from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import ConfigError, Sealed
 from coatcheck.ports import Entropy
 from coatcheck.store.engines.database import Database

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from coatcheck.config import Config
-from coatcheck.core.record_lines import line_of, rfc3339
+from coatcheck.core.recording.record_lines import line_of, rfc3339
 from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.model.record import Outcome, RecordFilter, Verdict
 from coatcheck.store.offline import changes_in, records_in

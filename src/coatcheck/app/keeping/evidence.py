@@ -12,9 +12,9 @@ from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile
 
-from coatcheck.app.verifying import Proof, verify_lines
+from coatcheck.app.keeping.verifying import Proof, verify_lines
 from coatcheck.config import Config
-from coatcheck.core.notes import Broken, PublicKey
+from coatcheck.core.recording.notes import Broken, PublicKey
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Report
 from coatcheck.model.record import RecordFilter

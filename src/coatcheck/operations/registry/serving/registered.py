@@ -8,7 +8,7 @@ from coatcheck.model.credential import Use
 from coatcheck.model.registry import Override
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, Source, StdioReach, StoredServer
-from coatcheck.operations.registry.amending import as_written
+from coatcheck.operations.registry.serving.amending import as_written
 from coatcheck.operations.registry.views import RegisteredView
 
 

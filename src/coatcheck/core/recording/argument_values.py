@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from coatcheck.core.sealed_values import BrokenSeal, ValueSeal
+from coatcheck.core.sealing.sealed_values import BrokenSeal, ValueSeal
 from coatcheck.model.record import Record
 
 _PLACE: Final = ("record", "argument_values")

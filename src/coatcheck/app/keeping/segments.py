@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from coatcheck.app.verifying import Proof, verify_lines
-from coatcheck.core.notes import PublicKey
+from coatcheck.app.keeping.verifying import Proof, verify_lines
+from coatcheck.core.recording.notes import PublicKey
 from coatcheck.errors import ConfigError
 from coatcheck.model.reading import Stretch
 from coatcheck.model.segment import Segment

@@ -9,8 +9,8 @@ from coatcheck.errors import Unfit
 from coatcheck.model.credential import Blank
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, StoredServer
-from coatcheck.operations.registry.equipping import moved
 from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerPatch
+from coatcheck.operations.registry.serving.equipping import moved
 
 
 def amended(before: StoredServer, patch: ServerPatch) -> NewServer:

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from coatcheck.core.exported import NoLine, read_first, read_line
-from coatcheck.core.notes import Broken, PublicKey, claimed, notes_in
-from coatcheck.core.verifying import Verifier
+from coatcheck.core.recording.exported import NoLine, read_first, read_line
+from coatcheck.core.recording.notes import Broken, PublicKey, claimed, notes_in
+from coatcheck.core.recording.verifying import Verifier
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Beginning, Checkpoint, Finding, FindingKind, Head, Presented, Report
 from coatcheck.model.secret import Secret

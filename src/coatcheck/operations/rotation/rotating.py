@@ -23,20 +23,20 @@ from coatcheck.model.credential import (
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials import judging, stages
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.making import expiry_of, material_of
 from coatcheck.operations.credentials.showing import find_credential, used_by
-from coatcheck.operations.credentials.switching import DRAIN_WAIT, Switching, changed_meanwhile
-from coatcheck.operations.credentials.verifying import (
+from coatcheck.operations.credentials.views import Activated, CredentialView, Verdict, Verdicts
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.registry import fitness
+from coatcheck.operations.rotation import judging, stages
+from coatcheck.operations.rotation.switching import DRAIN_WAIT, Switching, changed_meanwhile
+from coatcheck.operations.rotation.verifying import (
     Candidate,
     Verifier,
     assurance_of,
     candidates_of,
 )
-from coatcheck.operations.credentials.views import Activated, CredentialView, Verdict, Verdicts
-from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.registry import fitness
 
 _Answer = TypeVar("_Answer")
 Progress = Callable[[str, Mapping[str, Any]], None]

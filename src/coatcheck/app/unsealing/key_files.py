@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from coatcheck.app.keys import KEY_FILE, keys_in, origin_of, reading, text_in, write_key
-from coatcheck.core.keys import KEY_BYTES, Keys
+from coatcheck.app.unsealing.keys import KEY_FILE, keys_in, origin_of, reading, text_in, write_key
+from coatcheck.core.sealing.keys import KEY_BYTES, Keys
 from coatcheck.errors import ConfigError, Unfit
 from coatcheck.ports import Entropy
 

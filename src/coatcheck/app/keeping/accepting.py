@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from coatcheck.app.real import SystemClock, SystemEntropy
-from coatcheck.app.unsealing import unseal
+from coatcheck.app.unsealing.opening import unseal
 from coatcheck.config import Config
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.operator import LOCAL_ACTOR

@@ -12,7 +12,7 @@ import json
 from hashlib import sha256
 from typing import Any, TypeGuard
 
-from coatcheck.core.chain import HASH_BYTES, begin
+from coatcheck.core.recording.chain import HASH_BYTES, begin
 from coatcheck.model.chain import Beginning, Checkpoint, EntryKind, Link
 
 

@@ -16,8 +16,8 @@ from coatcheck.model.credential import Probe
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
 from coatcheck.operations.credentials.making import scheme_of
-from coatcheck.operations.credentials.probing import Probing
 from coatcheck.operations.reaching.served import Served
+from coatcheck.operations.rotation.probing import Probing
 from coatcheck.ports import ProbeCall
 
 LONGEST_REASON: Final = 300

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from coatcheck.core.chain import Judge
+from coatcheck.core.recording.chain import Judge
 from coatcheck.model.chain import (
     Beginning,
     Checkpoint,

@@ -28,15 +28,15 @@ from coatcheck.model.credential import (
 from coatcheck.model.operator import Actor
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.operations.credentials import stages
 from coatcheck.operations.credentials.making import expiry_told, wrong_of
-from coatcheck.operations.credentials.probing import Probing
-from coatcheck.operations.credentials.trying import Cleaner, Rejected, tried
 from coatcheck.operations.credentials.views import Control, Verdict
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import servers_of, with_puts
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Records
+from coatcheck.operations.rotation import stages
+from coatcheck.operations.rotation.probing import Probing
+from coatcheck.operations.rotation.trying import Cleaner, Rejected, tried
 
 log = logging.getLogger(__name__)
 

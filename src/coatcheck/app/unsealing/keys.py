@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from coatcheck.core.keys import KEY_BYTES, Keys, read_key
+from coatcheck.core.sealing.keys import KEY_BYTES, Keys, read_key
 from coatcheck.errors import ConfigError
 from coatcheck.ports import Entropy
 

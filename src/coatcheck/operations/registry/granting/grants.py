@@ -18,11 +18,9 @@ from coatcheck.operations.cutting import Gone
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import changes, fitness
 from coatcheck.operations.registry.desk import Desk, check_version, server_id_of
-from coatcheck.operations.registry.ending import overriding, revoking
-from coatcheck.operations.registry.making import Made, Making, rotated, scope_of, with_token
-from coatcheck.operations.registry.paging import page_of
-from coatcheck.operations.registry.patches import UNSAID, GrantFilter, GrantPatch, NewGrant
-from coatcheck.operations.registry.showing import (
+from coatcheck.operations.registry.granting.ending import overriding, revoking
+from coatcheck.operations.registry.granting.making import Made, Making, rotated, scope_of, with_token
+from coatcheck.operations.registry.granting.showing import (
     AnyGrant,
     all_grants,
     find_grant,
@@ -30,6 +28,8 @@ from coatcheck.operations.registry.showing import (
     state_of,
     view_of,
 )
+from coatcheck.operations.registry.paging import page_of
+from coatcheck.operations.registry.patches import UNSAID, GrantFilter, GrantPatch, NewGrant
 from coatcheck.operations.registry.views import Ended, GrantState, GrantView, Issued, Page
 
 MAX_MANY: Final = 1_000

@@ -13,7 +13,7 @@ from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import verdict_on
 from coatcheck.operations.registry import changes
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.showing import AnyGrant
+from coatcheck.operations.registry.granting.showing import AnyGrant
 
 Edits = tuple[list[Object], list[Change]]
 """What is put, and what is written in the admin log."""

@@ -1,0 +1,1 @@
+"""What commands do with a store as a whole, while a gateway runs or not."""

@@ -1,0 +1,1 @@
+"""The key of the store: found, made, changed, and waited for."""

@@ -1,0 +1,1 @@
+"""What is on record, as it is written, shown, chained and proved."""

@@ -1,0 +1,1 @@
+"""One key, and what is sealed and authenticated with what follows from it."""

@@ -1,0 +1,1 @@
+"""Grants: made, shown, ended, and seen in use."""

@@ -1,0 +1,1 @@
+"""New versions of credentials: staged, tried at real servers, and switched to."""
