@@ -185,10 +185,9 @@ def wrong_arguments(command: click.Command, words: list[str]) -> Iterator[str]:
                 yield f"`{context.command.name} {name}` is no option"
         elif isinstance(command, click.Group):
             found = command.get_command(context, word)
-            if found is None and command.invoke_without_command:
-                continue  # the value of an option of its own, as far as can be told
             if found is None:
-                if re.fullmatch(r"[a-z]+", word):
+                # A group that is a command as well takes values of its own, as far as can be told.
+                if re.fullmatch(r"[a-z]+", word) and not command.invoke_without_command:
                     yield f"`{command.name} {word}` is no command"
             else:
                 yield from wrong_arguments(found, words[place + 1 :])
