@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,7 @@ def test_a_database_that_cannot_hold_all_text_is_refused(postgres: PostgresServe
 
 _OPEN = """
 import sys
+import threading
 from coatcheck.errors import ConfigError
 from coatcheck.model.secret import Secret
 from coatcheck.store.engines.postgres import PostgresDatabase
@@ -158,6 +160,15 @@ def test_a_second_gateway_is_told_who_has_the_database(opened: PostgresDatabase,
     driver.close()
     opened.close()
     assert opened_elsewhere(emptied_url) == ""
+
+
+def test_whoever_is_just_leaving_is_waited_for(opened: PostgresDatabase, emptied_url: Secret) -> None:
+    with pytest.raises(DatabaseTaken):
+        PostgresDatabase.open(emptied_url)
+    leaving = threading.Timer(0.3, opened.close)
+    leaving.start()
+    PostgresDatabase.open(emptied_url).close()
+    leaving.join()
 
 
 def test_the_data_directory_is_held_too(emptied_url: Secret, directory: Path) -> None:

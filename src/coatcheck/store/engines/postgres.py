@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,9 @@ FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+
+_MOMENTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each further try for the lock."""
 
 
 class PostgresDatabase(Database):
@@ -147,7 +151,7 @@ class PostgresDatabase(Database):
         try:
             if not _locked(connection):
                 self._end_former(connection)
-                if not _locked(connection):
+                if not _locked_soon(connection):
                     raise _taken(connection, self.name)
         except BaseException:
             connection.close()
@@ -165,6 +169,15 @@ class PostgresDatabase(Database):
 def _locked(connection: Connection[Any]) -> bool:
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
     return bool(row and row[0])
+
+
+def _locked_soon(connection: Connection[Any]) -> bool:
+    """Take the lock within a moment: a server needs one to notice that whoever held it has gone."""
+    for pause in _MOMENTS:
+        time.sleep(pause)
+        if _locked(connection):
+            return True
+    return False
 
 
 def _taken(connection: Connection[Any], name: str) -> DatabaseTaken:
