@@ -156,3 +156,20 @@ def test_what_is_no_line(line: bytes) -> None:
         read_line(line)
     with pytest.raises(NoLine):
         read_first(line)
+
+
+def test_a_line_has_one_face() -> None:
+    """What people read in a line is what is judged."""
+
+    def lines(line: dict[str, object]) -> bytes:
+        return json.dumps(line, separators=(",", ":")).encode("ascii")
+
+    whole, short = entry_line(LINKS[0]), entry_line(LINKS[0], leave_out=True)
+    assert read_line(lines(whole)) == LINKS[0], "the positive path"
+    assert read_line(lines(short)).seq == LINKS[0].seq  # type: ignore[union-attr]
+    for stored in (5, None, ["a text"], {"a": "text"}):
+        with pytest.raises(NoLine, match="text that is none"):
+            read_line(lines({**short, "stored": stored}))
+    twice = lines(whole).replace(b'{"seq"', b'{"stored":"another","seq"', 1)
+    with pytest.raises(NoLine, match="member twice"):
+        read_line(twice)

@@ -184,7 +184,7 @@ async def test_cef_has_a_line_for_each_call_with_number_and_hash(
     lines = (await exported(exports, RecordFilter(grant="file-1"), ExportFormat.CEF)).splitlines()
     assert len(lines) == 13
     assert all(line.startswith(b"CEF:0|Coatcheck|") for line in lines)
-    assert all(b" externalId=" in line and b"flexString1Label=hash" in line for line in lines)
+    assert all(b" externalId=" in line and b" fileHash=" in line for line in lines)
 
 
 async def test_a_blast_radius_counts_what_was_used(ledger: StoredLedger, any_database: Database) -> None:

@@ -135,7 +135,4 @@ def _line(members: dict[str, Any]) -> bytes:
 
 
 def _cef(held: Held) -> bytes:
-    return (
-        cef_of(Copy(held.seq, held.entry))
-        + f" flexString1={held.hash.hex()} flexString1Label=hash\n".encode()
-    )
+    return cef_of(Copy(held.seq, held.entry)) + f" fileHash={held.hash.hex()}\n".encode()

@@ -80,16 +80,28 @@ def read_line(line: bytes) -> Link | str:
             return Link(seq, kind, stored.encode("utf-8"), _hash(found.get("hash")))
         except UnicodeEncodeError:
             raise NoLine("holds text that is none") from None
+    if "stored" in found:
+        raise NoLine("holds a text that is none")
     return Link(seq, kind, b"", _hash(found.get("hash")), _hash(found.get("digest")))
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_once)
+    except NoLine:
+        raise
     except (ValueError, RecursionError):
         raise NoLine("is no JSON") from None
     if not isinstance(found, dict):
         raise NoLine("is no JSON object")
+    return found
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose members are each there once: a reader may take one, and a judge the other."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise NoLine("has a member twice")
     return found
 
 

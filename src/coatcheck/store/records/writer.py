@@ -5,6 +5,7 @@ It commits when it has nothing better to do, not on a timer: under load the batc
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sys
@@ -23,6 +24,8 @@ from coatcheck.store.faults import Unwritable, explain, is_fault_of_a_row
 from coatcheck.store.records.journal import Append, Book, Plan
 from coatcheck.store.records.reconciling import head_of, move_on, note_through, reconcile
 from coatcheck.store.records.statements import statements_for
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 512
 """So many appends are a full transaction; what was submitted together stays together."""
@@ -163,6 +166,8 @@ class Writer:
     # --- failing and recovering ---------------------------------------------------------------------------
 
     def _fail(self, batch: Sequence[Append], error: Exception) -> None:
+        if self.healthy:
+            log.error("calls are refused, since they cannot be recorded: %s", explain(error))
         self.healthy = False
         self.last_error = explain(error)
         self._give_up()
@@ -210,6 +215,8 @@ class Writer:
         self._noted = self._book.position
         self._owed.clear()
         self._fresh = False
+        if not self.healthy:
+            log.warning("calls can be recorded again")
         self.healthy, self.last_error = True, ""
         return driver
 
