@@ -22,7 +22,7 @@ from coatcheck.core.recording.exported import (
 )
 from coatcheck.core.recording.notes import SigningKey
 from coatcheck.core.recording.verifying import MOST_FINDINGS, Verifier
-from coatcheck.model.chain import EntryKind, FindingKind, Head, Link, Presented, Report
+from coatcheck.model.chain import Beginning, EntryKind, FindingKind, Head, Link, Presented, Report
 
 LOG = "0123456789abcdef"
 START = begin(LOG, 10, 3)
@@ -173,3 +173,15 @@ def test_a_line_has_one_face() -> None:
     twice = lines(whole).replace(b'{"seq"', b'{"stored":"another","seq"', 1)
     with pytest.raises(NoLine, match="member twice"):
         read_line(twice)
+
+
+def test_a_beginning_that_was_moved_past_what_was_signed() -> None:
+    """Whoever moves it voids everything before it; a part of a chain that is exported begins later as well."""
+    moved = begin(LOG, LINKS[-1].seq, 15)
+    verifier = Verifier(moved)
+    verifier.expect(iter(SIGNED))
+    findings = verifier.report().findings
+    assert [(one.what, one.seq) for one in findings] == [(FindingKind.MISSING, one.seq) for one in SIGNED]
+    part = Verifier(Beginning(LOG, LINKS[-1].seq, 0, LINKS[-1].hash))
+    part.expect(iter(SIGNED))
+    assert part.report().sound

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from coatcheck.core.recording.chain import Judge
+from coatcheck.core.recording.chain import Judge, begin
 from coatcheck.model.chain import (
     Beginning,
     Checkpoint,
@@ -29,6 +29,8 @@ class Verifier:
 
     def __init__(self, beginning: Beginning, receipts: Sequence[Presented] = ()) -> None:
         self._beginning = beginning
+        self._is_whole = beginning == begin(beginning.log, beginning.seq, beginning.before)
+        """Whether this is where the chain itself begins, and not a part of it."""
         self._judge = Judge(beginning)
         self._checkpoints: Iterator[Checkpoint] = iter(())
         self._next: Checkpoint | None = None
@@ -150,6 +152,12 @@ class Verifier:
             self.tell(Finding(checkpoint.seq, FindingKind.FOREIGN, words))
         elif checkpoint.seq == self._beginning.seq:
             self._compare(checkpoint, Head(self._beginning.seq, self._beginning.prev))
+        elif checkpoint.seq < self._beginning.seq and self._is_whole:
+            words = (
+                f"entry {checkpoint.seq} was signed at {checkpoint.at}, and the chain says that it begins after "
+                f"entry {self._beginning.seq}"
+            )
+            self.tell(Finding(checkpoint.seq, FindingKind.MISSING, words))
         elif checkpoint.seq > self._sealed:
             words = f"entry {checkpoint.seq}, which was signed at {checkpoint.at}, is not there"
             self.tell(Finding(checkpoint.seq, FindingKind.MISSING, words))
