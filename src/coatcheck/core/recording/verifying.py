@@ -153,10 +153,8 @@ class Verifier:
         elif checkpoint.seq == self._beginning.seq:
             self._compare(checkpoint, Head(self._beginning.seq, self._beginning.prev))
         elif checkpoint.seq < self._beginning.seq and self._is_whole:
-            words = (
-                f"entry {checkpoint.seq} was signed at {checkpoint.at}, and the chain says that it begins after "
-                f"entry {self._beginning.seq}"
-            )
+            here = self._beginning.seq
+            words = f"entry {checkpoint.seq} was signed at {checkpoint.at}, and the chain begins after {here}"
             self.tell(Finding(checkpoint.seq, FindingKind.MISSING, words))
         elif checkpoint.seq > self._sealed:
             words = f"entry {checkpoint.seq}, which was signed at {checkpoint.at}, is not there"
