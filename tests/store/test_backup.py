@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import io
 import json
-import sqlite3
 import stat
 import tarfile
 from pathlib import Path
@@ -23,6 +22,7 @@ from coatcheck.store.faults import DirectoryLocked
 from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.registry.store import StoredRegistry
 from ledgers import START, TickingClock, a_record, its_settlement
+from older import make_sqlite
 from registered import KEYS, OTHER_KEYS, SystemEntropy, a_grant, an_edit, one_of_each
 
 
@@ -246,24 +246,7 @@ def test_a_backup_of_an_older_schema_is_migrated_at_the_next_start(
     tmp_path: Path, home: Path, database: SqliteDatabase
 ) -> None:
     database.close()
-    writing = sqlite3.connect(database.path)
-    for table in (
-        "grant",
-        "subject",
-        "server",
-        "operator",
-        "override",
-        "credential",
-        "change",
-        "seen",
-        "sealing_key",
-        "whole",
-    ):
-        writing.execute(f'DROP TABLE "{table}"')
-    writing.execute("ALTER TABLE server_id DROP COLUMN mac")
-    writing.execute("UPDATE alembic_version SET version_num = '0001'")
-    writing.commit()
-    writing.close()
+    make_sqlite(database.path, "0001")
     facts = back_up(database.path.parent, tmp_path / "b", now=START, version="0.9")
     assert (facts.revision, facts.key_id) == ("0001", "")
     restore(tmp_path / "b", home, key_id=None)

@@ -15,28 +15,13 @@ from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import DirectoryLocked
 from coatcheck.store.migrating import migrate_now, standing
-
-REGISTRY = (
-    "grant",
-    "subject",
-    "server",
-    "operator",
-    "override",
-    "credential",
-    "change",
-    "seen",
-    "sealing_key",
-    "whole",
-)
+from older import make_sqlite
 
 
 def set_back(path: Path) -> None:
     """Make the database what the first release made."""
+    make_sqlite(path, "0001")
     writing = sqlite3.connect(path)
-    for table in REGISTRY:
-        writing.execute(f'DROP TABLE "{table}"')
-    writing.execute("UPDATE alembic_version SET version_num = '0001'")
-    writing.execute("ALTER TABLE server_id DROP COLUMN mac")
     writing.execute("INSERT INTO server_id VALUES ('kept', 'kept', x'00112233445566778899aabbccddeeff')")
     writing.commit()
     writing.close()

@@ -24,6 +24,7 @@ from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.opening import open_database
 from coatcheck.store.registry.store import StoredRegistry
+from older import make
 from registered import KEYS, SystemEntropy, a_credential, a_server, an_edit
 
 R0002 = Path(__file__).with_name("old") / "r0002.sql"
@@ -108,10 +109,9 @@ async def test_a_store_of_r0002_on_postgresql(old: Path, emptied_url: Secret, tm
     database = open_database(tmp_path / "here", emptied_url)
 
     def set_back(writing: Connection) -> None:
-        writing.execute(text("DROP TABLE credential"))
-        for table, column in (("server", "upkeep"), ("server", "blanks"), ("sealing_key", "pepper")):
-            writing.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        writing.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        writing.execute(text("DROP SCHEMA public CASCADE"))
+        writing.execute(text("CREATE SCHEMA public"))
+        make(writing, "0002")
         found = MetaData()
         found.reflect(writing)
         for name, some in rows.items():

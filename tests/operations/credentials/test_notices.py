@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from coatcheck.core.credentials import stages
 from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.credential import Assurance, CredentialVersion, Stage
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials import stages
 from coatcheck.operations.credentials.notices import AGAIN, LINGERING, MOST_LINES, Kind, Notices, notices_of
 from coatcheck.operations.credentials.patches import CredentialPatch, NewCredential
 from coatcheck.operations.credentials.showing import view_of

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import expiry_of, material_of
 from coatcheck.errors import Unfit
 from coatcheck.model.credential import (
     Assurance,
@@ -23,9 +25,8 @@ from coatcheck.model.credential import (
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials import judging, stages
+from coatcheck.operations.credentials import judging
 from coatcheck.operations.credentials.counter import Counter
-from coatcheck.operations.credentials.making import expiry_of, material_of
 from coatcheck.operations.credentials.showing import find_credential, used_by
 from coatcheck.operations.credentials.switching import DRAIN_WAIT, Switching, changed_meanwhile
 from coatcheck.operations.credentials.verifying import (
