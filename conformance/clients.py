@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -107,26 +103,7 @@ async def _run(suite: Suite, folder: Path, name: str) -> Outcome:
     folder.mkdir(parents=True)
     command = [*suite.command, "client", "--command", " ".join(COMMAND), "--scenario", f"auth/{name}"]
     command += ["--output-dir", str(results), "--verbose"]
-    with log.open("wb") as output:
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=ROOT,
-            env=suite.env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            await asyncio.wait_for(child.wait(), RUN_SECONDS)
-        except TimeoutError:
-            raise SuiteFailed(
-                f"auth/{name} did not end within {RUN_SECONDS:.0f} s; {log} has its words"
-            ) from None
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
+    await suite.finish(command, log, f"auth/{name}", RUN_SECONDS, ROOT)
     found = sorted(results.glob("**/checks.json"))
     if not found:
         raise SuiteFailed(f"auth/{name} left no results; {log} has the suite's words")

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,24 @@ class Suite:
         asked = ["--scenario", scenario] if scenario else ["--suite", "all"]
         command = [*self.command, "server", "--url", url, *asked, "--spec-version", version]
         command += ["--output-dir", str(results), "--timeout", str(SCENARIO_MS)]
+        await self.finish(command, log, "the suite", RUN_SECONDS)
+        found = read_results(results)
+        if not found:
+            raise SuiteFailed(f"the suite left no results; {log} has its words")
+        return found
+
+    async def finish(
+        self, command: Sequence[str], log: Path, named: str, seconds: float, cwd: Path | None = None
+    ) -> None:
+        """Run a command of the suite to its end, its words into `log`; nothing of it goes on afterwards.
+
+        How it ends says only whether a check failed, which its results say better. Raises `SuiteFailed`
+        for one that does not end in time.
+        """
         with log.open("wb") as output:
             child = await asyncio.create_subprocess_exec(
                 *command,
+                cwd=cwd,
                 env=self.env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -50,20 +65,14 @@ class Suite:
                 start_new_session=True,
             )
             try:
-                # How it ends says only whether a check failed, which its results say better.
-                await asyncio.wait_for(child.wait(), RUN_SECONDS)
+                await asyncio.wait_for(child.wait(), seconds)
             except TimeoutError:
-                words = f"the suite did not end within {RUN_SECONDS:.0f} s; {log} has its words"
+                words = f"{named} did not end within {seconds:.0f} s; {log} has its words"
                 raise SuiteFailed(words) from None
             finally:
-                if child.returncode is None:
-                    with suppress(ProcessLookupError):
-                        os.killpg(child.pid, signal.SIGKILL)
-                    await child.wait()
-        found = read_results(results)
-        if not found:
-            raise SuiteFailed(f"the suite left no results; {log} has its words")
-        return found
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)  # children that it left behind among them
+                await child.wait()
 
 
 def read_results(folder: Path) -> dict[str, list[Check]]:

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from coatcheck.app.real import SystemEntropy
+from coatcheck.core.credentials.making import printed
 from coatcheck.model.credential import Credential, CredentialKind, Custody, OauthTerms
 from coatcheck.model.registry import Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, Transport
-from coatcheck.operations.credentials.making import printed
 from coatcheck.operations.oauth.bearers import OauthBearers
 from coatcheck.operations.oauth.connecting import Begun, Connecting, Finished
 from coatcheck.operations.oauth.desk import OauthDesk

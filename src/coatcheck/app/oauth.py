@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from coatcheck.app.upstreams import egress_of
 from coatcheck.config import Config
-from coatcheck.operations.credentials.making import printed
+from coatcheck.core.credentials.making import printed
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.oauth.bearers import OauthBearers
 from coatcheck.operations.oauth.connecting import Connecting

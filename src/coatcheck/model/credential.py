@@ -13,7 +13,6 @@ from coatcheck.model.secret import Secret
 
 USUAL_INTERVAL = 90
 """Days after which a credential is due for rotation where nobody says otherwise."""
-NO_TERMS: Mapping[str, str] = MappingProxyType({})
 
 
 class Custody(StrEnum):

@@ -50,3 +50,5 @@ class Actor:
 
 LOCAL_ACTOR = Actor("local", OperatorRole.ADMIN, "socket")
 """Whoever can open the socket in the data directory: the account that runs the gateway."""
+GATEWAY_ACTOR = Actor("gateway", OperatorRole.ADMIN, "gateway")
+"""Coatcheck itself, where nobody asked for a change."""

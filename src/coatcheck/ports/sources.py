@@ -9,7 +9,7 @@ from coatcheck.model.secret import Secret
 
 
 class SecretSource(Protocol):
-    """Where secret material comes from: the environment, a file, later the store."""
+    """Where secret material comes from: the environment, or a file."""
 
     def find(self, reference: str) -> Secret | None:
         """Return the material that `reference` names here, or None."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from coatcheck.core.credentials import stages
 from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.credential import Assurance, CredentialVersion, Stage
 from coatcheck.model.registry import Edit
@@ -15,7 +16,6 @@ from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.notices import AGAIN, LINGERING, MOST_LINES, Kind, Notices, notices_of
 from coatcheck.operations.credentials.patches import CredentialPatch, NewCredential
 from coatcheck.operations.credentials.showing import view_of
-from coatcheck.operations.rotation import stages
 from doubles.bench import settle_down
 from doubles.cloakrooms import NEW, OLD, Cloakroom
 from doubles.clock import START

@@ -20,7 +20,7 @@ _SCOPE: Final = re.compile(r"[!#-\[\]-~]{1,200}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a `Bearer` or `DPoP` challenge says. Empty where there was none, or it says nothing of that."""
+    """What a `Bearer` challenge says. Empty where there was none, or it says nothing of that."""
 
     error: str = ""
     scopes: tuple[str, ...] = ()

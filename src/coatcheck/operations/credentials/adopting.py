@@ -10,7 +10,7 @@ from typing import Final
 from coatcheck.core import filling
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.credential import Credential
-from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.operator import GATEWAY_ACTOR
 from coatcheck.model.registry import Edit, Object
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import StoredServer
@@ -20,7 +20,6 @@ from coatcheck.operations.registry import changes
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.serving.equipping import Maker, equip
 
-GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "gateway")
 _BECAUSE: Final = "secrets of servers are credentials from this version on"
 
 
@@ -43,7 +42,7 @@ class Adopting:
             puts: list[Object] = []
             log: list[Change] = []
             registry = snapshot.registry
-            maker = Maker(GATEWAY.name, self._desk.now(), self._desk.entropy, self._desk.print_key)
+            maker = Maker(GATEWAY_ACTOR.name, self._desk.now(), self._desk.entropy, self._desk.print_key)
             for server in sorted(registry.servers.values(), key=lambda one: one.name):
                 secrets = dict(_secrets_of(server)) if server.ended_at is None else {}
                 if not secrets:
@@ -69,11 +68,11 @@ class Adopting:
     ) -> Iterator[Change]:
         what = (ObjectKind.SERVER, str(after.id), after.name)
         outlines = changes.of_server(before), changes.of_server(after)
-        yield self._desk.scribe.changed(GATEWAY, "server.change", what, *outlines, _BECAUSE)
+        yield self._desk.scribe.changed(GATEWAY_ACTOR, "server.change", what, *outlines, _BECAUSE)
         for one in credentials:
             kind = (ObjectKind.CREDENTIAL, str(one.id), one.name)
             told = changes.of_credential(one)
-            yield self._desk.scribe.changed(GATEWAY, "credential.add", kind, None, told, _BECAUSE)
+            yield self._desk.scribe.changed(GATEWAY_ACTOR, "credential.add", kind, None, told, _BECAUSE)
 
 
 def _secrets_of(server: StoredServer) -> Iterator[tuple[str, Secret]]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from coatcheck.core.credentials.making import printed
 from coatcheck.errors import Unfit
 from coatcheck.model.credential import Credential, Custody
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit, Object
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials import telling
-from coatcheck.operations.credentials.making import printed
 from coatcheck.operations.credentials.showing import find_credential, standing, used_by, view_of
 from coatcheck.operations.credentials.views import CredentialView, Verdict
 from coatcheck.operations.directory import Snapshot

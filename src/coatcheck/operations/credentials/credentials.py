@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from coatcheck.core.access import globs
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import expiry_of, material_of
+from coatcheck.core.credentials.naming import name_of
 from coatcheck.errors import Taken, Unfit
 from coatcheck.model.credential import (
     USUAL_INTERVAL,
@@ -21,8 +24,6 @@ from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
-from coatcheck.operations.credentials.making import expiry_of, material_of
-from coatcheck.operations.credentials.naming import name_of
 from coatcheck.operations.credentials.patches import CredentialFilter, CredentialPatch, NewCredential
 from coatcheck.operations.credentials.showing import due_of, find_credential, standing, used_by, view_of
 from coatcheck.operations.credentials.views import CredentialView, Due, Reason
@@ -32,7 +33,6 @@ from coatcheck.operations.registry.desk import check_version
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import UNSAID, Unsaid
 from coatcheck.operations.registry.views import Page
-from coatcheck.operations.rotation.stages import changed
 
 MAX_INTERVAL: Final = 3_650
 
@@ -50,7 +50,7 @@ class Credentials:
             Unfit: a name, material, interval or time that cannot be.
             Taken: another credential has the name.
         """
-        made = self.made(actor, new)
+        made = self._made(actor, new)
 
         def make(snapshot: Snapshot) -> Edit:
             if any(one.name == made.name for one in standing(snapshot)):
@@ -60,8 +60,8 @@ class Credentials:
         await self._counter.desk.book.edit(make)
         return await self.get(str(made.id))
 
-    def made(self, actor: Actor, new: NewCredential) -> Credential:
-        """Return a new credential as it is to be put, for whoever puts it together with something else.
+    def _made(self, actor: Actor, new: NewCredential) -> Credential:
+        """Return a new credential as it is to be put.
 
         Raises:
             Unfit: as `add`.
@@ -91,7 +91,7 @@ class Credentials:
             raise Unfit("an OAuth credential gets its tokens from its server, and none is given")
         now = self._counter.now()
         material = material_of(None, new.material.reveal(), lines=True)
-        return (first_version(self._counter, actor, material, fitness.end_of(new.expires_at, now)),)
+        return (_first_version(self._counter, actor, material, fitness.end_of(new.expires_at, now)),)
 
     async def change(
         self, actor: Actor, ref: str, patch: CredentialPatch, version: int | None
@@ -121,7 +121,7 @@ class Credentials:
             if before.active is None:
                 raise Unfit(f"the credential {before.name} has no active version that could expire")
             end = fitness.end_of(patch.expires_at, self._counter.now())
-            after = changed(before, before.active.number, lambda one: replace(one, expires_at=end))
+            after = stages.changed(before, before.active.number, lambda one: replace(one, expires_at=end))
         after = replace(
             after,
             owner=before.owner if patch.owner is UNSAID else _owner(patch.owner),
@@ -150,12 +150,7 @@ class Credentials:
                 fix = "give these another value, or remove them, first"
                 raise Unfit(f"the credential {before.name} is used by {servers}", fix=fix)
             now = self._counter.now()
-            emptied = tuple(
-                replace(one, stage=Stage.RETIRED, material=None, ended_at=one.ended_at or now)
-                for one in before.versions
-            )
-            terms = replace(before.oauth, client_secret=None) if before.oauth is not None else None
-            after = replace(before, versions=emptied, oauth=terms, ended_at=now, version=before.version + 1)
+            after = replace(stages.emptied(before, now), ended_at=now)
             last.append(view_of(after, (), {}, now))
             return self._counter.edit(actor, "credential.end", before, after, because)
 
@@ -196,7 +191,7 @@ class Credentials:
         return by_id.get(ref, ref) if ref is not None else None
 
 
-def first_version(
+def _first_version(
     counter: Counter, actor: Actor, material: Secret, end: datetime | None = None
 ) -> CredentialVersion:
     """Return a version that is active from the start. `end` None: its material may say when it expires."""

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from coatcheck.core.credentials import stages
 from coatcheck.errors import CoatcheckError, UpstreamCredentialRefused
 from coatcheck.model.credential import (
     Credential,
@@ -20,18 +21,15 @@ from coatcheck.model.credential import (
     Stage,
     Use,
 )
-from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.operator import GATEWAY_ACTOR
 from coatcheck.model.registry import Edit
 from coatcheck.model.server import Server
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Heed
-from coatcheck.operations.rotation import stages
 
 log = logging.getLogger(__name__)
 
-GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "gateway")
-"""Who flags and rolls back."""
 FRESH: Final = timedelta(minutes=10)
 """How long after an activation a refusal is taken as a sign that the new version is bad."""
 QUIET_SECONDS: Final = 60.0
@@ -148,7 +146,7 @@ class Refusing(Heed):
             if before is None or made is None:
                 return None
             action, after, because = made
-            return self._counter.step(GATEWAY, action, before, after, (), because, number=use.number)
+            return self._counter.step(GATEWAY_ACTOR, action, before, after, (), because, number=use.number)
 
         try:
             await self._counter.desk.book.edit(make)

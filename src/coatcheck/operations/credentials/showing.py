@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
+from coatcheck.core.credentials.making import warnings_on
 from coatcheck.errors import Missing
 from coatcheck.model.credential import (
     Assurance,
@@ -19,7 +19,6 @@ from coatcheck.model.credential import (
 )
 from coatcheck.model.declaration import DeclaredServer
 from coatcheck.model.server import StoredServer
-from coatcheck.operations.credentials.making import warnings_on
 from coatcheck.operations.credentials.views import (
     CredentialState,
     CredentialView,
@@ -35,8 +34,6 @@ GRACE: Final = timedelta(days=14)
 """How long after its time a rotation is overdue, and how long before its expiry a version is due."""
 Places = tuple[tuple[str, str], ...]
 """Pairs of server and place."""
-InUse = Mapping[UUID, Mapping[int, int]]
-"""By credential and number of its version: calls, sessions and children that use it."""
 _STATES: Final[Mapping[Reason, CredentialState]] = {
     Reason.FAILING: CredentialState.FAILING,
     Reason.LACKING: CredentialState.LACKING,
@@ -75,8 +72,6 @@ def used_by(snapshot: Snapshot) -> Mapping[str, Places]:
 
 def _all_uses(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     """Yield (credential, server, place), some of them more than once."""
-    for server in snapshot.servers.values():
-        yield from ((use.name, server.name, use.place) for use in server.uses)
     written: list[StoredServer | DeclaredServer] = list(snapshot.declared.declaration.servers)
     written += [one for one in snapshot.registry.servers.values() if one.ended_at is None]
     for one in written:

@@ -32,8 +32,6 @@ class _Current:
 
     record: Credential
     held: HeldTokens
-    renew_at: float
-    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +63,9 @@ class OauthBearers:
         if current is None:
             return None
         now = self._desk.now()
-        if now < current.renew_at:
+        if now < current.held.renew_at:
             return current.held.access
-        if now < current.until:
+        if now < current.held.until:
             self._begin(credential, current)
             return current.held.access
         return None
@@ -144,7 +142,7 @@ class OauthBearers:
         if record is None or held is None:
             self._current.pop(id, None)
             return None
-        self._current[id] = current = _Current(record, held, held.renew_at, held.until)
+        self._current[id] = current = _Current(record, held)
         return current
 
     # --- renewing ------------------------------------------------------------------------------------------

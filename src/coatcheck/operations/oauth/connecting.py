@@ -15,11 +15,11 @@ from coatcheck.model.credential import Credential, OauthTerms
 from coatcheck.model.oauth import AuthorizationServer, Discovery
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
+from coatcheck.operations.credentials.showing import find_credential
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.oauth.desk import (
     OauthDesk,
     client_of,
-    get_oauth,
     oauth_in,
     server_name,
     terms_of,
@@ -86,7 +86,7 @@ class Connecting:
             UpstreamError: the server, or its authorization server, cannot be reached or trusted.
         """
         desk = self._desk
-        credential = get_oauth(desk.snapshot(), ref)
+        credential = find_credential(desk.snapshot(), ref)
         if credential.oauth is None:
             raise Unfit(
                 f"the credential {credential.name} has nothing to do with OAuth",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from coatcheck.errors import Missing, UpstreamCredentialRefused
+from coatcheck.core.credentials import stages
+from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.change import Change, ObjectKind
-from coatcheck.model.credential import MAX_VERSIONS, Credential, CredentialVersion, OauthTerms, Stage
+from coatcheck.model.credential import Credential, CredentialVersion, OauthTerms, Stage
 from coatcheck.model.oauth import OauthClient
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.secret import Secret
@@ -53,8 +54,9 @@ class OauthDesk:
 
     def renewed(self, credential: Credential, held: HeldTokens) -> Credential:
         """Return a credential whose active version holds these tokens instead."""
+        material = write(held)
         versions = tuple(
-            replace(one, material=write(held), print=self.print_of(write(held)), expires_at=None)
+            replace(one, material=material, print=self.print_of(material), expires_at=None)
             if one is credential.active
             else one
             for one in credential.versions
@@ -67,9 +69,8 @@ class OauthDesk:
         """Return a credential with a new active version; the material of all others is gone."""
         now = self.clock.now()
         material = write(held)
-        number = max((one.number for one in credential.versions), default=0) + 1
         made = CredentialVersion(
-            number,
+            stages.next_number(credential),
             Stage.ACTIVE,
             self.print_of(material),
             now,
@@ -77,34 +78,15 @@ class OauthDesk:
             material,
             activated_at=now,
         )
-        former = tuple(
-            replace(one, stage=Stage.RETIRED, material=None, ended_at=one.ended_at or now)
-            for one in credential.versions
-        )
-        return replace(
-            credential,
-            versions=(made, *former)[:MAX_VERSIONS],
-            oauth=replace(terms, reconnect=""),
-            version=credential.version + 1,
-        )
+        former = (stages.gone(one, now) for one in credential.versions)
+        after = stages.with_versions(credential, (made, *former))
+        return replace(after, oauth=replace(terms, reconnect=""))
 
 
 def oauth_in(snapshot: Snapshot, id: UUID) -> Credential | None:
     """Return an OAuth credential that is in use."""
     found = snapshot.registry.credentials.get(id)
     return found if found is not None and found.ended_at is None and found.oauth is not None else None
-
-
-def get_oauth(snapshot: Snapshot, ref: str) -> Credential:
-    """Return a credential that is in use, by name or UUID, whether of OAuth or not.
-
-    Raises:
-        Missing: there is none.
-    """
-    for one in snapshot.registry.credentials.values():
-        if one.ended_at is None and ref in {one.name, str(one.id)}:
-            return one
-    raise Missing(f"there is no credential {ref!r}", fix="`coatcheck credential list` names the credentials")
 
 
 def terms_of(credential: Credential) -> OauthTerms:

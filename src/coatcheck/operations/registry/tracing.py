@@ -9,12 +9,13 @@ from typing import Final
 from uuid import UUID
 
 from coatcheck.core import filling
+from coatcheck.core.credentials.making import expiry_of, printed
+from coatcheck.core.credentials.naming import credential_name, free_name
 from coatcheck.model.credential import MAX_VERSIONS, Credential, CredentialVersion, Custody, Stage
 from coatcheck.model.registry import Registry
 from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials.making import expiry_of, printed
-from coatcheck.operations.credentials.naming import credential_name, free_name
 from coatcheck.operations.merging import Declared
+from coatcheck.operations.registry.serving.equipping import names_of
 from coatcheck.operations.supplying import id_of_file
 
 _FILE: Final = "file"
@@ -36,7 +37,7 @@ def traced(declared: Declared, registry: Registry, print_key: bytes, now: dateti
 
     Nothing of their material is in them. One that comes back goes on where it ended.
     """
-    taken = {one.name for one in registry.credentials.values() if one.ended_at is None}
+    taken = names_of(registry)
     puts = []
     found = {one.id: one for one in _found(declared)}
     for one in found.values():

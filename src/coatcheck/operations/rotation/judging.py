@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from coatcheck.errors import Forbidden, NotVerified, Taken, Unfit, Unproven
-from coatcheck.model.credential import Credential, CredentialVersion, Custody, Stage
+from coatcheck.model.credential import Credential, CredentialVersion, Stage
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.operations.credentials.showing import used_by
 from coatcheck.operations.credentials.views import Verdict
@@ -50,16 +50,12 @@ def at(credential: Credential, stage: Stage, command: str) -> CredentialVersion:
         Unfit: there is none, or its material is gone.
     """
     found = credential.at(stage)
-    if found is None or (stage is Stage.PREVIOUS and found.material is None and _is_ours(credential)):
+    if found is None or (stage is Stage.PREVIOUS and found.material is None):
         word = {Stage.STAGED: "staged", Stage.PREVIOUS: "previous", Stage.ACTIVE: "active"}[stage]
         raise Unfit(
             f"the credential {credential.name} has no {word} version", fix=f"{command} {credential.name}"
         )
     return found
-
-
-def _is_ours(credential: Credential) -> bool:
-    return credential.custody is Custody.STORE
 
 
 def not_verified(name: str, verdicts: list[Verdict]) -> NotVerified:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import expiry_of, material_of
 from coatcheck.errors import Unfit
 from coatcheck.model.credential import (
     Assurance,
@@ -24,12 +26,11 @@ from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
-from coatcheck.operations.credentials.making import expiry_of, material_of
 from coatcheck.operations.credentials.showing import find_credential, used_by
 from coatcheck.operations.credentials.views import Activated, CredentialView, Verdict, Verdicts
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import fitness
-from coatcheck.operations.rotation import judging, stages
+from coatcheck.operations.rotation import judging
 from coatcheck.operations.rotation.switching import DRAIN_WAIT, Switching, changed_meanwhile
 from coatcheck.operations.rotation.verifying import (
     Candidate,

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import warnings_on
 from coatcheck.errors import Stale
 from coatcheck.model.credential import Assurance, CredentialVersion, Stage
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.operations.credentials.counter import Counter
-from coatcheck.operations.credentials.making import warnings_on
 from coatcheck.operations.credentials.showing import find_credential
 from coatcheck.operations.credentials.views import Activated, CredentialView, Verdict
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.rotation import stages
 
 DRAIN_WAIT: Final = 30.0
 """How long an activation waits for calls with the old version to end before it says what is left."""

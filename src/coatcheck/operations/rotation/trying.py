@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from coatcheck.core.filling import values_of
-from coatcheck.core.redact import MARK, MIN_CHARS, Redactor, header_secrets
+from coatcheck.core.redact import MARK, MIN_CHARS, Redactor, header_secrets, material_secrets
 from coatcheck.core.wire import messages, param_headers
 from coatcheck.errors import UpstreamError, UpstreamTimeout
 from coatcheck.model.call import Fault, Reply
@@ -15,7 +15,6 @@ from coatcheck.model.catalogue import Catalogue
 from coatcheck.model.credential import Probe
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.operations.credentials.making import scheme_of
 from coatcheck.operations.reaching.served import Served
 from coatcheck.operations.rotation.probing import Probing
 from coatcheck.ports import ProbeCall
@@ -86,7 +85,7 @@ class Cleaner:
     def __init__(self, servers: Iterable[Server], held: Iterable[Secret] = ()) -> None:
         """`held` are secrets that a server may know besides those it is given now, such as former ones."""
         secrets = {secret for server in servers for secret in _secrets_of(server) if secret}
-        secrets |= {secret for one in held for secret in _parts_of(one) if secret}
+        secrets |= {secret for one in held for secret in material_secrets(one.reveal()) if secret}
         self._redactor = Redactor(secrets)
         self._short = sorted((one for one in secrets if len(one) < MIN_CHARS), key=len, reverse=True)
 
@@ -124,12 +123,6 @@ def _secrets_of(server: Server) -> Iterable[str]:
         if kind == "headers":
             yield from header_secrets(name, value.reveal())
         elif place in places:
-            yield from _parts_of(value)
+            yield from material_secrets(value.reveal())
     for value in server.reach.hush:
-        yield from _parts_of(value)
-
-
-def _parts_of(secret: Secret) -> Iterable[str]:
-    """Yield a secret, and what follows its scheme."""
-    yield secret.reveal()
-    yield secret.reveal()[len(scheme_of(secret)) :]
+        yield from material_secrets(value.reveal())

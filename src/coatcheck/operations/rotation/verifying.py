@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import expiry_told, wrong_of
 from coatcheck.core.filling import value_at, with_values
 from coatcheck.errors import (
     UpstreamError,
@@ -28,13 +30,11 @@ from coatcheck.model.credential import (
 from coatcheck.model.operator import Actor
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach
-from coatcheck.operations.credentials.making import expiry_told, wrong_of
 from coatcheck.operations.credentials.views import Control, Verdict
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import servers_of, with_puts
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.records import Records
-from coatcheck.operations.rotation import stages
 from coatcheck.operations.rotation.probing import Probing
 from coatcheck.operations.rotation.trying import Cleaner, Rejected, tried
 

@@ -26,7 +26,7 @@ _NO_GRANTS: Final[Mapping[str, IssuedGrant]] = MappingProxyType({})
 class Expiring:
     """Knows the end of each grant and, after a rotation, of its former token, the next one first.
 
-    With many grants an edit must not look at each of them: only those that it put are looked at.
+    With many grants an edit must not read each of them: those that are what they were are passed over.
     """
 
     def __init__(self, directory: Directory, cutting: Cutting, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from coatcheck.core import filling
+from coatcheck.core.credentials import stages
+from coatcheck.core.credentials.making import expiry_of, printed
+from coatcheck.core.credentials.naming import credential_name, free_name
 from coatcheck.core.filling import Parted
 from coatcheck.errors import Forbidden, Unfit
 from coatcheck.model.credential import (
@@ -27,8 +30,6 @@ from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, StoredServer
-from coatcheck.operations.credentials.making import expiry_of, printed
-from coatcheck.operations.credentials.naming import credential_name, free_name
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.patches import OauthWanted
 from coatcheck.operations.supplying import stored_credentials
@@ -74,21 +75,13 @@ class Maker:
         active = before.active
         if keep and active is not None and active.material == material:
             return before
-        number = max((one.number for one in before.versions), default=0) + 1
+        newest = self._version(stages.next_number(before), material, Assurance.SKIPPED)
         older = (self._aged(one, keep) for one in before.versions)
-        versions = (self._version(number, material, Assurance.SKIPPED), *older)
-        return replace(before, versions=versions, version=before.version + 1)
+        return stages.with_versions(before, (newest, *older))
 
     def ended(self, before: Credential) -> Credential:
         """Return a credential that is over, and holds nothing any more."""
-        terms = replace(before.oauth, client_secret=None) if before.oauth is not None else None
-        return replace(
-            before,
-            versions=tuple(self._aged(one, keep=False) for one in before.versions),
-            oauth=terms,
-            ended_at=self.now,
-            version=before.version + 1,
-        )
+        return replace(stages.emptied(before, self.now), ended_at=self.now)
 
     def _empty(self, name: str) -> Credential:
         id = UUID(bytes=self.entropy.token(16), version=4)
@@ -112,8 +105,7 @@ class Maker:
             return one
         if keep and one.stage is Stage.ACTIVE:
             return replace(one, stage=Stage.PREVIOUS, ended_at=self.now)
-        ended_at = self.now if one.stage is Stage.ACTIVE else one.ended_at
-        return replace(one, stage=Stage.RETIRED, material=None, ended_at=ended_at)
+        return stages.gone(one, self.now)
 
 
 # --- who uses what -----------------------------------------------------------------------------------------
@@ -303,11 +295,3 @@ def moved(before: HttpReach | StdioReach, after: HttpReach | StdioReach) -> bool
     if not isinstance(before, HttpReach) or not isinstance(after, HttpReach):
         return False
     return origin_of(before.url) != origin_of(after.url)
-
-
-def puts_of(
-    server: StoredServer, *credentials: Iterable[Credential]
-) -> tuple[StoredServer | Credential, ...]:
-    """Return what an edit puts: the server, and each credential once."""
-    found = {one.id: one for some in credentials for one in some}
-    return (server, *found.values())

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.errors import Unfit
-from coatcheck.model.secret import Secret
-from coatcheck.operations.credentials.making import (
+from coatcheck.core.credentials.making import (
     MAX_CHARS,
     expiry_of,
     expiry_told,
@@ -22,7 +20,9 @@ from coatcheck.operations.credentials.making import (
     warnings_on,
     wrong_of,
 )
-from coatcheck.operations.credentials.naming import credential_name, free_name, name_of
+from coatcheck.core.credentials.naming import credential_name, free_name, name_of
+from coatcheck.errors import Unfit
+from coatcheck.model.secret import Secret
 
 
 @pytest.mark.parametrize(

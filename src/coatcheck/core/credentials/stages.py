@@ -21,7 +21,7 @@ def version_of(credential: Credential, number: int) -> CredentialVersion | None:
 
 def with_staged(credential: Credential, version: CredentialVersion) -> Credential:
     """Return the credential with one more version."""
-    return _with(credential, (version, *credential.versions))
+    return with_versions(credential, (version, *credential.versions))
 
 
 def activated(credential: Credential, now: datetime, assurance: Assurance | None = None) -> Credential:
@@ -39,7 +39,7 @@ def activated(credential: Credential, now: datetime, assurance: Assurance | None
             return replace(one, stage=Stage.PREVIOUS, ended_at=now)
         return gone(one, now) if one.stage is Stage.PREVIOUS else one
 
-    return _with(credential, map(move, credential.versions))
+    return with_versions(credential, map(move, credential.versions))
 
 
 def rolled_back(credential: Credential, now: datetime) -> Credential:
@@ -52,19 +52,30 @@ def rolled_back(credential: Credential, now: datetime) -> Credential:
             return replace(one, stage=Stage.PREVIOUS, ended_at=now)
         return one
 
-    return _with(credential, map(move, credential.versions))
+    return with_versions(credential, map(move, credential.versions))
 
 
 def without(credential: Credential, stage: Stage, now: datetime) -> Credential:
     """Return the credential with the version at a stage retired, and its material gone."""
-    return _with(credential, (gone(one, now) if one.stage is stage else one for one in credential.versions))
+    return with_versions(
+        credential, (gone(one, now) if one.stage is stage else one for one in credential.versions)
+    )
 
 
 def changed(
     credential: Credential, number: int, change: Callable[[CredentialVersion], CredentialVersion]
 ) -> Credential:
     """Return the credential with one version changed."""
-    return _with(credential, (change(one) if one.number == number else one for one in credential.versions))
+    return with_versions(
+        credential, (change(one) if one.number == number else one for one in credential.versions)
+    )
+
+
+def emptied(credential: Credential, now: datetime) -> Credential:
+    """Return the credential with every version retired, and no material and no client secret left."""
+    terms = replace(credential.oauth, client_secret=None) if credential.oauth is not None else None
+    bare = with_versions(credential, (gone(one, now) for one in credential.versions))
+    return replace(bare, oauth=terms)
 
 
 def gone(version: CredentialVersion, now: datetime) -> CredentialVersion:
@@ -72,8 +83,8 @@ def gone(version: CredentialVersion, now: datetime) -> CredentialVersion:
     return replace(version, stage=Stage.RETIRED, material=None, ended_at=version.ended_at or now)
 
 
-def _with(credential: Credential, versions: Iterable[CredentialVersion]) -> Credential:
-    """Return the next version of the record; the oldest retired ones over `MAX_VERSIONS` are forgotten."""
+def with_versions(credential: Credential, versions: Iterable[CredentialVersion]) -> Credential:
+    """Return the next record, with these versions: the oldest retired ones over `MAX_VERSIONS` dropped."""
     kept = sorted(versions, key=lambda one: one.number, reverse=True)
     while len(kept) > MAX_VERSIONS and any(one.stage is Stage.RETIRED for one in kept):
         kept.remove(next(one for one in reversed(kept) if one.stage is Stage.RETIRED))

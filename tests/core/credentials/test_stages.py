@@ -8,9 +8,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coatcheck.core.credentials import stages
 from coatcheck.model.credential import MAX_VERSIONS, Assurance, Credential, CredentialVersion, Custody, Stage
 from coatcheck.model.secret import Secret
-from coatcheck.operations.rotation import stages
 from doubles.clock import START
 
 EMPTY = Credential(UUID(int=1), "a", Custody.STORE, (), START, "root")
