@@ -11,15 +11,18 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from bench import machine, nginx
 from bench.cases import SECONDS, CallsFailed, Case, cases
+from bench.lax import KINDS
 from bench.page import Report, page
 from bench.programs import BUILD, ROOT, Upstream, gateway, raw_upstream
 from bench.rows import Burst, Place, in_turn, rows
+from bench.words import SECTIONS
 from demo.programs import DidNotStart
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -39,13 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long a burst is ({SECONDS})")
     parser.add_argument("--page", type=Path, default=PAGE, help="where the page is written")
     parser.add_argument("--rows", type=Path, default=ROWS, help="where the rows are written, as JSON")
+    parser.add_argument(
+        "--case", action="append", choices=list(SECTIONS), help="measure this case alone, and write nothing"
+    )
     asked = parser.parse_args(arguments)
     try:
-        report = run(asked.rounds, asked.seconds)
+        report = run(asked.rounds, asked.seconds, asked.case)
     except (CallsFailed, DidNotStart) as failure:
         say(str(failure))
         return 1
-    write(report, asked.page, asked.rows)
+    if not asked.case:
+        write(report, asked.page, asked.rows)
     print(page(report))
     return 0
 
@@ -56,20 +63,24 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def run(rounds: int, seconds: float) -> Report:
-    """Measure everything. Raises `CallsFailed`."""
+def run(rounds: int, seconds: float, only: Collection[str] | None = None) -> Report:
+    """Measure every case, or `only` those. Raises `CallsFailed`."""
     stated = machine.stated(BUILD)
     proxy = nginx.find()
     before, others = machine.load(), machine.Others()
     found: Found = {}
     with raw_upstream() as upstream:
         start = cold_starts(upstream)
-        with nginx.running(proxy, upstream) as plain, gateway(upstream) as started:
-            every = cases(upstream, plain, started, seconds)
+        with ExitStack() as running:
+            plain = running.enter_context(nginx.running(proxy, upstream))
+            started = running.enter_context(gateway(upstream))
+            lax = {kind: running.enter_context(gateway(upstream, kind)) for kind in KINDS}
+            every = cases(upstream, plain, started, lax, seconds)
             for number in range(rounds):
                 say(f"round {number + 1} of {rounds}")
                 for case in every:
-                    measure(case, found, number)
+                    if not only or case.name in only:
+                        measure(case, found, number)
             start["memory after the load"] = f"{machine.memory_mib([started.program.pid]):.0f} MiB"
     stated["nginx"] = proxy.version if proxy else f"missing: `{nginx.INSTALL}`"
     stated["rounds"] = f"{rounds}, in bursts of {seconds:g} s"

@@ -17,6 +17,7 @@ from bench.rows import COATCHECK, DIRECT, NGINX, Burst
 
 CALLERS = (1, 16, 64)
 STEADY_RATE = 500.0
+DURABLE_RATE = 1_000.0
 STEADY_SECONDS = 3.0
 SECONDS = 1.5
 WARM_UP = 0.3
@@ -47,8 +48,17 @@ class Reach:
     tool: str = "echo"
 
 
-def cases(upstream: Upstream, nginx: Nginx | None, gateway: Gateway, seconds: float = SECONDS) -> list[Case]:
-    """Return every case, in the order of the page; the targets over HTTP share one server."""
+def cases(
+    upstream: Upstream,
+    nginx: Nginx | None,
+    gateway: Gateway,
+    lax: Mapping[str, Gateway],
+    seconds: float = SECONDS,
+) -> list[Case]:
+    """Return every case, in the order of the page; the targets over HTTP share one server.
+
+    `lax` are gateways whose records are not durable, by the name of their kind.
+    """
     reaches = {DIRECT: Reach(upstream.port, "/mcp", upstream.credential, (upstream.pid,))}
     if nginx:
         reaches[NGINX] = Reach(nginx.port, "/mcp", upstream.credential, nginx.pids)
@@ -62,7 +72,12 @@ def cases(upstream: Upstream, nginx: Nginx | None, gateway: Gateway, seconds: fl
     found.append(Case("steady", 16, steady))
     everything = ours("/mcp", tool="raw__echo")
     found.append(Case("all", 16, {COATCHECK: partial(burst, everything, 16, seconds)}))
-    return found
+    records = {COATCHECK: gateway, **lax}
+    kept = {
+        target: Reach(one.port, "/mcp/raw", one.grant, (one.program.pid,)) for target, one in records.items()
+    }
+    rated = over_http(kept, 16, max(seconds, STEADY_SECONDS), DURABLE_RATE)
+    return [*found, Case("durable", 16, rated), Case("durable", 64, over_http(kept, 64, seconds))]
 
 
 def over_http(

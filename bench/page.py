@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.rows import COATCHECK, DIRECT, NGINX, Measured, Place, Row, added_us, list_of_cases, rows, times
+from bench.rows import (
+    COATCHECK,
+    DIRECT,
+    NGINX,
+    UNSYNCED,
+    UNWAITED,
+    Measured,
+    Place,
+    Row,
+    added_us,
+    list_of_cases,
+    rows,
+    times,
+)
 from bench.tables import NOTHING, table
 from bench.words import FOOT, HEAD, SECTIONS
 
@@ -17,6 +30,7 @@ COLUMNS_BESIDE = (
     "p50 beside nginx",
     "CPU beside nginx",
 )
+COLUMNS_DURABLE = ("callers", "p50 added to unsynced", "p50 added to unwaited", "calls/s beside unwaited")
 
 
 @dataclass(frozen=True)
@@ -48,12 +62,12 @@ def section(report: Report, case: str) -> Iterator[str]:
     found = [row for row in rows(report.measured) if row.case == case]
     yield from ("", SECTIONS[case], "")
     yield from table(COLUMNS, [line for row in found for line in lines_of(row, report.nginx_missing)])
-    if any(row.target == DIRECT for row in found):
-        yield ""
-        callers = sorted({row.callers for row in found})
-        yield from table(
-            COLUMNS_BESIDE, beside(report.measured, [Place(COATCHECK, case, n) for n in callers])
-        )
+    ours = [Place(COATCHECK, case, callers) for callers in sorted({row.callers for row in found})]
+    targets = {row.target for row in found}
+    if DIRECT in targets:
+        yield from ("", *table(COLUMNS_BESIDE, beside(report.measured, ours)))
+    if UNWAITED in targets:
+        yield from ("", *table(COLUMNS_DURABLE, beside_lax(report.measured, ours)))
 
 
 def lines_of(row: Row, nginx_missing: str | None) -> Iterator[Sequence[str]]:
@@ -74,6 +88,17 @@ def beside(measured: Measured, places: Iterable[Place]) -> Iterator[Sequence[str
             shown(added_us(measured, ours, NGINX), "{:,.0f} µs"),
             shown(times(measured, ours, NGINX, lambda burst: burst.p50_us), "{:.1f} times"),
             shown(times(measured, ours, NGINX, lambda burst: burst.cpu_us_per_call), "{:.1f} times"),
+        )
+
+
+def beside_lax(measured: Measured, places: Iterable[Place]) -> Iterator[Sequence[str]]:
+    """Yield what durable records add, and what they leave of the capacity."""
+    for ours in places:
+        yield (
+            str(ours.callers),
+            shown(added_us(measured, ours, UNSYNCED), "{:,.0f} µs"),
+            shown(added_us(measured, ours, UNWAITED), "{:,.0f} µs"),
+            shown(times(measured, ours, UNWAITED, lambda burst: burst.rps), "{:.2f} times"),
         )
 
 

@@ -60,18 +60,23 @@ def raw_upstream() -> Iterator[Upstream]:
 
 
 @contextmanager
-def gateway(upstream: Upstream) -> Iterator[Gateway]:
-    """Start a gateway on an empty data directory and yield it once it has answered a call."""
-    state = BUILD / "data"
+def gateway(upstream: Upstream, lax: str = "") -> Iterator[Gateway]:
+    """Start a gateway on an empty data directory and yield it once it has answered a call.
+
+    `lax` is a kind of `bench.lax`: a gateway that is not the product.
+    """
+    state = BUILD / (lax or "data")
     shutil.rmtree(state, ignore_errors=True)
     grant = mint(secrets.token_bytes)
     write_private(state / "servers.json", json.dumps(declaration(upstream, grant), indent=2))
     port = free_port()
-    command = [sys.executable, "-m", "coatcheck", "serve", "--http", f"127.0.0.1:{port}"]
+    program_words = ["bench.lax", lax] if lax else ["coatcheck"]
+    command = [sys.executable, "-m", *program_words, "serve", "--http", f"127.0.0.1:{port}"]
     command += ["--config", str(state / "servers.json"), "--data", str(state)]
     env = {name: text for name, text in os.environ.items() if not name.startswith(("COATCHECK_", "MCP_"))}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH", ""))))
     began = time.perf_counter()
-    program = Program("coatcheck", command, BUILD / "coatcheck.log", env)
+    program = Program(lax or "coatcheck", command, BUILD / f"{lax or 'coatcheck'}.log", env)
     try:
         first_call(program, port, "/mcp/raw", grant)
         yield Gateway(program, port, grant, (time.perf_counter() - began) * 1e3)

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import NamedTuple
 
-DIRECT, NGINX, COATCHECK = TARGETS = ("direct", "nginx", "coatcheck")
+DIRECT, NGINX, COATCHECK, UNSYNCED, UNWAITED = TARGETS = (
+    "direct",
+    "nginx",
+    "coatcheck",
+    "unsynced",
+    "unwaited",
+)
 
 
 class Place(NamedTuple):

@@ -26,6 +26,13 @@ This is what users feel, where the tables above show the capacity.""",
 ## The route to all servers
 
 The same call over HTTP through `/mcp`, where a tool's name says which server has it.""",
+    "durable": """\
+## With and without durable records
+
+Over HTTP, to three gateways: the product, and two that exist in this benchmark only. `unsynced` does the
+same but never waits for the disk; `unwaited` besides lets calls and answers go before their entries are
+written. The 16 callers send a steady 1,000 calls a second, the 64 their next call when the last was
+answered.""",
 }
 
 FOOT = """\

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.app.keeping.proof import Proof
+from coatcheck.app.keeping.verifying import verify_store
 from coatcheck.core.recording.notes import SigningKey
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.chain import Checkpoint, Presented, Report
@@ -78,7 +79,8 @@ def outside(directory: Path) -> Path:
 
 
 def judged(directory: Path, key: SigningKey, receipts: list[Presented] | None = None) -> Report:
-    return verify_store(directory, None, Proof([key.public], outside(directory)), receipts or [])
+    proof = Proof([key.public], outside(directory), may_lack=True)
+    return verify_store(directory, None, proof, receipts or [])
 
 
 def is_noticed(directory: Path, key: SigningKey) -> bool:

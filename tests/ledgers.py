@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.reading import Looked
 from coatcheck.model.record import Outcome, Receipt, Record, RecordEntry, RecordFilter, Settlement, Verdict
 from coatcheck.store.records.matching import matches
 
@@ -96,6 +97,9 @@ class MemoryLedger:
     async def record_settled(self, record: Record, settlement: Settlement) -> Receipt:
         await self.record(record)
         return await self.settle(settlement)
+
+    async def look(self, wanted: RecordFilter) -> Looked:
+        return Looked(await self.list(wanted))
 
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
         found = [entry for entry in self.entries if matches(entry, wanted)]

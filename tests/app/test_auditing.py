@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from chains import fill
+from chains import a_change, fill
 from coatcheck.app.auditing import checkpointing_of, seed_in, seed_of
 from coatcheck.app.real import SystemClock, SystemEntropy
+from coatcheck.audit import checkpoint_file
 from coatcheck.config import Config, load_config
 from coatcheck.core.recording.notes import notes_in
-from coatcheck.errors import ConfigError
+from coatcheck.errors import ConfigError, Unavailable, Unfit
+from coatcheck.operations import checkpointing
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
@@ -38,13 +45,13 @@ async def signing_of(config: Config, calls: int = 0) -> AsyncIterator[Checkpoint
         database.close()
 
 
-async def fill_without_signing(database: SqliteDatabase, calls: int) -> None:
+async def fill_without_signing(database: SqliteDatabase, calls: int, **fields: object) -> None:
     from coatcheck.store.records.ledger import StoredLedger
     from ledgers import TickingClock, a_record, its_settlement
 
     ledger = await StoredLedger.open(database, TickingClock())
     for _ in range(calls):
-        record = a_record()
+        record = a_record(**fields)
         await ledger.record_settled(record, its_settlement(record))
     await ledger.close()
 
@@ -61,10 +68,10 @@ async def test_it_signs_what_is_new_and_the_end_is_signed(config: Config) -> Non
         assert made.seq == 6
         assert await signing.now() == made
         assert signing.told()["signed"] == 6
-    assert outside(config) == [made.note]
+    assert outside(config)[1:] == [made.note]  # the first was made at once, of an empty record
     async with signing_of(config, 2) as signing:
         assert (signing.alarms, signing.last) == ((), made)
-    assert [signing.key.public.open(note).seq for note in outside(config)] == [6, 10]
+    assert [signing.key.public.open(note).seq for note in outside(config)] == [0, 6, 10]
 
 
 async def test_an_older_store_put_back_is_an_alarm_at_every_start(config: Config, tmp_path: Path) -> None:
@@ -96,9 +103,79 @@ async def test_another_store_and_another_key_are_alarms(config: Config) -> None:
     (config.data / "checkpoints.log").unlink()
     async with signing_of(config) as signing:
         assert "are gone; a new file is begun" in signing.alarms[0]
+        old = signing.key.public.text
+    assert len(outside(config)) == 1
     (config.data / "audit.key").unlink()
+    shutil.copytree(config.data, config.data.parent / "known")
     async with signing_of(config, 2) as signing:
         assert any("was signed with another key" in alarm for alarm in signing.alarms)
+    known = dataclasses.replace(config, data=config.data.parent / "known")
+    (known.data / "audit.key.old").write_text(old + "\n")
+    async with signing_of(known, 2) as signing:
+        assert signing.alarms == ()
+
+
+async def test_checkpoints_that_were_removed_are_alarms(config: Config) -> None:
+    async with signing_of(config, 2):
+        pass
+    edited = ("DELETE FROM checkpoint WHERE seq = 4", "DELETE FROM checkpoint")
+    for statement in edited:
+        write(config, statement)
+        async with signing_of(config) as signing:
+            assert "the checkpoint of entry 4, which is in" in signing.alarms[0]
+            assert "was removed from the store" in signing.alarms[0]
+    write(config, "DELETE FROM checkpoint")
+    (config.data / "checkpoints.log").unlink()
+    async with signing_of(config) as signing:
+        assert signing.alarms == ("no checkpoint is left of the 4 entries of the record: all were removed",)
+
+
+async def test_a_checkpoint_of_what_is_not_there_yet_does_not_stop_the_signing(config: Config) -> None:
+    async with signing_of(config, 2):
+        pass
+    write(config, "INSERT INTO checkpoint SELECT 999999, hash, at, note FROM checkpoint WHERE seq = 4")
+    async with signing_of(config, 2) as signing:
+        assert "is kept as one of entry 999999, and is another" in signing.alarms[0]
+    assert [signing.key.public.open(note).seq for note in outside(config)] == [0, 4, 4, 8]
+
+
+async def test_a_store_that_was_never_signed_and_is_new_is_no_alarm(config: Config) -> None:
+    database = SqliteDatabase.open(config.data)
+    await fill_without_signing(database, 2, at=datetime.now(UTC))
+    database.close()
+    async with signing_of(config) as signing:
+        assert (signing.alarms, signing.troubles) == ((), ())
+    assert [signing.key.public.open(note).seq for note in outside(config)] == [4]
+
+
+async def test_a_place_outside_that_cannot_be_read_is_told_of_and_looked_at_once_it_can_be(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointing, "_LOOK", 0.01)
+    monkeypatch.setattr(checkpoint_file, "RETRY", 0.01)
+    elsewhere = dataclasses.replace(config, checkpoints=tmp_path / "mount" / "checkpoints.log")
+    async with signing_of(elsewhere, 2) as signing:
+        assert signing.alarms == ()  # and no word of what would be gone
+        assert signing.troubles == (
+            f"checkpoints cannot be kept in {elsewhere.checkpoints}: there is no folder {tmp_path / 'mount'}",
+        )
+        running = asyncio.create_task(signing.run())
+        (tmp_path / "mount").mkdir()
+        async with asyncio.timeout(20):
+            while signing.troubles or not (tmp_path / "mount" / "checkpoints.log").exists():
+                await asyncio.sleep(0.01)
+        running.cancel()
+    for odd in ("pipe", "folder"):
+        path = tmp_path / odd
+        os.mkfifo(path) if odd == "pipe" else path.mkdir()
+        async with signing_of(dataclasses.replace(config, checkpoints=path)) as signing:
+            assert signing.alarms == ()
+            assert signing.troubles == (f"checkpoints cannot be kept in {path}: it is no regular file",)
+
+
+def write(config: Config, statement: str) -> None:
+    with closing(sqlite3.connect(config.data / DATABASE_FILE)) as writing, writing:
+        writing.execute(statement)
 
 
 async def test_the_key_is_made_once_and_private(config: Config) -> None:
@@ -126,3 +203,54 @@ async def test_checkpoints_of_a_store_are_its_own(config: Config) -> None:
         assert signing.last == made[-1]
     finally:
         database.close()
+
+
+async def test_a_chain_that_something_else_moved_is_not_signed_and_stays_an_alarm(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointing, "_LOOK", 0.01)
+    async with signing_of(config, 3) as signing:
+        running = asyncio.create_task(signing.run())
+        await move_back(config)
+        async with asyncio.timeout(20):
+            while not signing.alarms or len(outside(config)) < 2:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        (alarm,) = signing.alarms
+        assert "the record ends at entry 5" in alarm
+        assert "this gateway left it at entry 6" in alarm
+        assert signing.told()["moved"]
+        with pytest.raises(Unavailable, match="something else wrote"):
+            await signing.now()
+    assert [signing.key.public.open(note).seq for note in outside(config)] == [0, 6]
+    async with signing_of(config) as signing:  # whoever starts it anew is told as well
+        assert any("entry 6 was signed" in alarm for alarm in signing.alarms)
+
+
+async def test_nothing_is_accepted_where_nothing_moved(config: Config) -> None:
+    async with signing_of(config, 1) as signing:
+        with pytest.raises(Unfit, match="nothing to accept"):
+            await signing.accept(lambda _: a_change(1))
+        await move_back(config)
+        with pytest.raises(Unavailable):
+            await signing.now()
+        await signing.accept(lambda _: a_change(1))
+        assert not signing.told()["moved"]
+        assert any("entry 2" in alarm for alarm in signing.alarms)
+        assert (await signing.now()).seq == 2
+    async with signing_of(config, 1) as signing:
+        with closing(sqlite3.connect(config.data / DATABASE_FILE)) as writing, writing:
+            writing.execute("DELETE FROM chain")
+        with pytest.raises(Unavailable):
+            await signing.now()
+        with pytest.raises(Unfit, match="does not say any more"):
+            await signing.accept(lambda _: a_change(1))
+
+
+async def move_back(config: Config) -> None:
+    """Set the chain to the entry before its last, as somebody with the database can."""
+    with closing(sqlite3.connect(config.data / DATABASE_FILE)) as writing, writing:
+        (seq,) = writing.execute("SELECT seq FROM chain").fetchone()
+        (hash,) = writing.execute("SELECT hash FROM record WHERE position = ?", (seq - 1,)).fetchone()
+        writing.execute("DELETE FROM settlement WHERE sequence = ?", (seq,))
+        writing.execute("UPDATE chain SET seq = ?, hash = ?", (seq - 1, hash))

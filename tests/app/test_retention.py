@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from coatcheck.app.keeping.proof import Proof
 from coatcheck.app.keeping.segments import SegmentFolder
 from coatcheck.core.recording.notes import SigningKey
 from coatcheck.errors import ConfigError, Unfit
@@ -58,8 +59,10 @@ async def retention_on(database: SqliteDatabase, folder: Path) -> Retention:
         return made
 
     exports = Exports(StoredReading(database), sign)
-    files = SegmentFolder(folder, key.public, clock)
-    return Retention(StoredSegments(database), files, exports, Scribe(clock, FixedEntropy()), clock, None)
+    files = SegmentFolder(folder, [key.public], clock)
+    segments = StoredSegments(database, Proof([key.public], None).why_not)
+    scribe = Scribe(clock, FixedEntropy())
+    return Retention(segments, files, exports, scribe, clock, None, key.sign_sealing)
 
 
 def count(database: SqliteDatabase) -> int:

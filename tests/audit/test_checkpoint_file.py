@@ -30,7 +30,7 @@ def notes(path: Path) -> list[str]:
 async def test_notes_are_added_and_the_last_is_found_again(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.log"
     file = CheckpointFile(path, SystemClock())
-    assert await file.last() is None
+    assert await file.last() == ""
     for seq in range(5):
         file.put(note(seq))
     await file.close()
@@ -51,13 +51,13 @@ async def test_a_place_that_takes_nothing_is_told_of_until_it_does(
     path = tmp_path / "gone" / "checkpoints.log"
     file = CheckpointFile(path, SystemClock())
     assert await file.last() is None
+    assert file.found is None
     file.put(note(1))
-    while not file.error:
-        await asyncio.sleep(0.01)
-    assert file.error == "No such file or directory"
+    assert file.error == f"there is no folder {path.parent}"
     path.parent.mkdir()
     while file.error or not path.exists():
         await asyncio.sleep(0.01)
+    assert file.found == ""
     file.put(note(2))
     await file.close()
     assert notes(path) == [note(1), note(2)]
@@ -70,8 +70,7 @@ async def test_a_pipe_in_its_place_hangs_nobody(tmp_path: Path, monkeypatch: pyt
     file = CheckpointFile(path, SystemClock())
     assert await file.last() is None
     file.put(note(1))
-    while not file.error:
-        await asyncio.sleep(0.01)
+    assert file.error == "it is no regular file"
     await file.close()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bench.cases import STEADY_RATE
+from bench.cases import DURABLE_RATE, STEADY_RATE
 from bench.page import Report, page
-from bench.rows import COATCHECK, DIRECT, NGINX, Burst, Place
+from bench.rows import COATCHECK, DIRECT, NGINX, UNSYNCED, UNWAITED, Burst, Place
 from bench.tables import table
 from bench.words import SECTIONS
 
@@ -29,6 +29,9 @@ WHOLE = Report(
         Place(DIRECT, "steady", 16): [burst(1), burst(1)],
         Place(COATCHECK, "steady", 16): [burst(1), burst(1)],
         Place(COATCHECK, "all", 16): [burst(1), burst(1)],
+        Place(COATCHECK, "durable", 16): [burst(900), burst(1100)],
+        Place(UNSYNCED, "durable", 16): [burst(700), burst(900)],
+        Place(UNWAITED, "durable", 16): [burst(400), burst(500)],
     },
 )
 
@@ -57,6 +60,12 @@ def test_each_place_has_its_line_and_coatcheck_stands_beside_the_others() -> Non
     assert "| 64 | 25 µs |" in found
 
 
+def test_what_durable_records_add_stands_beside_gateways_without() -> None:
+    found = lines(page(WHOLE))
+    assert "| callers | p50 added to unsynced | p50 added to unwaited | calls/s beside unwaited |" in found
+    assert "| 16 | 200 µs | 550 µs | 1.00 times |" in found
+
+
 def test_the_load_says_what_it_cost_where_it_was_busiest() -> None:
     assert (
         "The load itself used at most 50% of one core (405.0 µs a call: direct, stdio, 64 callers)."
@@ -77,6 +86,7 @@ def test_an_nginx_that_is_missing_is_told_with_its_install_line_in_each_case_ove
 
 def test_the_page_names_the_rate_that_is_sent() -> None:
     assert f"A steady {STEADY_RATE:.0f} calls a second" in SECTIONS["steady"]
+    assert f"a steady {DURABLE_RATE:,.0f} calls a second" in SECTIONS["durable"]
 
 
 def test_tables_are_padded_figures_to_the_right_and_columns_that_say_nothing_left_out() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ import pytest
 
 from chains import SEED, a_store
 from cli.fake_api import Canned, FakeApi
-from cli.ran import Run
+from cli.ran import Ran, Run
 from cli.terminal import on_terminal
 from coatcheck.cli.looking.doctor.finding import Status
 from coatcheck.cli.looking.doctor.running import check_checkpoints
@@ -25,6 +30,8 @@ from coatcheck.store.chain import beginning_in
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.records.chained import links_after
+from coatcheck.store.records.ledger import StoredLedger
+from ledgers import TickingClock, a_record, its_settlement
 
 Stored = tuple[SigningKey, list[Checkpoint], list[Receipt]]
 
@@ -85,6 +92,25 @@ def test_an_edit_and_a_false_receipt(data: Path, stored: Stored, run: Run) -> No
     assert code == 1
     assert f"derived   the columns of record {finding['seq']} do not say what it says" in shown
     assert "NOT sound, 1 found" in shown
+
+
+def test_a_file_whose_head_was_cut_off_is_told_to_be_a_part(
+    exported: Path, stored: Stored, run: Run, tmp_path: Path
+) -> None:
+    verify = ("audit", "verify", "--file", str(exported), "--key", stored[0].public.text)
+    told = json.loads(run(*verify).out)
+    assert (told["sound"], told["whole"], told["first"]) == (True, True, 1)
+    first, *lines = (json.loads(line) for line in exported.read_text().splitlines())
+    cut = [{"log": first["log"], "after": lines[4]["seq"], "prev": lines[4]["hash"]}, *lines[5:]]
+    exported.write_text("".join(f"{json.dumps(line)}\n" for line in cut))
+    told = json.loads(run(*verify).out)
+    assert (told["sound"], told["whole"], told["first"]) == (True, False, 6)
+    code, shown = on_terminal(list(verify))
+    assert code == 0
+    assert f"entries from 6 to {told['head']['seq']}, a part" in shown
+    assert "of what was before entry 6 it tells nothing" in shown
+    exported.write_text(json.dumps(first) + "\n")
+    assert run(*verify).code == 78
 
 
 def test_a_file_needs_the_key_alone(exported: Path, stored: Stored, run: Run, tmp_path: Path) -> None:
@@ -149,12 +175,154 @@ def test_a_checkpoint_at_will(api: FakeApi, run: Run) -> None:
     assert (code, "signed entry 7 of log 0123456789abcdef" in shown) == (0, True)
 
 
+def test_a_record_that_something_else_moved_is_accepted_with_a_reason(api: FakeApi, run: Run) -> None:
+    api.answers["POST /checkpoints/accept"] = Canned({"alarms": ["entry 7 is not the one that was signed"]})
+    assert run("audit", "accept", "  ").code == 2
+    assert json.loads(run("audit", "accept", " INC-42 ").out) == {
+        "alarms": ["entry 7 is not the one that was signed"]
+    }
+    assert json.loads(api.asked[-1].body) == {"because": "INC-42"}
+    code, shown = on_terminal(["audit", "accept", "INC-42"])
+    assert code == 0
+    assert "accepted: calls go on" in shown
+    assert "ALARM: entry 7 is not the one that was signed" in shown
+
+
 def test_doctor_tells_of_alarms() -> None:
     told = {"log": "0123456789abcdef", "signed": 7, "alarms": [], "file": "/c.log", "error": ""}
     assert [one.status for one in check_checkpoints(told)] == [Status.OK]
     (alarm,) = check_checkpoints({**told, "alarms": ["an older store was put back"]})
     assert alarm.status is Status.FAIL
     assert "move /c.log away" in alarm.fix
+    (moved,) = check_checkpoints({**told, "alarms": ["something else wrote to the store"], "moved": True})
+    assert "coatcheck audit accept WHY" in moved.fix
     (late,) = check_checkpoints({**told, "error": "it does not answer"})
     assert (late.status, "/c.log cannot be written" in late.message) == (Status.WARN, True)
     assert list(check_checkpoints({})) == []
+
+
+EMPTIED = {
+    "record": (1, {"missing"}),
+    "settlement": (1, {"missing"}),
+    "change": (1, {"missing"}),
+    "checkpoint": (1, {"missing"}),
+    "chain": (1, {"damaged"}),
+}
+
+
+@pytest.mark.parametrize("with_key", [False, True])
+@pytest.mark.parametrize("table", EMPTIED)
+def test_an_emptied_table_is_a_finding(
+    data: Path, stored: Stored, run: Run, table: str, with_key: bool
+) -> None:
+    given = ["--key", stored[0].public.text] if with_key else []
+    assert run("audit", "verify", *given).code == 0
+    edit(data, f"DELETE FROM {table}")
+    code, kinds = EMPTIED[table]
+    ran = run("audit", "verify", *given)
+    assert (ran.code, kinds <= {one["what"] for one in json.loads(ran.out)["findings"]}) == (code, True)
+
+
+@pytest.mark.parametrize("table", [*EMPTIED, "segment", "used", "settled_through"])
+def test_a_table_that_is_gone_is_a_finding(data: Path, stored: Stored, run: Run, table: str) -> None:
+    edit(data, f"DROP TABLE {table}")
+    ran = run("audit", "verify")
+    assert (ran.code, "damaged" in {one["what"] for one in json.loads(ran.out)["findings"]}) == (1, True)
+
+
+ODD = {
+    "a note that is no text": "UPDATE checkpoint SET note = x'00'",
+    "a hash that is none": "UPDATE checkpoint SET hash = 'x'",
+    "a number that is none": "UPDATE checkpoint SET at = 'x'",
+    "a log that is none": "UPDATE chain SET log = x'00ff'",
+    "a log of another form": "UPDATE chain SET log = 'x' || char(10)",
+    "a negative beginning": "UPDATE chain SET first = -5",
+    "a text as a number": "UPDATE chain SET seq = 'x'",
+    "two chains": "INSERT INTO chain SELECT 'ffffffffffffffff', first, before, seq, hash FROM chain",
+    "a part that is none": "INSERT INTO segment VALUES (1, 9, 'x', 'x', 'x', 'x', x'00', x'00')",
+    "a part beyond all": "INSERT INTO segment VALUES (1, 9223372036854775807, x'00', x'00', 1, 1, 'x', 'x')",
+    "a part before all": "INSERT INTO segment VALUES (-9, -8, x'00', x'00', 1, 1, 'x', 'x')",
+    "a settled mark beyond": "INSERT OR REPLACE INTO settled_through VALUES ('gateway', 99999)",
+    "a settled mark of nobody": "INSERT OR REPLACE INTO settled_through VALUES ('x', 'x')",
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END",
+    "a view": "CREATE VIEW v AS SELECT 1",
+    "a time out of range": "UPDATE checkpoint SET at = 9223372036854775807",
+}
+
+
+@pytest.mark.parametrize("statement", ODD.values(), ids=ODD)
+def test_whatever_a_cell_holds_it_is_a_finding(data: Path, stored: Stored, run: Run, statement: str) -> None:
+    edit(data, statement)
+    ran = run("audit", "verify")
+    assert (ran.code, json.loads(ran.out)["sound"]) == (1, False), ran.err
+
+
+def test_a_record_that_is_new_is_not_proven_and_not_wrong(data: Path, run: Run) -> None:
+    """Words and exit code of their own, until the first checkpoint; later it would be a finding."""
+    for at, code, words in (
+        (datetime.now(UTC), 3, "a gateway that runs makes one within a minute"),
+        (datetime(2026, 1, 1, tzinfo=UTC), 1, "no checkpoint of this record is left"),
+    ):
+        shutil.rmtree(data, ignore_errors=True)
+        database = SqliteDatabase.open(data)
+        asyncio.run(_record_one(database, at))
+        database.close()
+        (data / "audit.key").write_text(SEED.hex() + "\n")
+        (data / "audit.key").chmod(0o600)
+        ran = run("audit", "verify")
+        told = json.loads(ran.out)
+        assert (ran.code, told["sound"], told["checkpoints"]) == (code, False, 0)
+        assert words in json.dumps([told["lacking"], told["findings"]])
+        shown_code, shown = on_terminal(["audit", "verify"])
+        assert shown_code == code
+        assert ("NOT PROVEN, though nothing was found" if code == 3 else "NOT sound, 1 found") in shown
+
+
+async def _record_one(database: SqliteDatabase, at: datetime) -> None:
+    ledger = await StoredLedger.open(database, TickingClock())
+    record = a_record(at=at)
+    await ledger.record_settled(record, its_settlement(record, at=at))
+    await ledger.close()
+
+
+def test_the_end_is_not_proven_where_checkpoints_stop(data: Path, stored: Stored, run: Run) -> None:
+    edit(data, "DELETE FROM checkpoint WHERE seq > (SELECT min(seq) FROM checkpoint)")
+    (data / "checkpoints.log").write_text(stored[1][0].note)
+    ran = run("audit", "verify")
+    told = json.loads(ran.out)
+    assert (ran.code, told["found"], told["sound"]) == (3, 0, False)
+    assert "no checkpoint follows on the last" in told["lacking"][0]
+
+
+def test_checkpoints_outside_that_are_gone_are_a_finding(data: Path, stored: Stored, run: Run) -> None:
+    path = data / "checkpoints.log"
+    whole = path.read_text()
+    path.write_text("")
+    assert _found(run("audit", "verify")) == {"missing"}
+    path.unlink()
+    assert _found(run("audit", "verify")) == {"missing"}
+    lines = whole.splitlines(keepends=True)
+    signature = next(at for at, line in enumerate(lines) if line.startswith("\u2014"))
+    path.write_text("".join([*lines[:signature], *lines[signature + 1 :]]))
+    assert _found(run("audit", "verify")) == {"unsigned"}
+    path.unlink()
+    os.mkfifo(path)  # at which nobody waits
+    ran = run("audit", "verify")
+    assert (ran.code, "it is no regular file" in ran.err) == (78, True)
+
+
+def test_a_key_of_before_is_known_from_its_file(data: Path, stored: Stored, run: Run) -> None:
+    (data / "audit.key").write_text(sha256(b"another").hexdigest() + "\n")
+    assert _found(run("audit", "verify")) >= {"unsigned"}
+    (data / "audit.key.old").write_text(f"{stored[0].public.text}\n")
+    assert run("audit", "verify").code == 0
+
+
+def _found(ran: Ran) -> set[str]:
+    assert ran.code == 1
+    return {one["what"] for one in json.loads(ran.out)["findings"]}
+
+
+def edit(data: Path, statement: str) -> None:
+    with closing(sqlite3.connect(data / DATABASE_FILE)) as writing, writing:
+        writing.execute(statement)

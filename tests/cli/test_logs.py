@@ -133,3 +133,32 @@ def test_following_needs_a_gateway(data: Path, run: Run) -> None:
     assert (ran.code, ran.out) == (69, "")
     assert "no gateway is running" in ran.err
     assert "start one with `coatcheck up`" in ran.err
+
+
+def looks(api: FakeApi) -> list[Asked]:
+    return [asked for asked in api.asked if asked.path == "/records"]
+
+
+def test_what_is_hard_to_find_is_asked_for_part_by_part(api: FakeApi, run: Run) -> None:
+    pages = [[], [ENTRY], [], [{**ENTRY, "position": 3}]]
+
+    def answer(_: Asked) -> Canned:
+        more = {"next": "x", "looked_back_to": "2026-11-21T00:00:00Z"} if len(pages) > 1 else {"next": None}
+        return Canned({"items": pages.pop(0), **more})
+
+    api.answers["GET /records"] = answer
+    ran = run("logs", "--client-ip", "192.0.2.1", "--limit", "5")
+    assert (ran.code, [json.loads(line)["position"] for line in ran.out.splitlines()]) == (0, [3, 7])
+    assert [asked.query["limit"] for asked in looks(api)] == ["5", "5", "4", "4"]
+    assert ["before" in asked.query for asked in looks(api)] == [False, True, True, True]
+
+
+def test_looking_ends_somewhere_and_says_where(
+    api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coatcheck.cli.looking.logs.MOST_LOOKS", 3)
+    back_to = "2026-11-20T00:00:00.000000Z"
+    api.answers["GET /records"] = Canned({"items": [], "next": "x", "looked_back_to": back_to})
+    ran = run("logs", "--rule", "/acl/9")
+    assert (ran.code, len(looks(api))) == (0, 3)
+    assert f"looked back to {back_to}; go on with --until {back_to}" in ran.err

@@ -23,6 +23,7 @@ from coatcheck.core.recording.exported import (
 from coatcheck.core.recording.notes import SigningKey
 from coatcheck.core.recording.verifying import MOST_FINDINGS, Verifier
 from coatcheck.model.chain import Beginning, EntryKind, FindingKind, Head, Link, Presented, Report
+from coatcheck.model.segment import Segment
 
 LOG = "0123456789abcdef"
 START = begin(LOG, 10, 3)
@@ -41,6 +42,10 @@ def a_chain(count: int = 12) -> list[Link]:
 
 LINKS = a_chain()
 SIGNED = [KEY.sign(Head(link.seq, link.hash), AT) for link in (LINKS[4], LINKS[9])]
+
+
+def a_segment(first: int, end: Link = LINKS[6]) -> Segment:
+    return Segment(first, end.seq, START.prev, end.hash, 7, AT, "a.jsonl.gz", "0" * 64)
 
 
 def judged(links: list[Link], receipts: list[Presented] | None = None) -> Report:
@@ -86,16 +91,16 @@ def test_entries_that_are_left_out_keep_the_chain() -> None:
 def test_sealed_entries_are_gone_over() -> None:
     verifier = Verifier(START, [Presented(LOG, LINKS[0].seq, LINKS[0].hash[:16])])
     verifier.expect(iter(SIGNED))
-    verifier.skip(START.seq + 1, START.prev, Head(LINKS[6].seq, LINKS[6].hash))
+    verifier.skip(a_segment(START.seq + 1))
     for link in LINKS[7:]:
         verifier.feed(link)
     report = verifier.report()
-    assert (report.sealed, report.checkpoints, report.entries) == (7, 1, 5)
-    assert [finding.words for finding in report.findings] == [
-        "entry 11 was sealed in a file: prove its receipt with that"
-    ]
+    assert (report.sealed, report.checkpoints, report.entries, report.findings) == (7, 1, 5, ())
+    (lacking,) = report.lacking
+    assert "the receipt of entry 11 can only be proven with the file a.jsonl.gz" in lacking
+    assert not report.sound
     wrong = Verifier(START)
-    wrong.skip(START.seq + 2, START.prev, Head(LINKS[6].seq, LINKS[6].hash))
+    wrong.skip(a_segment(START.seq + 2))
     assert [finding.what for finding in wrong.report().findings] == [FindingKind.MISSING]
 
 
@@ -122,6 +127,21 @@ def test_what_nobody_proves_is_a_finding_in_a_file() -> None:
     verifier.feed(LINKS[0])
     assert verifier.report().sound
     assert [one.what for one in verifier.report(needs_proof=True).findings] == [FindingKind.UNSIGNED]
+    cut = Verifier(START)
+    cut.expect(iter(SIGNED))
+    for link in LINKS:
+        cut.feed(link)
+    report = cut.report(needs_proof=True)
+    assert (report.findings, report.sound, report.unproven) == ((), False, 2)
+    assert "the end was cut off" in report.lacking[0]
+
+
+def test_the_end_of_a_sealed_part_is_the_one_that_was_signed() -> None:
+    for end, what in ((LINKS[4], []), (dataclasses.replace(LINKS[4], hash=bytes(32)), [FindingKind.FORKED])):
+        verifier = Verifier(START)
+        verifier.expect(iter(SIGNED[:1]))
+        verifier.skip(a_segment(START.seq + 1, end))
+        assert [one.what for one in verifier.report().findings] == what
 
 
 def test_lines_are_read_as_they_are_written() -> None:

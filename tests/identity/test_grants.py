@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.tokens import checksum, digest
+from coatcheck.core.tokens import Pepper, checksum, digest
 from coatcheck.identity.grants import UNKNOWN, FileGrants, GrantIdentifier, IssuedGrants
 from coatcheck.model.grant import IssuedGrant, Principal, Proof, Voucher
 from coatcheck.ports import Clock, NotMine, Refused
@@ -147,9 +147,19 @@ def test_unknown_ids_and_wrong_secrets_share_one_sentence() -> None:
 def test_no_other_token_is_let_in_and_none_is_told_back(token: str) -> None:
     if token not in {ALICE, BOB, PLAIN}:
         found = refusal_of(token)
-        assert digest(token)[:12] in found.trace
+        assert found.trace == f"print:{PEPPER.print_of(token)}"
         if len(token) > 12:
             assert token not in repr(found)
+
+
+def test_nobody_can_try_out_from_the_record_what_was_presented() -> None:
+    for token in ("hunter2", "ghp_" + "secret" * 6, ALICE[:-1], UNHEARD):
+        found = refusal_of(token)
+        print = found.trace.removeprefix("print:")
+        assert len(print) == 16
+        assert print == refusal_of(token).trace.removeprefix("print:")
+        assert print not in {digest(token)[:16], PEPPER.prove(token)[:16], Pepper(b"x" * 32).print_of(token)}
+    assert len({refusal_of(f"guess{number}").trace for number in range(100)}) == 100
 
 
 def test_no_token_is_in_anything_that_can_be_printed() -> None:

@@ -7,10 +7,12 @@ import gzip
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,7 @@ def checked(folder: Path, members: dict[str, bytes], desk: Desk, key: Path) -> b
         for name, content in members.items():
             bundle.writestr(name, content)
     try:
-        return check_evidence(path, PublicKey.read(key.read_text())).sound
+        return check_evidence(path, [PublicKey.read(key.read_text())]).sound
     except ConfigError:
         return False
 
@@ -166,3 +168,41 @@ def test_the_oldest_part_is_sealed_and_the_rest_goes_on(desk: Desk, tmp_path: Pa
     desk.hall.good()
     export = desk.run("logs", "export").splitlines()
     assert json.loads(export[0])["after"] == again["last"]
+    file = tmp_path / "bundle.zip"
+    desk.run("evidence", "--out", str(file))
+    told = desk.json("evidence", "check", str(file), "--key", str(key), data=False)
+    assert (told["sound"], told["sealed_through"]) == (True, again["last"])
+
+
+def test_who_takes_something_out_of_the_record_is_on_record(desk: Desk, tmp_path: Path) -> None:
+    def told() -> list[str]:
+        lines = desk.run("logs", "--admin", "--object", "chain").splitlines()
+        return [json.loads(line)["action"] for line in lines]
+
+    before = told()
+    desk.run("logs", "export", "--out", str(tmp_path / "record.jsonl"), "--subject", "alice")
+    desk.run("blast-radius", "--grant", "nobody")
+    desk.run("evidence", "--from", "1d", "--out", str(tmp_path / "bundle.zip"))
+    for _ in range(3):
+        desk.run("logs")
+    after = told()[len(before) :]
+    assert after[:3] == ["record.export", "record.blast_radius", "record.evidence"]
+    assert after[3:] in ([], ["record.read"])
+    assert "record.read" in told()
+
+
+def test_an_edited_column_is_told_by_evidence_and_status(desk: Desk, tmp_path: Path) -> None:
+    desk.hall.good()
+    assert desk.json("status")["well"]
+    with closing(sqlite3.connect(desk.data / "coatcheck.sqlite3", timeout=10)) as writing, writing:
+        (last,) = writing.execute("SELECT max(position) FROM record WHERE decision = 'allowed'").fetchone()
+        writing.execute("UPDATE record SET server = 'another' WHERE position = ?", (last,))
+    file = tmp_path / "bundle.zip"
+    desk.run("evidence", "--server", "srv", "--out", str(file), code=1)
+    told = json.loads(desk.run("evidence", "check", str(file), "--json", code=1, data=False))
+    assert any(f"the columns of record {last} do not say what it says" in words for words in told["wrong"])
+    with zipfile.ZipFile(file) as bundle:
+        record = [json.loads(line) for line in bundle.read("record.jsonl").splitlines()]
+    assert [line["seq"] for line in record if line.get("seq") == last and "stored" in line] == [last]
+    found = desk.json("status", code=1)
+    assert any(words.startswith("ALARM: the record was changed") for words in found["wrong"])

@@ -14,7 +14,7 @@ from coatcheck.operations.refusals import Refusals
 from coatcheck.ports import Refused
 from doubles.bench import ALICE, Bench
 
-UNKNOWN = Refused("unknown", "This grant is not known here.", "sha256:abc", guess=True)
+UNKNOWN = Refused("unknown", "This grant is not known here.", "print:abc", guess=True)
 REVOKED = Refused("revoked", "This grant was revoked.", "file-1")
 MISSING = Refused("missing", "No grant was presented.")
 
@@ -30,7 +30,7 @@ async def test_a_refusal_is_on_record_at_once() -> None:
     record = entry.record
     assert (record.decision, record.rule, record.reason) == (Verdict.REFUSED, "(identity)", "unknown")
     assert (record.grant_id, record.route, record.client_ip, record.repeats) == (
-        "sha256:abc",
+        "print:abc",
         "/mcp/git",
         "192.0.2.1",
         1,
@@ -75,7 +75,7 @@ async def test_after_the_window_the_next_one_brings_the_count_along() -> None:
 
 async def test_what_differs_is_recorded_apart() -> None:
     bench = Bench()
-    for refused in (UNKNOWN, REVOKED, Refused("unknown", "", "sha256:def")):
+    for refused in (UNKNOWN, REVOKED, Refused("unknown", "", "print:def")):
         for address in ("192.0.2.1", "192.0.2.2"):
             await bench.refusals.note(refused, "/mcp", address)
     assert [entry.record.repeats for entry in bench.entries] == [1] * 6
@@ -158,7 +158,7 @@ async def test_an_address_that_presents_ever_other_things_fills_no_disk() -> Non
     bench = Bench()
 
     async def strange(number: int, address: str = "192.0.2.1", reason: str = "foreign") -> None:
-        await bench.refusals.note(Refused(reason, "", f"sha256:{number:012}"), "/mcp", address)
+        await bench.refusals.note(Refused(reason, "", f"print:{number:012}"), "/mcp", address)
 
     for number in range(300):
         await strange(number)
@@ -174,7 +174,7 @@ async def test_an_address_that_presents_ever_other_things_fills_no_disk() -> Non
     await bench.refusals.flush()
     assert recorded(bench) == 303
     await strange(2000)
-    assert bench.entries[-1].record.grant_id == "sha256:000000002000"
+    assert bench.entries[-1].record.grant_id == "print:000000002000"
 
 
 async def test_a_wrong_name_at_the_door_is_one_record_a_minute_for_each_address() -> None:

@@ -19,12 +19,13 @@ from coatcheck.prove import audit
 from coatcheck.prove.books import verify
 from coatcheck.prove.crash import prove_crash
 from coatcheck.prove.faults import Plan
-from coatcheck.prove.stage import CannotProve
+from coatcheck.prove.stage import GATEWAY, CannotProve
 from coatcheck.prove.tamper import prove_tamper
 from coatcheck.prove.vfs import Failure
 
 CHILDREN = Path(__file__).parent / "children"
 EAGER, UNSYNCED = (str(CHILDREN / "eager.py"),), (str(CHILDREN / "unsynced.py"),)
+ADOPTING = (str(CHILDREN / "adopting.py"),)
 
 
 def quiet(line: str) -> None:
@@ -63,6 +64,17 @@ def test_a_gateway_that_does_not_wait_for_its_record_is_found_out() -> None:
     assert verdict.counts["forwarded_without_record"] >= 8
     assert verdict.counts["answers_without_outcome"] >= 8
     assert not verdict.holds
+
+
+@pytest.mark.parametrize("program", [GATEWAY, ADOPTING])
+def test_a_gateway_that_goes_on_from_another_chain_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, program: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(audit, "_troubles", lambda _: iter([audit.Trouble("moved", audit._moved, 8)]))
+    verdict = audit.prove_audit(SystemClock(), SystemEntropy(), quiet, short=True, program=program)
+    assert verdict.holds is (program is GATEWAY), verdict.broken
+    assert (verdict.counts["refused"] == 8) is verdict.holds
+    assert (verdict.counts["findings"] == 0) is verdict.holds
 
 
 def test_what_was_acknowledged_outlives_kills_and_power_cuts() -> None:

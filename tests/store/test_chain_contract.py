@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from chains import a_change, fill
-from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.app.keeping.proof import Proof
+from coatcheck.app.keeping.verifying import verify_store
 from coatcheck.core.recording.chain import Judge
 from coatcheck.core.recording.stored import change_of, record_of, settlement_of
 from coatcheck.errors import LedgerUnavailable

@@ -61,6 +61,29 @@ async def test_callers_share_a_commit(ledger: StoredLedger) -> None:
     assert len(await ledger.list(ALL)) == 401
 
 
+async def test_a_batch_is_written_in_few_steps(ledger: StoredLedger) -> None:
+    await ledger.record(a_record())  # so another call is under way, and the first is held back too
+    seen, made = statements_of(ledger), [a_record() for _ in range(16 * 3 + 4 * 2 + 3)]
+    await asyncio.gather(*(ledger.record(record) for record in made))
+    inserts = [statement for statement in seen if statement.startswith("INSERT")]
+    assert (seen.count("COMMIT"), len(inserts)) == (1, 3 + 2 + 3)
+    assert [entry.record for entry in await ledger.list(ALL)][1:] == made
+
+
+async def test_calls_of_turns_after_each_other_share_a_commit(ledger: StoredLedger) -> None:
+    await ledger.record(a_record())
+    seen = statements_of(ledger)
+
+    async def after(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await ledger.record(a_record())
+
+    await asyncio.gather(*(after(number) for number in range(20)))
+    assert seen.count("COMMIT") == 1
+    assert len(await ledger.list(ALL)) == 21
+
+
 async def test_what_was_gathered_in_this_turn_is_written_before_the_ledger_closes(
     database: SqliteDatabase,
 ) -> None:
@@ -119,6 +142,27 @@ async def test_one_bad_row_does_not_fail_its_batch(ledger: StoredLedger) -> None
     await ledger.record(a_record())
     assert len(await ledger.list(ALL)) == 20
     assert ledger.healthy
+
+
+async def test_one_row_that_the_database_refuses_does_not_fail_its_batch(ledger: StoredLedger) -> None:
+    await ledger.record(a_record())
+    records = [a_record() for _ in range(20)]
+    records[18] = a_record(tool=None)
+    answers = await asyncio.gather(*(ledger.record(r) for r in records), return_exceptions=True)
+    assert [at for at, answer in enumerate(answers) if answer is not None] == [18]
+    assert isinstance(answers[18], LedgerUnavailable)
+    kept = [entry.record for entry in await ledger.list(ALL)][1:]
+    assert kept == records[:18] + records[19:]
+    await ledger.record(a_record())
+    assert ledger.healthy
+
+
+async def test_a_credential_that_is_told_twice_is_kept_once(ledger: StoredLedger) -> None:
+    record = a_record()
+    await ledger.record(record)
+    await ledger.settle(its_settlement(record, credentials=("key@1", "key@1", "other@2")))
+    for wanted in (RecordFilter(credential="key", version=1), RecordFilter(credential="other")):
+        assert [entry.record for entry in await ledger.list(wanted)] == [record]
 
 
 # --- the disk -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,3 +105,40 @@ def test_a_question_is_served_by_its_index(filled: SqliteDatabase, wanted: Recor
     sql = str(asked.compile(dialect=sqlite.dialect(), compile_kwargs=literal))
     plan = filled.read_now(lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all())
     assert any(index in row[3] for row in plan), plan
+
+
+def test_what_is_hard_to_find_is_looked_for_part_by_part(
+    filled: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LOOKED", 3_000)
+    monkeypatch.setattr(conditions, "FEW", 50)
+    for wanted in (RecordFilter(client_ip="192.0.2.1"), RecordFilter(subject="user3", tool="tool4")):
+        before, ends = None, list[int | None]()
+        while before is not None or not ends:
+            meant = replace(wanted, before=before)
+            looked = filled.read_now(lambda c: reading.look_back(c, meant))  # noqa: B023 - at once
+            assert not looked.entries
+            assert (looked.before is None) == (looked.back_to is None)
+            before = looked.before
+            ends.append(before)
+        assert ends == [7_001, 4_001, 1_001, None]
+    some = RecordFilter(subject="user3", tool="tool3", limit=30)
+    looked = filled.read_now(lambda c: reading.look_back(c, some))
+    assert (len(looked.entries), looked.before) == (30, None)
+    more = filled.read_now(lambda c: reading.look_back(c, replace(some, limit=40)))
+    assert (len(more.entries), more.before) == (30, 7_001)
+    easy = filled.read_now(lambda c: reading.look_back(c, RecordFilter(subject="user3", limit=100)))
+    assert len(easy.entries) == 100
+
+
+@pytest.mark.parametrize("few", [5, 5_000])
+def test_errors_are_found_whether_they_are_many_or_few(
+    filled: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(conditions, "FEW", few)
+    found = filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, limit=50)))
+    assert [entry.position for entry in found] == list(range(5_100, TOTAL + 1, 100))
+    assert (
+        len(filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, subject="user0"))))
+        == 100
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
@@ -10,11 +11,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
+from coatcheck.core.recording.segments import SEAL, digest_of, sealing_of
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.reading import RadiusFilter, Stretch
 from coatcheck.model.record import RecordFilter
 from coatcheck.model.segment import Segment
 from coatcheck.store import tables
+from coatcheck.store.chain import beginning_in
 from coatcheck.store.engines.database import Database
 from coatcheck.store.records import retiring
 from coatcheck.store.records.ledger import StoredLedger
@@ -45,8 +48,12 @@ def the_segment(stretch: Stretch) -> Segment:
     )
 
 
-def a_change() -> Change:
-    return Change(uuid4(), LATER, "local", "admin", "socket", "record.seal", ObjectKind.RECORD, "1-2", "a.gz")
+def a_sealing(database: Database, *segments: Segment) -> Change:
+    prev = database.read_now(beginning_in).prev
+    after = json.dumps(sealing_of(segments[-1], digest_of(prev, segments), "signed"))
+    return Change(
+        uuid4(), LATER, "local", "admin", "socket", SEAL, ObjectKind.RECORD, "1-2", "a.gz", "", after
+    )
 
 
 def rows(database: Database) -> dict[str, int]:
@@ -60,7 +67,7 @@ def rows(database: Database) -> dict[str, int]:
 async def test_nothing_is_sealed_past_the_time_or_a_request_under_way(
     ledger: StoredLedger, any_database: Database
 ) -> None:
-    segments = StoredSegments(any_database)
+    segments = StoredSegments(any_database, lambda _note, _digest: "")
     assert await segments.oldest(START) is None
     some = await segments.oldest(START + timedelta(seconds=5))
     assert some is not None
@@ -80,13 +87,13 @@ async def test_the_rows_go_in_slices_and_the_rest_stays(
     ledger: StoredLedger, any_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retiring, "SLICE", 3)
-    segments = StoredSegments(any_database)
+    segments = StoredSegments(any_database, lambda _note, _digest: "")
     stretch = await segments.oldest(START + timedelta(seconds=8))
     assert stretch is not None
     assert rows(any_database) == {"record": 20, "settlement": 20, "change": 0, "used": 20}
     await segments.clear()
     assert rows(any_database)["record"] == 20  # nothing is sealed yet
-    await segments.add(the_segment(stretch), a_change())
+    await segments.add(the_segment(stretch), a_sealing(any_database, the_segment(stretch)))
     standing = StoredChain(any_database).standing()  # a stop right here loses nothing
     assert [one.last for one in standing.sealed] == [stretch.through]
     await segments.clear()
@@ -111,11 +118,11 @@ async def test_an_outcome_may_outlive_its_record(any_database: Database) -> None
     await ledger.record(second)
     await ledger.settle(its_settlement(first, at=START + timedelta(hours=2)))
     await ledger.settle(its_settlement(second))
-    segments = StoredSegments(any_database)
+    segments = StoredSegments(any_database, lambda _note, _digest: "")
     stretch = await segments.oldest(START + timedelta(minutes=1))
     assert stretch is not None
     assert stretch.through == 1
-    await segments.add(the_segment(stretch), a_change())
+    await segments.add(the_segment(stretch), a_sealing(any_database, the_segment(stretch)))
     await segments.clear()
     assert rows(any_database) == {"record": 1, "settlement": 2, "change": 1, "used": 0}
     await ledger.close()

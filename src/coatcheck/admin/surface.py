@@ -36,11 +36,13 @@ from coatcheck.admin.resources.subjects import SubjectRoutes
 from coatcheck.admin.resources.tools import ToolRoutes
 from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.model.chain import Checkpoint
+from coatcheck.operations.accepting import Accepting
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.oauth.connecting import Connecting
+from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.operators import Operators
@@ -81,8 +83,10 @@ class Parts:
     changes: ListChanges
     exports: Exports
     evidence: Bundle
+    readers: Readers
     retention: Retention
     checkpoint: Callable[[], Awaitable[Checkpoint]]
+    accepting: Accepting
     sinks: Sinks
     backup: Callable[[], Awaitable[AsyncIterator[bytes]]]
     overview: Callable[[], Mapping[str, Any]]
@@ -120,11 +124,11 @@ def admin_of(parts: Parts) -> Admin:
         *GrantRoutes(parts.grants, parts.origin).routes(),
         *SubjectRoutes(parts.subjects).routes(),
         *AccessRoutes(parts.access).routes(),
-        *RecordRoutes(parts.ledger, streams, parts.values).routes(),
+        *RecordRoutes(parts.ledger, streams, parts.values, parts.readers).routes(),
         *SegmentRoutes(parts.retention).routes(),
-        *ReadingRoutes(parts.exports, parts.evidence, streams).routes(),
+        *ReadingRoutes(parts.exports, parts.evidence, streams, parts.readers).routes(),
         *ChangeRoutes(parts.changes, streams).routes(),
-        *CheckpointRoutes(parts.checkpoint).routes(),
+        *CheckpointRoutes(parts.checkpoint, parts.accepting).routes(),
         *SinkRoutes(parts.sinks).routes(),
         *OperatorRoutes(parts.operators).routes(),
     ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
+from coatcheck.app.keeping.proof import open_regular
 from coatcheck.app.unsealing.keys import reading, text_in, write_key
 from coatcheck.audit.checkpoint_file import CheckpointFile
 from coatcheck.config import Config
-from coatcheck.core.recording.notes import SEED_BYTES, PublicKey, SigningKey
+from coatcheck.core.recording.notes import SEED_BYTES, Broken, PublicKey, SigningKey
 from coatcheck.core.sealing.keys import read_key
 from coatcheck.errors import ConfigError
 from coatcheck.operations.checkpointing import Checkpointing
@@ -21,6 +23,7 @@ from coatcheck.store.verifying import StoredChain, Unreadable
 
 KEY_FILE: Final = "audit.key"
 CHECKPOINTS_FILE: Final = "checkpoints.log"
+_MOST_KEYS: Final = 64 * 1024
 
 
 def key_path(config: Config) -> Path:
@@ -71,9 +74,62 @@ async def checkpointing_of(
     """
     seed = seed_of(config, entropy)
     outside = CheckpointFile(checkpoints_path(config), clock)
-    signing = Checkpointing(StoredCheckpoints(database), outside, lambda log: SigningKey(log, seed), clock)
+    signing = Checkpointing(
+        StoredCheckpoints(database), outside, lambda log: SigningKey(log, seed), clock, old_keys(config)
+    )
     await signing.begin()
     return signing
+
+
+def old_keys(config: Config) -> list[PublicKey]:
+    """Return the public keys that signed before the one there is, from the file beside it (`audit.key.old`).
+
+    Raises:
+        ConfigError: the file cannot be read, or a line of it holds no key.
+    """
+    path = key_path(config)
+    path = path.with_name(f"{path.name}.old")
+    if not os.path.lexists(path):
+        return []
+    found = reading(path, path.stat)
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"other users may write to {path}: whoever does could sign the record",
+            fix=f"chmod go-w {path}",
+        )
+    return public_keys_in(path)
+
+
+def public_keys_in(path: Path) -> list[PublicKey]:
+    """Return the public keys of a file, one a line.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line of it holds no key.
+    """
+    try:
+        with open_regular(path) as file:
+            lines = file.read(_MOST_KEYS).decode("ascii", "replace").splitlines()
+        return [PublicKey.read(line) for line in lines if line.strip()]
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", fix="name a file of public keys"
+        ) from None
+    except Broken as error:
+        raise ConfigError(f"a line of {path} {error}", fix="`coatcheck audit key` prints them") from None
+
+
+def own_keys(config: Config) -> list[PublicKey]:
+    """Return the public keys of a store: its own and those before; none if its chain cannot be read.
+
+    Raises:
+        ConfigError: there is no key or no store, or one of the files cannot be read.
+    """
+    seed = seed_in(key_path(config), foreign=config.audit_key is not None)
+    try:
+        log = _log_of(config)
+    except Unreadable:
+        return []
+    return [SigningKey(log, seed).public, *old_keys(config)]
 
 
 def public_key(config: Config) -> PublicKey:
@@ -83,13 +139,17 @@ def public_key(config: Config) -> PublicKey:
         ConfigError: there is no key or no store, or one of them cannot be read.
     """
     seed = seed_in(key_path(config), foreign=config.audit_key is not None)
-    database = open_to_read(config.data, config.database)
     try:
-        log = StoredChain(database).standing().beginning.log
+        return SigningKey(_log_of(config), seed).public
     except Unreadable as error:
         raise ConfigError(
-            f"the chain cannot be read: {error}", fix="give the public key with --key"
+            f"the chain cannot be read: {error}", fix="run `coatcheck audit verify`, which says what is wrong"
         ) from None
+
+
+def _log_of(config: Config) -> str:
+    database = open_to_read(config.data, config.database)
+    try:
+        return StoredChain(database).standing().beginning.log
     finally:
         database.close()
-    return SigningKey(log, seed).public

@@ -43,6 +43,7 @@ from coatcheck.mcp.legacy.streams import EventLimits
 from coatcheck.mcp.methods import Methods
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.registry import Registry
+from coatcheck.operations.accepting import Accepting
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.calling.gate import Gate, GateLimits
 from coatcheck.operations.calling.patience import CallTimes
@@ -203,7 +204,9 @@ class Gateway:
                 exports=self.readings.exports,
                 retention=self.readings.retention,
                 evidence=self.readings.evidence,
+                readers=self.readings.readers,
                 checkpoint=self.checkpointing.now,
+                accepting=Accepting(self.checkpointing, Scribe(clock, entropy)),
                 sinks=self.sinks,
                 backup=lambda: backup_of(config, clock),
                 overview=self.overview,
@@ -327,7 +330,7 @@ class Gateway:
             blocking.append("stored restrictions were changed outside of the gateway: see `coatcheck doctor`")
         error = self.directory.edit.error
         odd = [f"a bad edit is not used: {error}"] if error else []
-        odd += self.checkpointing.alarms
+        odd += [*self.checkpointing.alarms, *self.checkpointing.troubles]
         damaged = self.directory.snapshot.registry.damaged
         odd += [f"the stored row of {row} was changed outside of the gateway" for row in damaged]
         return Readiness(tuple(blocking), tuple(odd))
@@ -343,6 +346,7 @@ class Gateway:
             "public_url": self._origin(),
             "api": f"http://{self.config.admin}" if self.config.admin else self._origin(),
             "ready": not self.readiness().blocking,
+            "blocking": list(self.readiness().blocking),
             "config": {"path": str(path) if path else None},
             "ledger": {"healthy": self.ledger.healthy, "error": self.ledger.last_error},
             "checkpoints": self.checkpointing.told(),

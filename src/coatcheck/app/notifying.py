@@ -1,4 +1,4 @@
-"""Composition of notices: who looks at credentials and knocks, and the webhook that is told."""
+"""Composition of notices: who looks at credentials, knocks and alarms, and the webhook that is told."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from coatcheck.audit.webhook import Webhook
 from coatcheck.config import Config
 from coatcheck.core.oauth import is_loopback_url
 from coatcheck.model.secret import Secret
+from coatcheck.operations.alarming import Alarming
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.notices import Notices
 from coatcheck.operations.knocking import Knocking
@@ -20,7 +21,9 @@ _LIMITS = FetchLimits(seconds=10.0)
 
 
 @asynccontextmanager
-async def notifying(config: Config, counter: Counter, knocking: Knocking) -> AsyncIterator[None]:
+async def notifying(
+    config: Config, counter: Counter, knocking: Knocking, alarming: Alarming
+) -> AsyncIterator[None]:
     """Tell the webhook of the settings, if there is one, while the block runs."""
     if config.notices_webhook is None:
         yield
@@ -29,6 +32,7 @@ async def notifying(config: Config, counter: Counter, knocking: Knocking) -> Asy
     tasks = [
         asyncio.create_task(Notices(counter, webhook).run()),
         asyncio.create_task(knocking.run(webhook)),
+        asyncio.create_task(alarming.run(webhook)),
     ]
     try:
         yield

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from coatcheck import __version__
+from coatcheck.app.auditing import old_keys
 from coatcheck.app.keeping.evidence import evidence_of
+from coatcheck.app.keeping.proof import Proof
 from coatcheck.app.keeping.segments import FOLDER, SegmentFolder
 from coatcheck.config import Config
 from coatcheck.model.record import RecordFilter
@@ -14,12 +16,14 @@ from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.evidence import Bundles, Grants
 from coatcheck.operations.exporting import Exports
+from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.retention import Retention
 from coatcheck.ports import Clock, Entropy
 from coatcheck.store.engines.database import Database
 from coatcheck.store.records.retiring import StoredSegments
 from coatcheck.store.records.whole import StoredReading
+from coatcheck.store.registry.changes import StoredChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Readings:
     exports: Exports
     bundles: Bundles
     retention: Retention
+    readers: Readers
 
     async def evidence(self, wanted: RecordFilter, by: str) -> AsyncIterator[bytes]:
         """Return the bytes of a bundle. Raises as `evidence_of`."""
@@ -44,20 +49,28 @@ def readings_of(
     clock: Clock,
     entropy: Entropy,
 ) -> Readings:
-    """Return what reads the record of a store; `snapshot` knows the grants."""
+    """Return what reads the record of a store; `snapshot` knows the grants.
+
+    Raises:
+        ConfigError: the file of earlier keys cannot be read.
+    """
 
     def grants() -> Grants:
         now = snapshot()
         return Grants(tuple(now.registry.grants.values()), tuple(now.declared.grants.values()))
 
     key = checkpointing.key
-    exports = Exports(StoredReading(database), checkpointing.now)
+    keys = [key.public, *old_keys(config)]
+    exports = Exports(StoredReading(database), checkpointing.now, checkpointing.alarm)
     retention = Retention(
-        StoredSegments(database),
-        SegmentFolder(config.segments or config.data / FOLDER, key.public, clock),
+        StoredSegments(database, Proof(keys, None).why_not),
+        SegmentFolder(config.segments or config.data / FOLDER, keys, clock),
         exports,
         Scribe(clock, entropy),
         clock,
         config.retention,
+        key.sign_sealing,
     )
-    return Readings(config, exports, Bundles(exports, key, grants, clock, __version__), retention)
+    bundles = Bundles(exports, key, grants, clock, __version__, old_keys(config))
+    readers = Readers(StoredChanges(database), Scribe(clock, entropy), clock)
+    return Readings(config, exports, bundles, retention, readers)

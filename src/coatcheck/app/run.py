@@ -25,6 +25,7 @@ from coatcheck.config import Config
 from coatcheck.errors import LedgerUnavailable, Sealed, Unavailable
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
+from coatcheck.operations.alarming import Alarming
 from coatcheck.store.opening import open_database
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
         asyncio.create_task(gateway.readings.retention.run()),
     ]
     try:
-        async with notifying(gateway.config, gateway.cloakroom.counter, gateway.recording.knocking):
+        knocking, alarming = gateway.recording.knocking, Alarming(lambda: gateway.checkpointing.alarms)
+        async with notifying(gateway.config, gateway.cloakroom.counter, knocking, alarming):
             yield
     finally:
         for task in tasks:

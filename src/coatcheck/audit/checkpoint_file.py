@@ -44,7 +44,8 @@ class CheckpointFile:
         self._closing = threading.Event()
         self._failure = ""
         self._busy_since: float | None = None
-        self._last: Future[str | None] = Future()
+        self._found: str | None = None
+        self._looked: Future[None] = Future()
         self._ended: Future[None] = Future()
         threading.Thread(target=self._live, name="coatcheck-checkpoints", daemon=True).start()
 
@@ -61,12 +62,17 @@ class CheckpointFile:
             return "it does not answer"
         return self._failure
 
+    @property
+    def found(self) -> str | None:
+        """The newest note there was when it could first be read: empty if none, None if it could not yet."""
+        return self._found
+
     async def last(self) -> str | None:
-        """Return the newest note there was at the start."""
+        """Return what is `found`, after the first try to read it, or when it takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                return await asyncio.shield(asyncio.wrap_future(self._last))
-        return None
+                await asyncio.shield(asyncio.wrap_future(self._looked))
+        return self._found
 
     def put(self, note: str) -> None:
         """Add a note."""
@@ -90,7 +96,12 @@ class CheckpointFile:
             self._ended.set_result(None)
 
     def _run(self) -> None:
-        self._last.set_result(self._tried(self._read))
+        self._found = self._tried(self._read)
+        self._looked.set_result(None)
+        while self._found is None:  # nothing is added before it is known what is there
+            if self._closing.wait(RETRY):
+                return
+            self._found = self._tried(self._read)
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -111,20 +122,22 @@ class CheckpointFile:
             self._failure = ""
             return answer
         except OSError as error:
-            self._failure = error.strerror or type(error).__name__
+            self._failure = _reason(error, self._path)
             return None
         finally:
             self._busy_since = None
 
-    def _read(self) -> str | None:
+    def _read(self) -> str:
         try:
             descriptor = _open(self._path, os.O_RDONLY)
         except FileNotFoundError:
-            return None
+            if not self._path.parent.is_dir():
+                raise
+            return ""
         with os.fdopen(descriptor, "rb") as file:
             file.seek(max(0, os.fstat(descriptor).st_size - _TAIL))
             lines = file.read(_TAIL).decode("utf-8", "replace").splitlines(keepends=True)
-        last = None
+        last = ""
         for note in notes_in(lines):
             last = note
         return last
@@ -144,6 +157,12 @@ class CheckpointFile:
         if is_new:
             _sync_folder(self._path.parent)
         return True
+
+
+def _reason(error: OSError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    return error.strerror or type(error).__name__
 
 
 def _open(path: Path, flags: int) -> int:

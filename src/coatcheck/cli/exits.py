@@ -14,6 +14,7 @@ class Exit(IntEnum):
     DONE = 0
     NO = 1
     USAGE = 2
+    UNPROVEN = 3
     UNREACHABLE = 69
     UNFORESEEN = 70
     LOCKED = 73

@@ -27,6 +27,7 @@ _PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "subject": ("administering.groups:subject", "People and automations that own grants."),
     "operator": ("administering.groups:operator", "Those who administer the gateway."),
     "access": ("looking.access:access", "Who may call what, and through which rule."),
+    "status": ("looking.status:status", "Tell how the gateway does."),
     "list": ("looking.servers:list_servers", "List the servers and how they do."),
     "tools": ("looking.tools:list_tools", "List the tools of the servers."),
     "call": ("running.call:call_tool", "Call a tool."),

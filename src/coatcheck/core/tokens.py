@@ -105,6 +105,13 @@ class Pepper:
         """Return the HMAC-SHA-256 (RFC 2104) of the whole token, as 64 hexadecimal digits."""
         return hmac.digest(self._key, token.encode("utf-8"), "sha256").hex()
 
+    def print_of(self, token: str) -> str:
+        """Return the print of what was presented: 16 hexadecimal digits, with which nobody can try texts out.
+
+        No text that proves something can be had from it: a proof is over a token, and no token has a newline.
+        """
+        return hmac.digest(self._key, b"coatcheck print\n" + token.encode("utf-8"), "sha256").hex()[:16]
+
     def fits(self, token: str, proof: str) -> bool:
         """Tell in constant time whether the proof is the token's. No token fits an empty proof."""
         return hmac.compare_digest(proof or NO_PROOF, self.prove(token))

@@ -10,7 +10,7 @@ from coatcheck.core import tokens
 from coatcheck.core.tokens import Pepper
 from coatcheck.identity.presented import read_bearer
 from coatcheck.model.grant import Grant, IssuedGrant, Principal, Proof, Voucher
-from coatcheck.ports import Clock, Identified, NotMine, Presented, Refused
+from coatcheck.ports import STRANGER, Clock, Identified, NotMine, Presented, Refused
 
 UNKNOWN: Final = "This grant is not known here. Ask whoever runs this gateway for a new one."
 _MISTYPED: Final = "This grant is damaged: its checksum does not agree, so characters are missing or changed."
@@ -43,6 +43,10 @@ class IssuedGrants:
         self._issued = issued
         self._pepper = pepper
         self._clock = clock
+
+    def trace(self, token: str) -> str:
+        """Return what stands on record for a token that is nobody's: its print."""
+        return f"{STRANGER}{self._pepper.print_of(token)}"
 
     def find(self, token: str) -> Principal | Refused | None:
         """Return whose token this is. None: an id that nobody has, or a wrong secret, at one cost."""
@@ -81,20 +85,18 @@ class GrantIdentifier:
             return NotMine()
         if isinstance(bearer, Refused):
             return bearer
-        digest = tokens.digest(bearer.token)
-        return self._of_file.find(digest) or self._find_issued(bearer.token, digest)
+        return self._of_file.find(tokens.digest(bearer.token)) or self._find_issued(bearer.token)
 
-    def _find_issued(self, token: str, digest: str) -> Principal | Refused:
-        trace = f"sha256:{digest[:12]}"
+    def _find_issued(self, token: str) -> Principal | Refused:
         if tokens.looks_like_ours(token):
             if not tokens.is_well_formed(token):
-                return Refused("malformed", _MISTYPED, trace)
+                return Refused("malformed", _MISTYPED, self._issued.trace(token))
             if token.startswith(tokens.GRANT_PREFIX) and (found := self._issued.find(token)) is not None:
                 return found
         elif kind := tokens.foreign_kind(token):
             sentence = f"This is a {kind}, not a grant. It was just sent over the network: rotate it now."
-            return Refused("foreign", sentence, trace)
-        return Refused("unknown", UNKNOWN, trace, guess=True)
+            return Refused("foreign", sentence, self._issued.trace(token))
+        return Refused("unknown", UNKNOWN, self._issued.trace(token), guess=True)
 
 
 def principal_of(grant: Grant) -> Principal:

@@ -52,6 +52,23 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Strange:
+    """A chain that stands where the gateway did not leave it. `found` None: the store says nothing of it."""
+
+    known: Head
+    found: Head | None
+
+    @property
+    def words(self) -> str:
+        """What is wrong, as a sentence for people."""
+        left = f"this gateway left it at entry {self.known.seq} ({self.known.hash.hex()[:12]})"
+        if self.found is None:
+            return f"the store does not say any more where the record ends, and {left}: it was changed"
+        at = f"entry {self.found.seq} ({self.found.hash.hex()[:12]})"
+        return f"the record ends at {at}, and {left}: something else wrote to the store"
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What the gateway signed of its chain at one time. `note` is the signed text, all the rest is in it."""
 
@@ -105,11 +122,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a look at a whole chain came to. It is sound if there is no finding.
+    """What a look at a whole chain came to. It is sound if there is no finding, and all of it is proven.
 
     `findings` has the first of them, `found` counts all. `unproven` counts the entries after the last
     checkpoint, which only the chain itself speaks for; `sealed` those that are in files; the beginning's
-    `before` those that no chain covers.
+    `before` those that no chain covers. `lacking` says, a sentence each, what was not found wrong and is not
+    proven either, and what to do about it.
     """
 
     beginning: Beginning
@@ -122,8 +140,9 @@ class Report:
     sealed: int
     found: int
     findings: tuple[Finding, ...]
+    lacking: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
-        """Tell whether nothing was found."""
-        return not self.found
+        """Tell whether nothing was found, and nothing is lacking."""
+        return not self.found and not self.lacking

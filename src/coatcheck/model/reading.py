@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ class Stretch:
     """Entries `after` + 1 to `through` of a chain. `prev` is the hash before them, `hash` the last, if known.
 
     `whole` tells that nothing was before them: `after` is where the chain began, with `before` older entries.
+    `sealed` tells that some of what was asked for may be before them, in files of sealed parts.
     """
 
     log: str
@@ -24,6 +25,7 @@ class Stretch:
     whole: bool
     before: int
     hash: bytes = b""
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,28 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The newest calls that match, oldest first, as far as was looked.
+
+    `before` None: that was far enough. Else older ones from before this position were not looked at, and
+    `back_to` is the time of the oldest that was.
+    """
+
+    entries: Sequence[RecordEntry]
+    before: int | None = None
+    back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """A link of the chain, and whether it is one that was asked for."""
+    """A link of the chain, and whether it is one that was asked for.
+
+    `odd` says what of its columns does not fit with what it says itself, where that was looked at.
+    """
 
     link: Link
     asked: bool
+    odd: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,48 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, BinaryIO, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from coatcheck.core.recording import tables_of_records
-from coatcheck.core.recording.exported import read_first, read_line
-from coatcheck.core.recording.notes import SigningKey
+from coatcheck.core.recording.exported import odd_in, read_first, read_line
+from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey
 from coatcheck.core.recording.record_lines import credentials_of, rfc3339
-from coatcheck.core.recording.stored import change_of
+from coatcheck.core.recording.tables_of_evidence import (
+    MOST_NAMES,
+    ByGrant,
+    change_in,
+    report_told,
+    tables_of_changes,
+)
 from coatcheck.core.recording.verifying import Verifier
-from coatcheck.model.chain import EntryKind
-from coatcheck.model.change import Change
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.chain import Finding, FindingKind, Report
 from coatcheck.model.grant import Grant, IssuedGrant
-from coatcheck.model.reading import Held
+from coatcheck.model.reading import Held, Stretch
 from coatcheck.model.record import RecordFilter, Verdict
-from coatcheck.operations.exporting import PAGE, Exports
+from coatcheck.operations.exporting import Exports
 from coatcheck.ports import Clock
 
 FORM: Final = "coatcheck evidence 1"
-MOST_NAMES: Final = 100_000
-"""Grants, servers, subjects and credentials that are kept in mind while a bundle is made."""
-
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 RECORD: Final = "record.jsonl"
+_CHUNK: Final = 256 * 1024
 _EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
-_ROTATIONS: Final = ("grant.rotate", "credential.stage", "credential.activate", "credential.roll_back")
-_ENDINGS: Final = (
-    "grant.revoke",
-    "subject.disable",
-    "subject.offboard",
-    "credential.retire",
-    "credential.end",
-)
 _ABOUT: Final = """This bundle was made by Coatcheck, an MCP gateway.
 
 manifest.json      what was asked for, and the SHA-256 of every file here
 manifest.sig       the signature of the manifest, by the key in audit.pub
 record.jsonl       the entries themselves, chained; what is left out is there by its hash
-calls.csv          the calls that were allowed, one row each
+calls.csv          the calls that were allowed, one row each, in the order of their outcomes
 refusals.csv       what was denied, hidden or refused
 by-grant.csv       both, counted by grant
 grants.json        the grants: who issued them, for whom, until when, and who ended them
@@ -57,9 +54,10 @@ changes.jsonl      what operators changed, of all that the calls above touched
 rotations.jsonl    of these, the rotations of grants and credentials
 revocations.jsonl  of these, what was revoked, disabled or retired
 verify.json        what a look at record.jsonl found when the bundle was made
-audit.pub          the public key; compare it with one that you got another way
+audit.pub          the public keys; compare them with what you got another way
 
 To check it, without the gateway:  coatcheck evidence check FILE --key KEY
+That makes every table but grants.json anew from record.jsonl, and compares.
 """
 
 
@@ -76,7 +74,7 @@ class _Seen:
     """What the calls of a bundle touched."""
 
     names: set[str] = field(default_factory=set)
-    grants: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
+    grants: ByGrant = field(default_factory=ByGrant)
 
     def note(self, held: Held) -> None:
         """Take a call."""
@@ -86,18 +84,27 @@ class _Seen:
             self.names.update(
                 name for name in (record.subject, record.grant_id, record.server, *uses) if name
             )
-        key = (record.grant_id, record.grant_label, record.subject)
-        if key in self.grants or len(self.grants) < MOST_NAMES:
-            counts = self.grants.setdefault(key, {})
-            counts[record.decision.value] = counts.get(record.decision.value, 0) + record.repeats
+        self.grants.note(
+            record.grant_id, record.grant_label, record.subject, record.decision.value, record.repeats
+        )
 
 
 class Bundles:
-    """Makes bundles. `key` signs them, `grants` returns all grants, `version` is that of the program."""
+    """Makes bundles. `key` signs them, `grants` returns all grants, `version` is that of the program.
+
+    `older` are the keys that signed checkpoints before.
+    """
 
     def __init__(
-        self, exports: Exports, key: SigningKey, grants: Callable[[], Grants], clock: Clock, version: str
+        self,
+        exports: Exports,
+        key: SigningKey,
+        grants: Callable[[], Grants],
+        clock: Clock,
+        version: str,
+        older: Sequence[PublicKey] = (),
     ) -> None:
+        self._keys = (key.public, *older)
         self._exports = exports
         self._key = key
         self._grants = grants
@@ -107,11 +114,15 @@ class Bundles:
     async def write(self, wanted: RecordFilter, by: str, scratch: BinaryIO, file: BinaryIO) -> None:
         """Write a bundle to a file. `scratch` is an empty file that takes the members before they are signed.
 
+        What was met that is not as it was written is told in the bundle, and to the alarm of the exports.
+
         Raises:
             LedgerUnavailable: the record cannot be read.
         """
         members = ZipFile(scratch, "w", ZIP_DEFLATED)
-        told = await self._members(wanted, _Into(members))
+        stretch = await self._exports.reading.stretch(wanted)
+        await self._exports.sign()
+        told = await self._members(stretch, wanted, _Into(members), file)
         members.close()
         manifest = _json(
             {
@@ -121,55 +132,59 @@ class Bundles:
                 "by": by,
                 "version": self._version,
                 "asked": _asked(wanted),
+                "sealed_through": stretch.after if stretch.sealed else None,
                 "files": told,
             }
         )
         signature = self._key.sign_evidence(sha256(manifest).digest())
         await asyncio.to_thread(_put_together, manifest, signature.encode(), scratch, file)
 
-    async def _members(self, wanted: RecordFilter, into: _Into) -> list[dict[str, Any]]:
-        seen = _Seen()
+    async def _members(
+        self, stretch: Stretch, wanted: RecordFilter, into: _Into, aside: BinaryIO
+    ) -> list[dict[str, Any]]:
+        """Write all members but the first two; `aside` is an empty file, and is empty again afterwards."""
+        seen, found = _Seen(), _Found()
         await into.add("README.txt", _once(_ABOUT.encode()))
-        await into.add("calls.csv", self._rows(wanted, seen, allowed=True))
-        await into.add("refusals.csv", self._rows(wanted, seen, allowed=False))
-        await into.add("by-grant.csv", _once(_by_grant(seen)))
+        await into.add("calls.csv", self._calls(stretch, wanted, seen, aside))
+        await into.add("refusals.csv", _again(aside))
+        await into.add("by-grant.csv", _once(seen.grants.table()))
         grants = self._concerned(wanted, seen)
         await into.add("grants.json", _once(_json(grants)))
         about = seen.names | {str(grant["id"]) for grant in grants}
-        await self._exports.sign()
-        found = _Found()
-        await into.add(RECORD, self._record(wanted, about, found))
-        changes = found.changes
-        await into.add("changes.jsonl", _once(_lines(changes)))
-        await into.add(
-            "rotations.jsonl", _once(_lines([one for one in changes if one["action"] in _ROTATIONS]))
-        )
-        await into.add(
-            "revocations.jsonl", _once(_lines([one for one in changes if one["action"] in _ENDINGS]))
-        )
-        await into.add("verify.json", _once(_json(found.told())))
-        await into.add("audit.pub", _once(f"{self._key.public.text}\n".encode()))
+        await into.add(RECORD, self._record(stretch, wanted, about, found))
+        for name, table in tables_of_changes(found.changes).items():
+            await into.add(name, _once(table))
+        report = found.report()
+        await into.add("verify.json", _once(_json(report_told(report))))
+        await into.add("audit.pub", _once("".join(f"{key.text}\n" for key in self._keys).encode()))
+        if report.findings:
+            self._exports.warn(f"the record was changed: {report.findings[0].words} ({report.found} found)")
         return into.told
 
-    async def _rows(self, wanted: RecordFilter, seen: _Seen, *, allowed: bool) -> AsyncIterator[bytes]:
+    async def _calls(
+        self, stretch: Stretch, wanted: RecordFilter, seen: _Seen, aside: BinaryIO
+    ) -> AsyncIterator[bytes]:
+        """Yield the table of calls that were allowed, and put that of the others aside."""
         yield tables_of_records.header()
-        after = 0
-        while page := await self._exports.reading.held(wanted, after, PAGE):
-            after = page[-1].entry.position
-            mine = [one for one in page if (one.entry.record.decision is Verdict.ALLOWED) == allowed]
-            for one in mine:
+        aside.write(tables_of_records.header())
+        async for calls in self._exports.calls(stretch, wanted, _told_later):
+            for one in calls:
                 seen.note(one)
-            yield b"".join(map(tables_of_records.row_of, mine))
+            rows = [(one.entry.record.decision, tables_of_records.row_of(one)) for one in calls]
+            aside.write(b"".join(row for decision, row in rows if decision is not Verdict.ALLOWED))
+            yield b"".join(row for decision, row in rows if decision is Verdict.ALLOWED)
 
-    async def _record(self, wanted: RecordFilter, about: set[str], found: _Found) -> AsyncIterator[bytes]:
-        async for piece in self._exports.chained(wanted, about):
-            found.take(piece, self._key)
+    async def _record(
+        self, stretch: Stretch, wanted: RecordFilter, about: set[str], found: _Found
+    ) -> AsyncIterator[bytes]:
+        async for piece in self._exports.part(stretch, wanted, about, judged=True):
+            found.take(piece, self._keys)
             yield piece
 
     def _concerned(self, wanted: RecordFilter, seen: _Seen) -> list[dict[str, Any]]:
         """Return the grants that called, or that the filter is about; without one, all of them."""
         every = all(name is None for name in (wanted.grant, wanted.subject, wanted.server))
-        called = {id for id, _, _ in seen.grants}
+        called = seen.grants.ids
         grants = self._grants()
 
         def concerns(id: str, label: str, subject: str) -> bool:
@@ -205,38 +220,49 @@ class _Found:
         self.changes: list[dict[str, Any]] = []
         self._verifier: Verifier | None = None
 
-    def take(self, piece: bytes, key: SigningKey) -> None:
+    def take(self, piece: bytes, keys: Sequence[PublicKey]) -> None:
         """Take some lines."""
         for line in piece.splitlines():
             if self._verifier is None:
                 self._verifier = Verifier(read_first(line))
-                continue
-            found = read_line(line)
-            if isinstance(found, str):
-                self._verifier.meet(key.public.open(found))
-                continue
-            self._verifier.feed(found)
-            if found.kind is EntryKind.CHANGE and found.stored:
-                self.changes.append(
-                    {"seq": found.seq, "hash": found.hash.hex(), **_change(change_of(found.stored))}
-                )
+            else:
+                self._take(line, self._verifier, keys)
 
-    def told(self) -> dict[str, Any]:
-        """Return the report."""
+    def report(self) -> Report:
+        """Return the report.
+
+        Raises:
+            LedgerUnavailable: there was not a line.
+        """
         if self._verifier is None:
-            return {}
-        report = self._verifier.report(needs_proof=True)
-        return {
-            "sound": report.sound,
-            "first": report.beginning.seq + 1,
-            "last": report.head.seq,
-            "entries": report.entries,
-            "left_out": report.left_out,
-            "checkpoints": report.checkpoints,
-            "unproven": report.unproven,
-            "found": report.found,
-            "findings": [{"seq": one.seq, "what": one.what, "words": one.words} for one in report.findings],
-        }
+            raise LedgerUnavailable("the record has no beginning", fix="run `coatcheck audit verify`")
+        return self._verifier.report(needs_proof=True)
+
+    def _take(self, line: bytes, verifier: Verifier, keys: Sequence[PublicKey]) -> None:
+        found = read_line(line)
+        if isinstance(found, str):
+            _meet(found, verifier, keys)
+            return
+        verifier.feed(found)
+        if odd := odd_in(line):
+            verifier.tell(Finding(found.seq, FindingKind.DERIVED, odd))
+        with suppress(ValueError):  # it is not as it was written, which the verifier has told
+            if (change := change_in(found)) is not None:
+                self.changes.append(change)
+
+
+def _meet(note: str, verifier: Verifier, keys: Sequence[PublicKey]) -> None:
+    """Have a checkpoint compared that one of the keys signed."""
+    why = ""
+    for key in keys:
+        try:
+            verifier.meet(key.open(note))
+        except Broken as error:
+            why = why or str(error)
+        else:
+            return
+    words = f"the checkpoint of entry {verifier.head.seq} {why}"
+    verifier.tell(Finding(verifier.head.seq, FindingKind.UNSIGNED, words))
 
 
 def _put_together(manifest: bytes, signature: bytes, scratch: BinaryIO, file: BinaryIO) -> None:
@@ -245,7 +271,7 @@ def _put_together(manifest: bytes, signature: bytes, scratch: BinaryIO, file: Bi
         bundle.writestr(_info(SIGNATURE), signature)
         for name in members.namelist():
             with members.open(name) as old, bundle.open(_info(name), "w", force_zip64=True) as new:
-                while piece := old.read(256 * 1024):
+                while piece := old.read(_CHUNK):
                     new.write(piece)
 
 
@@ -256,22 +282,25 @@ def _info(name: str) -> ZipInfo:
     return info
 
 
+def _told_later(finding: Finding) -> None:
+    """Take what the tables meet: the entries are read once more after them, and then it is told."""
+
+
 async def _once(piece: bytes) -> AsyncIterator[bytes]:
     yield piece
 
 
+async def _again(aside: BinaryIO) -> AsyncIterator[bytes]:
+    """Yield what was put aside, and leave nothing of it."""
+    aside.seek(0)
+    while piece := aside.read(_CHUNK):
+        yield piece
+    aside.seek(0)
+    aside.truncate()
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value, indent=2, ensure_ascii=True).encode("ascii") + b"\n"
-
-
-def _lines(values: Sequence[Mapping[str, Any]]) -> bytes:
-    return b"".join(json.dumps(value, ensure_ascii=True).encode("ascii") + b"\n" for value in values)
-
-
-def _by_grant(seen: _Seen) -> bytes:
-    verdicts = tuple(each.value for each in Verdict)
-    rows = [(*key, *(counts.get(verdict, 0) for verdict in verdicts)) for key, counts in seen.grants.items()]
-    return tables_of_records.csv_rows([("grant_id", "grant_label", "subject", *verdicts), *sorted(rows)])
 
 
 def _asked(wanted: RecordFilter) -> dict[str, str | None]:
@@ -301,15 +330,3 @@ def _issued(grant: IssuedGrant) -> dict[str, Any]:
 
 def _declared(grant: Grant) -> dict[str, Any]:
     return {"id": grant.id, "label": grant.label, "subject": grant.subject, "source": "file"}
-
-
-def _change(change: Change) -> dict[str, Any]:
-    told = {name: getattr(change, name) for name in Change.__slots__ if name not in {"id", "at", "kind"}}
-    return {
-        "id": str(change.id),
-        "time": rfc3339(change.at),
-        "kind": change.kind.value,
-        **told,
-        "before": json.loads(change.before or "null"),
-        "after": json.loads(change.after or "null"),
-    }

@@ -11,7 +11,7 @@ from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import KNOCKING, Outcome, Record, Verdict
 from coatcheck.operations.records import Asked, Matter, Records
 from coatcheck.operations.tally import Tally
-from coatcheck.ports import Clock, Refused
+from coatcheck.ports import STRANGER, Clock, Refused
 
 WINDOW: Final = 60.0
 """Seconds in which equal refusals are folded into one record."""
@@ -29,8 +29,6 @@ DOOR_RULE: Final = "(door)"
 
 _NOT_RECORDED: Final = frozenset({"missing"})
 """Probes without a token are what clients do to find out; they are counted only."""
-_STRANGER: Final = "sha256:"
-"""How the trace of what is no grant of ours begins."""
 _FOLDED: Final = f"one of more than {MAX_OF_GRANT} such requests in a minute: see the entries before"
 _Key = tuple[str, ...]
 
@@ -113,7 +111,7 @@ class Refusals:
         """Return what a refusal is folded under: strangers who vary what they send fill no disk."""
         if (trace, rule, reason, address) in self._folds:
             return trace, address
-        stranger = trace.startswith(_STRANGER)  # a grant that ended is named, however often it is tried
+        stranger = trace.startswith(STRANGER)  # a grant that ended is named, however often it is tried
         if stranger and self._count(address, now) >= MAX_OF_ADDRESS:
             trace, stranger = "", False
             if (trace, rule, reason, address) in self._folds:

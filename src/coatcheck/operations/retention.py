@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from coatcheck.core.recording.segments import SEAL, rolled, sealing_of
 from coatcheck.errors import CoatcheckError, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.operator import Actor, OperatorRole
@@ -24,7 +26,10 @@ FIRST_SECONDS: Final = 60.0
 
 
 class Retention:
-    """Seals segments. `keep` is how many seconds entries stay in the database; None: for ever."""
+    """Seals segments. `keep` is how many seconds entries stay in the database; None: for ever.
+
+    `sign` signs the digest over every segment, by which they are believed later.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Retention:
         scribe: Scribe,
         clock: Clock,
         keep: float | None,
+        sign: Callable[[bytes], str],
     ) -> None:
         self.segments = segments
         self._files = files
@@ -41,6 +47,7 @@ class Retention:
         self._scribe = scribe
         self._clock = clock
         self._keep = keep
+        self._sign = sign
         self._one = asyncio.Lock()
 
     async def seal(
@@ -57,6 +64,7 @@ class Retention:
         """
         async with self._one:
             await self.segments.clear()
+            digest = await self.segments.vouched()
             stretch = await self.segments.oldest(before)
             if stretch is None:
                 return None
@@ -64,25 +72,23 @@ class Retention:
                 await self._require_copies(stretch.through)
             await self._exports.sign()
             segment = await self._files.write(folder, stretch, self._exports.part(stretch))
-            outline = {
-                "first": segment.first,
-                "last": segment.last,
-                "hash": segment.hash.hex(),
-                "file": segment.file,
-                "sha256": segment.sha256,
-            }
+            digest = rolled(digest, segment)
+            outline = sealing_of(segment, digest, self._sign(digest))
             what = (ObjectKind.RECORD, f"{segment.first}-{segment.last}", segment.file)
-            await self.segments.add(segment, self._scribe.changed(by, "record.seal", what, None, outline))
+            await self.segments.add(segment, self._scribe.changed(by, SEAL, what, None, outline))
             await self._exports.sign()
             await self.segments.clear()
             return segment
 
     async def run(self) -> None:
-        """Seal what is older than what is kept, now and then, for ever."""
-        if self._keep is None:
-            return
+        """Remove what a stop left of sealed parts; then seal what is too old, now and then, for ever."""
         await asyncio.sleep(FIRST_SECONDS)
-        while True:
+        try:
+            async with self._one:
+                await self.segments.clear()
+        except CoatcheckError as error:
+            log.warning("what is sealed cannot be removed: %s; %s", error.message, error.fix)
+        while self._keep is not None:
             try:
                 before = self._clock.now() - timedelta(seconds=self._keep)
                 segment = await self.seal(before, None, BY_RETENTION)

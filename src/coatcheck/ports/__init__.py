@@ -1,10 +1,10 @@
 """The protocols between the use cases and the adapters; the composition root binds them."""
 
-from coatcheck.ports.identity import Identified, Identifier, NotMine, Presented, Refused
+from coatcheck.ports.identity import STRANGER, Identified, Identifier, NotMine, Presented, Refused
 from coatcheck.ports.machine import Clock, Entropy
 from coatcheck.ports.oauth import Authorizer, Bearers
 from coatcheck.ports.reading import Reading
-from coatcheck.ports.records import Ledger, Notifier
+from coatcheck.ports.records import ChangeLog, Ledger, Notifier
 from coatcheck.ports.registry import RegistryStore, ServerIds
 from coatcheck.ports.segments import SegmentFiles, Segments
 from coatcheck.ports.sinks import Copies, Sink, SinkCursors, Sinks
@@ -26,6 +26,7 @@ __all__ = [
     "Ask",
     "Authorizer",
     "Bearers",
+    "ChangeLog",
     "Client",
     "Clock",
     "Copies",
@@ -42,6 +43,7 @@ __all__ = [
     "ProbeCall",
     "Reading",
     "Refused",
+    "STRANGER",
     "RegistryStore",
     "SecretSource",
     "SegmentFiles",

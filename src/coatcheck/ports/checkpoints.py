@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from coatcheck.model.chain import Beginning, Checkpoint, Head, Link
+from coatcheck.model.chain import Beginning, Checkpoint, Head, Link, Strange
+from coatcheck.model.change import Change
 
 
 class Checkpoints(Protocol):
@@ -15,12 +17,33 @@ class Checkpoints(Protocol):
         """Where the chain stands; None while nobody can tell."""
         ...
 
+    @property
+    def strange(self) -> Strange | None:
+        """What a chain looks like that stands where this gateway did not leave it; None while it does."""
+        ...
+
     async def beginning(self) -> Beginning:
         """Return where the chain begins."""
         ...
 
     async def where(self) -> Head:
         """Return where the chain stands, read from the store."""
+        ...
+
+    async def look(self) -> Head:
+        """Return where the chain stands, read from the store.
+
+        Raises:
+            Unavailable: also if this gateway did not leave it there; then it is `strange`.
+        """
+        ...
+
+    async def accept(self, change_of: Callable[[Strange], Change]) -> None:
+        """Take a chain that is strange as it is, and have that on record.
+
+        Raises:
+            Unavailable: also if there is nothing that could be accepted.
+        """
         ...
 
     async def link(self, seq: int) -> Link | None:
@@ -49,8 +72,13 @@ class Outside(Protocol):
         """Why it takes nothing; empty while it does."""
         ...
 
+    @property
+    def found(self) -> str | None:
+        """The newest note there was when it could first be read: empty if none, None if it could not yet."""
+        ...
+
     async def last(self) -> str | None:
-        """Return the newest note there; None if there is none, or it cannot be read in time."""
+        """Return what is `found`, after the first try to read it or some seconds."""
         ...
 
     def put(self, note: str) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from coatcheck.model.grant import Principal
+
+STRANGER: Final = "print:"
+"""How the trace of what is no grant of ours begins; a keyed print of it follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,8 @@ class NotMine:
 class Refused:
     """The request presents something of this identifier's kind, and it is bad.
 
-    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id or
-    the beginning of the SHA-256 of what was presented, never the thing itself. `guess` marks the refusals
+    `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id, or
+    `STRANGER` and a keyed print of what was presented, never the thing itself. `guess` marks the refusals
     that are throttled: an unknown token or a wrong secret.
     """
 

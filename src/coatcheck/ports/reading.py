@@ -18,12 +18,20 @@ class Reading(Protocol):
         ...
 
     async def links(
-        self, after: int, through: int, wanted: RecordFilter | None, about: Set[str] = frozenset()
+        self,
+        after: int,
+        through: int,
+        wanted: RecordFilter | None,
+        about: Set[str] = frozenset(),
+        *,
+        judged: bool = False,
     ) -> tuple[Sequence[Wanted], int]:
         """Return the next entries after a number, and the number that they go to.
 
         Entries that a filter leaves out come too, as such; with None, all of them are. Changes are asked for
-        if the filter names their object, or if `about` has its name or id.
+        if the filter names their object, or if `about` has its name or id. What is asked for is found by what
+        the entries say themselves; with `judged`, or a filter by more than times, columns that say otherwise
+        are told of.
         """
         ...
 

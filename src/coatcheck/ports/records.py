@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from coatcheck.model.chain import Beginning, Checkpoint, Link
+from coatcheck.model.change import Change
+from coatcheck.model.reading import Looked
 from coatcheck.model.record import Receipt, Record, RecordEntry, RecordFilter, Settlement
 
 
@@ -34,6 +36,10 @@ class Ledger(Protocol):
         """Return matching entries, oldest first."""
         ...
 
+    async def look(self, wanted: RecordFilter) -> Looked:
+        """Do the same in bounded time: what is hard to find is looked for in the newest entries only."""
+        ...
+
     def follow(self, wanted: RecordFilter) -> AsyncIterator[RecordEntry]:
         """Yield matching entries as they are settled, until the caller stops asking."""
         ...
@@ -52,6 +58,18 @@ class Chained(Protocol):
 
     async def beginning(self) -> Beginning:
         """Return where the chain begins."""
+        ...
+
+
+class ChangeLog(Protocol):
+    """What operators did, in the same chain as the calls."""
+
+    async def add(self, change: Change) -> None:
+        """Make an entry durable that stands for itself.
+
+        Raises:
+            LedgerUnavailable: it could not be written.
+        """
         ...
 
 

@@ -19,6 +19,14 @@ class Segments(Protocol):
         """Return every segment, oldest first."""
         ...
 
+    async def vouched(self) -> bytes:
+        """Return the digest over every segment (`core.recording.segments`), once the chain vouches for them.
+
+        Raises:
+            LedgerUnavailable: what the table says is not what was sealed.
+        """
+        ...
+
     async def oldest(self, before: datetime) -> Stretch | None:
         """Return the entries from before a time that can be sealed; None if there are none."""
         ...
@@ -32,7 +40,11 @@ class Segments(Protocol):
         ...
 
     async def clear(self) -> None:
-        """Remove the rows of everything that is sealed."""
+        """Remove the rows of everything that is sealed, as far as the chain vouches for it.
+
+        Raises:
+            LedgerUnavailable: it does not; nothing is removed.
+        """
         ...
 
 

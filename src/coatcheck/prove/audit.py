@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,6 +90,7 @@ def _troubles(short: bool) -> Iterator[Trouble]:
     if sys.platform == "linux":
         yield Trouble("a full disk", _full, calls)
     yield Trouble("a database that another program has locked", _locked, LOCKED_CALLS)
+    yield Trouble("a chain that another program moved", _moved, calls)
 
 
 def _go_through(stage: Stage, callers: Callers, trouble: Trouble, say: Say) -> Iterator[str]:
@@ -152,6 +153,17 @@ def _locked(stage: Stage) -> Iterator[None]:
         connection.execute("ROLLBACK")
     finally:
         connection.close()
+
+
+def _moved(stage: Stage) -> Iterator[None]:
+    """Have the store say that its last entry is another one, as whoever writes to it could; then mend it."""
+    with closing(sqlite3.connect(stage.data / DATABASE_FILE, timeout=5)) as connection:
+        (hash,) = connection.execute("SELECT hash FROM chain").fetchone()
+        with connection:
+            connection.execute("UPDATE chain SET hash = randomblob(32)")
+        yield
+        with connection:
+            connection.execute("UPDATE chain SET hash = ?", (hash,))
 
 
 @contextmanager

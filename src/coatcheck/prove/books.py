@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.app.auditing import CHECKPOINTS_FILE, KEY_FILE, seed_in
-from coatcheck.app.keeping.verifying import Proof, verify_store
+from coatcheck.app.keeping.proof import Proof
+from coatcheck.app.keeping.verifying import verify_store
 from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey, read_receipt
 from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.chain import EntryKind, Link, Presented, Report
@@ -117,7 +118,7 @@ def verify(data: Path, key: PublicKey, receipts: tuple[Presented, ...] = ()) -> 
     Raises:
         ConfigError: the database cannot be opened.
     """
-    return verify_store(data, None, Proof([key], data / CHECKPOINTS_FILE), receipts)
+    return verify_store(data, None, Proof([key], data / CHECKPOINTS_FILE, may_lack=True), receipts)
 
 
 def key_of(data: Path) -> PublicKey:

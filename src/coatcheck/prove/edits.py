@@ -5,14 +5,14 @@ He knows the form of the chain and may mend it behind his edit; he does not have
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
 from coatcheck.core.recording.chain import entry_hash
 from coatcheck.model.chain import EntryKind
-from coatcheck.prove.copy import KEYS, Copy, Row, opened
+from coatcheck.prove.copy import KEYS, Copy, Row, delete, insert, opened, put
 from coatcheck.prove.draws import Draws
+from coatcheck.prove.hiding import beginning, checkpoints, segment, settled
 
 
 def byte(copy: Copy, draws: Draws) -> str:
@@ -36,7 +36,7 @@ def column(copy: Copy, draws: Draws) -> str:
     key = draws.one_of([one for one in row if one != KEYS[name]])
     value = _otherwise(row[key], draws)
     with opened(copy.path) as database:
-        _put(database, name, {key: value}, row[KEYS[name]])
+        put(database, name, {key: value}, row[KEYS[name]])
     return f"{name} {row[KEYS[name]]}: {key} became {str(value)[:40]!r}"
 
 
@@ -47,7 +47,7 @@ def number(copy: Copy, draws: Draws) -> str:
     new = draws.one_of([one for one in (*copy.seqs, copy.seqs[-1] + 1, copy.seqs[0] - 1) if one != old])
     with opened(copy.path) as database:
         database.execute(f"DELETE FROM {name} WHERE {KEYS[name]} = ?", (new,))  # noqa: S608  # our names
-        _put(database, name, {KEYS[name]: new}, old)
+        put(database, name, {KEYS[name]: new}, old)
     return f"{name} {old} became {new}"
 
 
@@ -57,7 +57,7 @@ def deletion(copy: Copy, draws: Draws) -> str:
     first = draws.below(len(seqs))
     gone = seqs[first : first + 1 + draws.below(4)]
     with opened(copy.path) as database:
-        _delete(database, gone[0], gone[-1])
+        delete(database, gone[0], gone[-1])
     return f"entries {gone[0]} to {gone[-1]} deleted"
 
 
@@ -69,9 +69,9 @@ def insertion(copy: Copy, draws: Draws) -> str:
     added = {**row, KEYS[name]: draws.one_of([seqs[0] - 1, seqs[-1] + 1, seqs[-1] + 2])}
     for unique in {"id", "position"} & set(added) - {KEYS[name]}:
         added[unique] = draws.bytes(16) if unique == "id" else added[unique] + 1_000_000
-    added["hash"] = entry_hash(added[KEYS[name]], EntryKind(name), _hash_of(copy, prev), row["stored"])
+    added["hash"] = entry_hash(added[KEYS[name]], EntryKind(name), copy.hash_of(prev), row["stored"])
     with opened(copy.path) as database:
-        _insert(database, name, added)
+        insert(database, name, added)
     return f"{name} {added[KEYS[name]]} added"
 
 
@@ -83,7 +83,7 @@ def swap(copy: Copy, draws: Draws) -> str:
     one, other = (copy.rows[name][at][KEYS[name]] for at in (first, second))
     with opened(copy.path) as database:
         for old, new in ((one, -1), (other, one), (-1, other)):
-            _put(database, name, {KEYS[name]: new}, old)
+            put(database, name, {KEYS[name]: new}, old)
     return f"{name} {one} and {other} swapped"
 
 
@@ -92,9 +92,9 @@ def truncation(copy: Copy, draws: Draws) -> str:
     seqs = copy.seqs
     last = draws.one_of(seqs[:-1])
     with opened(copy.path) as database:
-        _delete(database, last + 1, seqs[-1])
+        delete(database, last + 1, seqs[-1])
         database.execute("DELETE FROM checkpoint WHERE seq > ?", (last,))
-        database.execute("UPDATE chain SET seq = ?, hash = ?", (last, _hash_of(copy, last)))
+        database.execute("UPDATE chain SET seq = ?, hash = ?", (last, copy.hash_of(last)))
     return f"cut after entry {last}"
 
 
@@ -107,15 +107,11 @@ def forgery(copy: Copy, draws: Draws) -> str:
     chained = sorted((one[KEYS[kind]], kind, one) for kind, rows in copy.rows.items() for one in rows)
     at = [number for number, _, _ in chained].index(seq)
     with opened(copy.path) as database:
-        hash = (
-            database.execute("SELECT hash FROM chain").fetchone()[0]
-            if at == 0
-            else chained[at - 1][2]["hash"]
-        )
+        hash = chained[at - 1][2]["hash"] if at else copy.sealed(database)["hash"]
         for number, kind, one in chained[at:]:
             content = bytes(stored) if number == seq else one["stored"]
             hash = entry_hash(number, EntryKind(kind), hash, content)
-            _put(database, kind, {"stored": content, "hash": hash}, number)
+            put(database, kind, {"stored": content, "hash": hash}, number)
         database.execute("UPDATE chain SET hash = ?", (hash,))
     return f"{name} {seq} edited, and every hash after it mended"
 
@@ -160,6 +156,10 @@ EDITS: Final[dict[str, tuple[int, Callable[[Copy, Draws], str]]]] = {
     "truncations": (4, truncation),
     "forged chains": (3, forgery),
     "older files": (1, rollback),
+    "sealed parts": (8, segment),
+    "beginnings": (4, beginning),
+    "checkpoints": (4, checkpoints),
+    "settled marks": (1, settled),
 }
 """Every edit by its name, with its weight."""
 
@@ -167,14 +167,6 @@ EDITS: Final[dict[str, tuple[int, Callable[[Copy, Draws], str]]]] = {
 def _entry(copy: Copy, draws: Draws) -> tuple[str, Row]:
     name = draws.one_of([one for one, rows in copy.rows.items() if rows])
     return name, draws.one_of(copy.rows[name])
-
-
-def _hash_of(copy: Copy, seq: int) -> bytes:
-    for name, rows in copy.rows.items():
-        for row in rows:
-            if row[KEYS[name]] == seq:
-                return bytes(row["hash"])
-    raise LookupError(seq)
 
 
 def _otherwise(value: Any, draws: Draws) -> Any:
@@ -189,22 +181,3 @@ def _otherwise(value: Any, draws: Draws) -> Any:
     if isinstance(value, (int, float)):
         return value + (1 + draws.below(1_000_000))
     return f"{value or ''}{draws.one_of(['x', ' ', '0', 'admin'])}"
-
-
-def _put(database: sqlite3.Connection, name: str, values: Row, seq: int) -> None:
-    assignments = ", ".join(f'"{key}" = ?' for key in values)
-    database.execute(
-        f"UPDATE {name} SET {assignments} WHERE {KEYS[name]} = ?",  # noqa: S608  # our names
-        (*values.values(), seq),
-    )
-
-
-def _insert(database: sqlite3.Connection, name: str, row: Row) -> None:
-    names = ", ".join(f'"{key}"' for key in row)
-    marks = ", ".join("?" * len(row))
-    database.execute(f"INSERT INTO {name} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
-
-
-def _delete(database: sqlite3.Connection, first: int, last: int) -> None:
-    for name, key in KEYS.items():
-        database.execute(f"DELETE FROM {name} WHERE {key} BETWEEN ? AND ?", (first, last))  # noqa: S608

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from coatcheck.app.auditing import CHECKPOINTS_FILE
 from coatcheck.core.recording.notes import PublicKey
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Report
@@ -25,6 +27,7 @@ from coatcheck.store.engines.directory import DATABASE_FILE
 
 EDITED: Final = 10_000
 SHORT_EDITED: Final = 300
+_SOON: Final = timedelta(seconds=1)
 CALLS: Final = 24
 """Calls before, and as many after, the older copy of the store is taken."""
 MOST_TOLD: Final = 20
@@ -105,29 +108,32 @@ def _seems_sound(data: Path, key: PublicKey, judge: Judge) -> bool:
 
 
 def _record(stage: Stage) -> Copy:
-    """Have a gateway write records, outcomes and changes, with checkpoints in the middle and at the end."""
+    """Have a gateway write records, outcomes and changes, seal the first of them, and sign here and there."""
     stage.open()
     callers = Callers(stage.url, stage.grant, 2)
     database = stage.data / DATABASE_FILE
     stage.start()
     asyncio.run(callers.call(CALLS))
+    _command(stage, "audit", "seal", "--before", (stage.clock.now() + _SOON).isoformat())
     stage.stop()
     older = database.read_bytes()
     stage.start()
     for number in range(2):
-        _issue(stage, f"laptop-{number}")
+        _command(stage, "grant", "issue", f"laptop-{number}", "--to", "prover", "--all")
     asyncio.run(callers.call(CALLS))
     stage.stop()
     if len(callers.heard.acknowledged) != 2 * CALLS:
         raise CannotProve("the gateway did not answer every call")
-    return Copy.of(database, older)
+    return Copy.of(database, older, stage.data / CHECKPOINTS_FILE)
 
 
-def _issue(stage: Stage, label: str) -> None:
-    command = [sys.executable, "-m", "coatcheck", "grant", "issue", label, "--to", "prover", "--all"]
+def _command(stage: Stage, *words: str) -> None:
+    command = [sys.executable, "-m", "coatcheck", *words]
     kept = {name: text for name, text in os.environ.items() if not name.startswith("COATCHECK_")}
     ended = subprocess.run(  # noqa: S603  # our own program
         [*command, "--data", str(stage.data)], env=kept, capture_output=True, timeout=60, check=False
     )
     if ended.returncode:
-        raise CannotProve("a grant could not be issued", fix=ended.stderr.decode("utf-8", "replace")[-300:])
+        raise CannotProve(
+            f"`coatcheck {words[0]} {words[1]}` failed", fix=ended.stderr.decode("utf-8", "replace")[-300:]
+        )

@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 from coatcheck.errors import ConfigError, Unavailable
+from coatcheck.model.chain import Head
 
 
 class DirectoryLocked(ConfigError):
@@ -38,7 +39,14 @@ class DatabaseGone(Exception):
 
 
 class ChainMoved(Exception):
-    """The chain of entries is not where this process left it: something else wrote to the database."""
+    """The chain of entries is not where this process left it: something else wrote to the database.
+
+    `found` is where it stands; None where the database does not say.
+    """
+
+    def __init__(self, found: Head | None) -> None:
+        super().__init__()
+        self.found = found
 
 
 class Unwritable(Exception):
@@ -94,7 +102,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, DatabaseGone):
         return "the database file was removed or replaced while the gateway ran"
     if isinstance(error, ChainMoved):
-        return "something else wrote to the chain of records while the gateway ran"
+        return "the record does not end where this gateway left it: something else wrote to the store"
     if isinstance(error, DatabaseTaken):
         return error.message
     if isinstance(error, OSError):

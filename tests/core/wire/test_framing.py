@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from coatcheck.core.wire import framing
 from coatcheck.core.wire.framing import (
     Doors,
     Headers,
@@ -57,6 +58,11 @@ def test_headers_that_must_stand_alone_may_not_come_twice(name: str) -> None:
             status_of(read_headers([(name.encode(), b"a"), (b"x", b"y"), (name.encode(), second.encode())]))
             == 400
         )
+
+
+def test_names_that_nearly_all_requests_have_are_read_like_any_other() -> None:
+    for name in (*framing._NAMES.values(), "x-unknown"):
+        assert read(f"{name}: a") == {name: ("a",)}
 
 
 def test_headers_are_counted_and_measured() -> None:

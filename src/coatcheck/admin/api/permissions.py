@@ -37,6 +37,7 @@ class Permission(StrEnum):
     KEY_READ = "key.read"
     KEY_ROTATE = "key.rotate"
     CHECKPOINT = "checkpoint.make"
+    ACCEPT = "record.accept"
     SINKS_TEST = "sinks.test"
 
 

@@ -52,11 +52,18 @@ class SinkTold(Struct, kw_only=True):
 
 
 class CheckpointStatus(Struct, kw_only=True):
-    """How far the record is signed, and what does not fit with what was signed before."""
+    """How far the record is signed, and what does not fit with what was signed before.
+
+    `head` is the last entry, `signed` the last that was signed, and `signed_at` when that was.
+    `moved`: something else wrote to it while the gateway ran, and calls are refused.
+    """
 
     log: str
+    head: int | None
     signed: int
+    signed_at: str | None
     alarms: list[str]
+    moved: bool
     file: str
     error: str
 
@@ -64,7 +71,8 @@ class CheckpointStatus(Struct, kw_only=True):
 class Status(Struct, kw_only=True):
     """How the gateway does; it may say more than this.
 
-    `http` is where it listens; `public_url` the origin for clients, and `api` that of this API.
+    `http` is where it listens; `public_url` the origin for clients, and `api` that of this API. `blocking`
+    says why calls are refused, where they are.
     """
 
     version: str
@@ -74,6 +82,7 @@ class Status(Struct, kw_only=True):
     public_url: str
     api: str
     ready: bool
+    blocking: list[str]
     config: ConfigStatus
     ledger: LedgerStatus
     sinks: list[SinkTold]

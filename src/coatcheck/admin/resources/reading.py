@@ -10,13 +10,14 @@ from msgspec import Meta, Struct
 from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
-from coatcheck.admin.resources.records import MAX_VERSION, Matching, filter_of
+from coatcheck.admin.resources.records import MAX_VERSION, Matching, asked_for, filter_of
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.reading import Radius, RadiusFilter, Touched
 from coatcheck.model.record import RecordFilter
 from coatcheck.operations.exporting import ExportFormat, Exports
+from coatcheck.operations.readers import Readers, ReadKind
 
 ZIP: Final = "application/zip"
 Bundle = Callable[[RecordFilter, str], Awaitable[AsyncIterator[bytes]]]
@@ -85,7 +86,8 @@ class RadiusShape(Struct, kw_only=True):
 class ReadingRoutes:
     """Serves exports and the blast radius."""
 
-    def __init__(self, exports: Exports, bundle: Bundle, streams: Streams) -> None:
+    def __init__(self, exports: Exports, bundle: Bundle, streams: Streams, readers: Readers) -> None:
+        self._readers = readers
         self._exports = exports
         self._bundle = bundle
         self._streams = streams
@@ -132,6 +134,7 @@ class ReadingRoutes:
     async def export(self, asking: Asking[ExportQuery, Nothing]) -> Streamed:
         """Answer GET /records/export."""
         form = asking.query.format
+        await self._readers.take(asking.actor, ReadKind.EXPORT, asked_for(asking.query))
         made = self._exports.pieces(filter_of(asking.query), form)
         first = await anext(made, b"")  # what cannot be read at all is an error, not a broken answer
         opened = self._streams.open(_joined(first, made), asking.stands)
@@ -150,6 +153,7 @@ class ReadingRoutes:
             subject=query.subject,
             server=query.server,
         )
+        await self._readers.take(asking.actor, ReadKind.EVIDENCE, asked_for(query))
         made = await self._bundle(wanted, asking.actor.name)
         return Streamed(self._streams.open(made, asking.stands).parts, ZIP, "evidence.zip")
 
@@ -162,6 +166,7 @@ class ReadingRoutes:
         if query.version is not None and query.credential is None:
             words = "A version is one of a credential."
             raise problem("bad_filter", words, "Say `credential=` as well.", "version")
+        await self._readers.look(asking.actor, ReadKind.RADIUS, asked_for(query))
         of = RadiusFilter(query.credential, query.version, query.grant, query.since)
         return Reply(radius_shape(await self._exports.reading.radius(of)))
 

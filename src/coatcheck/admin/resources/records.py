@@ -14,8 +14,9 @@ from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, 
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.argument_values import ArgumentValues
-from coatcheck.core.recording.record_lines import FIELDS, json_line
+from coatcheck.core.recording.record_lines import FIELDS, json_line, rfc3339
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.operations.readers import Readers, ReadKind
 from coatcheck.ports import Ledger
 
 MAX_LIMIT: Final = 10_000
@@ -27,10 +28,15 @@ Line = Annotated[Raw, Meta(extra_json_schema={"type": "object", "required": list
 
 
 class RecordPage(Struct):
-    """Records, oldest first. `next` leads to older ones; null: these are all."""
+    """Records, oldest first. `next` leads to older ones; null: these are all.
+
+    What no index finds is looked for in a part of the record at a time: `looked_back_to` is how far that went
+    where it ended before `limit` was reached, and `next` goes on from there.
+    """
 
     items: list[Line]
     next: str | None
+    looked_back_to: str | None = None
 
 
 class Matching(Struct, kw_only=True):
@@ -94,10 +100,16 @@ def filter_of(query: Matching) -> RecordFilter:
     )
 
 
+def asked_for(query: Struct) -> dict[str, Any]:
+    """Return the members of a query, by which it is told on record what was read."""
+    return {name: getattr(query, name) for name in query.__struct_fields__}
+
+
 class RecordRoutes:
     """Serves the record."""
 
-    def __init__(self, ledger: Ledger, streams: Streams, values: ArgumentValues) -> None:
+    def __init__(self, ledger: Ledger, streams: Streams, values: ArgumentValues, readers: Readers) -> None:
+        self._readers = readers
         self._values = values
         self._ledger = ledger
         self._streams = streams
@@ -128,12 +140,16 @@ class RecordRoutes:
             after=query.after,
             before=number_of("records", query.before),
         )
+        how = ReadKind.ARGUMENTS if query.arguments else ReadKind.LIST
+        await self._readers.look(asking.actor, how, asked_for(query))
         if query.follow:
             return self._streams.open(self._follow(wanted, query.arguments), asking.stands)
-        entries = await self._ledger.list(wanted)
-        older = str(entries[0].position) if len(entries) == query.limit else None
+        looked = await self._ledger.look(wanted)
+        entries = looked.entries
+        older = entries[0].position if len(entries) == query.limit else looked.before
         lines: list[Any] = [Raw(self._line(entry, query.arguments)) for entry in entries]
-        return Reply(RecordPage(lines, cursor_of("records", older)))
+        cursor = cursor_of("records", None if older is None else str(older))
+        return Reply(RecordPage(lines, cursor, rfc3339(looked.back_to) if looked.back_to else None))
 
     async def _follow(self, wanted: RecordFilter, arguments: bool) -> AsyncIterator[bytes]:
         async for entry in self._ledger.follow(wanted):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile
 
-from coatcheck.app.keeping.verifying import Proof, verify_lines
+from coatcheck.app.keeping.files import verify_lines
+from coatcheck.app.keeping.members import oddities
+from coatcheck.app.keeping.proof import Proof
+from coatcheck.app.keeping.retracing import retraced, told_otherwise
 from coatcheck.config import Config
 from coatcheck.core.recording.notes import Broken, PublicKey
 from coatcheck.errors import ConfigError
@@ -22,7 +26,7 @@ from coatcheck.operations.evidence import FORM, MANIFEST, RECORD, SIGNATURE, Bun
 
 _CHUNK: Final = 256 * 1024
 _MOST_MANIFEST: Final = 4 * 1024 * 1024
-_MOST_MEMBERS: Final = 100
+_BROKEN: Final = (BadZipFile, LookupError, TypeError, ValueError, NotImplementedError, EOFError, zlib.error)
 
 
 async def evidence_of(
@@ -60,7 +64,8 @@ async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
 class Checked:
     """What a check of a bundle came to: sound if there are no `wrongs` and the report of the record is.
 
-    `own_key` tells that the only key was the one in the bundle, which anybody could have put there.
+    `own_key` tells that the only key was the one in the bundle, which anybody could have put there. `older`
+    counts calls from before there was a chain, of which only the tables tell.
     """
 
     manifest: dict[str, Any]
@@ -68,6 +73,7 @@ class Checked:
     own_key: bool
     wrongs: tuple[str, ...]
     report: Report | None
+    older: int = 0
 
     @property
     def sound(self) -> bool:
@@ -75,52 +81,76 @@ class Checked:
         return not self.wrongs and self.report is not None and self.report.sound
 
 
-def check_evidence(path: Path, key: PublicKey | None) -> Checked:
-    """Check a bundle: its signature, every file in it, and the chain of the record. Nothing is written.
+def check_evidence(path: Path, keys: Sequence[PublicKey]) -> Checked:
+    """Check a bundle: its form and signature, every file in it, the chain of the record, and the tables.
+
+    Nothing is written. Without keys, the one in the bundle is used.
 
     Raises:
-        ConfigError: it cannot be read, or is no bundle.
+        ConfigError: it cannot be read, or is no bundle; one that has more in it than it should, or something
+            twice, is none.
     """
     try:
-        with ZipFile(path) as bundle:
-            return _check(bundle, key)
+        with path.open("rb") as file, ZipFile(file) as bundle:
+            if odd := oddities(bundle, file):
+                raise ConfigError(
+                    f"{path} is no bundle of evidence: {odd[0]}",
+                    fix="somebody changed it; ask for the file that `coatcheck evidence` wrote",
+                )
+            return _check(bundle, keys)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", fix="name a bundle") from None
-    except (BadZipFile, KeyError, ValueError, NotImplementedError, EOFError) as error:
+    except _BROKEN as error:
         words = f"{path} is no bundle of evidence, or is damaged: {type(error).__name__}"
         raise ConfigError(words, fix="name a file that `coatcheck evidence` wrote") from None
 
 
-def _check(bundle: ZipFile, key: PublicKey | None) -> Checked:
+def _check(bundle: ZipFile, keys: Sequence[PublicKey]) -> Checked:
     raw, note = (_small(bundle, name) for name in (MANIFEST, SIGNATURE))
     manifest = json.loads(raw)
     if not isinstance(manifest, dict) or manifest.get("form") != FORM:
         raise ValueError("another form")
-    used = key or PublicKey.read(_small(bundle, "audit.pub").decode("ascii"))
-    wrongs = []
-    try:
-        used.open_evidence(note.decode("utf-8"), sha256(raw).digest())
-    except Broken as error:
-        wrongs.append(f"the signature {error}")
-    files = {str(one["name"]): one for one in manifest["files"]}
+    used = keys or [PublicKey.read(line) for line in _small(bundle, "audit.pub").decode("ascii").splitlines()]
+    signer, wrongs = _signer(used, note.decode("utf-8"), sha256(raw).digest())
+    wrongs += _strange(bundle, {str(one["name"]): one for one in manifest["files"]})
+    if wrongs:
+        return Checked(manifest, signer.text, not keys, tuple(wrongs), None)
+    with bundle.open(RECORD) as lines:
+        report = verify_lines(lines, RECORD, Proof(used, None))
+    if not report.sound:
+        return Checked(manifest, signer.text, not keys, (), report)
+    found = retraced(bundle, manifest["asked"])
+    wrongs = [*found.wrongs, *told_otherwise(bundle, report)]
+    return Checked(manifest, signer.text, not keys, tuple(wrongs), report, found.older)
+
+
+def _signer(keys: Sequence[PublicKey], note: str, digest: bytes) -> tuple[PublicKey, list[str]]:
+    """Return the key that signed the manifest; else the first, and what is wrong with the signature."""
+    why = ""
+    for key in keys:
+        try:
+            key.open_evidence(note, digest)
+        except Broken as error:
+            why = why or f"the signature {error}"
+        else:
+            return key, []
+    return keys[0], [why]
+
+
+def _strange(bundle: ZipFile, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return which members are not those that the manifest names, or not as it says."""
     names = bundle.namelist()
-    wrongs += [f"{name} is twice in the bundle" for name in sorted({n for n in names if names.count(n) > 1})]
     extra = set(names) - {MANIFEST, SIGNATURE} - files.keys()
-    wrongs += [f"{name} is not in the manifest" for name in sorted(extra)]
-    wrongs += [f"{name} is not there any more" for name in sorted(files.keys() - set(names))]
-    wrongs += [
-        f"{name} was changed" for name, said in files.items() if name in names and _differs(bundle, said)
+    missing = ({RECORD} | files.keys()) - set(names)
+    changed = [name for name, said in files.items() if name in names and _differs(bundle, said)]
+    return [
+        *(f"{name} is not in the manifest" for name in sorted(extra)),
+        *(f"{name} is not there any more" for name in sorted(missing)),
+        *(f"{name} was changed" for name in changed),
     ]
-    report = None
-    if RECORD in names:
-        with bundle.open(RECORD) as lines:
-            report = verify_lines(lines, RECORD, Proof([used], None))
-    return Checked(manifest, used.text, key is None, tuple(wrongs), report)
 
 
 def _small(bundle: ZipFile, name: str) -> bytes:
-    if len(bundle.infolist()) > _MOST_MEMBERS:
-        raise ValueError("too many members")
     with bundle.open(name) as member:
         found = member.read(_MOST_MANIFEST + 1)
     if len(found) > _MOST_MANIFEST:
@@ -128,16 +158,12 @@ def _small(bundle: ZipFile, name: str) -> bytes:
     return found
 
 
-def _differs(bundle: ZipFile, said: dict[str, Any]) -> bool:
+def _differs(bundle: ZipFile, said: Mapping[str, Any]) -> bool:
     digest, size = sha256(), 0
     with bundle.open(said["name"]) as member:
-        while piece := _read(member):
+        while piece := member.read(_CHUNK):
             size += len(piece)
             if size > int(said["bytes"]):
                 return True
             digest.update(piece)
     return size != int(said["bytes"]) or digest.hexdigest() != said["sha256"]
-
-
-def _read(member: IO[bytes]) -> bytes:
-    return member.read(_CHUNK)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from coatcheck.app.keeping.verifying import Proof, verify_lines
+from coatcheck.app.keeping.files import verify_lines
+from coatcheck.app.keeping.proof import Proof
 from coatcheck.core.recording.notes import PublicKey
 from coatcheck.errors import ConfigError
 from coatcheck.model.reading import Stretch
@@ -23,11 +24,11 @@ _CHUNK: Final = 1024 * 1024
 
 
 class SegmentFolder:
-    """Implements `ports.SegmentFiles`; `usual` is the folder where none is named."""
+    """Implements `ports.SegmentFiles`; `usual` is the folder where none is named; `keys` prove."""
 
-    def __init__(self, usual: Path, key: PublicKey, clock: Clock) -> None:
+    def __init__(self, usual: Path, keys: Sequence[PublicKey], clock: Clock) -> None:
         self._usual = usual
-        self._key = key
+        self._keys = keys
         self._clock = clock
 
     async def write(self, folder: Path | None, stretch: Stretch, lines: AsyncIterator[bytes]) -> Segment:
@@ -60,7 +61,7 @@ class SegmentFolder:
 
     def _judged(self, part: Path, name: str, stretch: Stretch) -> Segment:
         with gzip.open(part, "rb") as lines:
-            report = verify_lines(lines, name, Proof([self._key], None))
+            report = verify_lines(lines, name, Proof(self._keys, None))
         if not report.sound or report.unproven or not report.entries:
             found = report.findings[0].words if report.findings else "no checkpoint proves it"
             raise ConfigError(

@@ -1,205 +1,222 @@
-"""Verifies a record: of a store, whether its gateway runs or not, or of a file with the public key alone."""
+"""Verifies the record of a store, whether its gateway runs or not; nothing in it is believed unproven."""
 
 from __future__ import annotations
 
-import gzip
 import heapq
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final
 
-from coatcheck.core.recording.exported import NoLine, read_first, read_line
-from coatcheck.core.recording.notes import Broken, PublicKey, claimed, notes_in
+from coatcheck.app.keeping.files import read_sealed
+from coatcheck.app.keeping.proof import Proof, Tell
+from coatcheck.app.real import SystemClock
+from coatcheck.core.recording.chain import Judge
+from coatcheck.core.recording.segments import Vouching
 from coatcheck.core.recording.verifying import Verifier
-from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Beginning, Checkpoint, Finding, FindingKind, Head, Presented, Report
 from coatcheck.model.secret import Secret
+from coatcheck.model.segment import Segment
 from coatcheck.store.opening import open_to_read
+from coatcheck.store.records.chained import Found
 from coatcheck.store.verifying import Standing, StoredChain, Unreadable
 
-MOST_LINE: Final = 16 * 1024 * 1024
-"""Bytes of the longest line that an export has."""
+GRACE: Final = timedelta(minutes=3)
+"""A gateway that runs signs what is new within a minute. What is unsigned for longer is told of."""
 
-_GZIP: Final = b"\x1f\x8b"
-
-Tell = Callable[[Finding], None]
-
-
-class Lines(Protocol):
-    """What gives line after line: a file, a gzipped one, a member of a ZIP."""
-
-    def readline(self, size: int, /) -> bytes:
-        """Return the next line, cut after so many bytes; empty at the end."""
-        ...
+_TRIALS: Final = 3
+"""Times that a store is read where a gateway seals a part of it meanwhile."""
 
 
-class Proof:
-    """The public keys that checkpoints may be signed with, by their ids, and what is kept outside."""
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The folder of sealed parts. They are read from there if a receipt asks for it, or all if `whole`."""
 
-    def __init__(self, keys: Sequence[PublicKey], outside: Path | None) -> None:
-        self._keys = keys
-        self._outside = outside
-
-    def open(self, note: str, place: str, tell: Tell) -> Checkpoint | None:
-        """Return the checkpoint of a note; tell if it is none, or not signed."""
-        found: Checkpoint | None = None
-        why = "there is no key for it"
-        try:
-            found = claimed(note)
-            for key in self._keys:
-                if key.log == found.log:
-                    try:
-                        return key.open(note)
-                    except Broken as error:
-                        why = str(error)
-        except Broken as error:
-            why = str(error)
-        seq = found.seq if found else 0
-        tell(Finding(seq, FindingKind.UNSIGNED, f"the checkpoint of entry {seq} in {place} {_said(why)}"))
-        return None
-
-    def outside(self, opened: ExitStack, log: str, tell: Tell) -> Iterator[Checkpoint]:
-        """Return the checkpoints of the file outside, as of now, in their order.
-
-        Raises:
-            ConfigError: the file cannot be read.
-        """
-        if self._outside is None:
-            return iter(())
-        path = self._outside
-        try:
-            file = opened.enter_context(path.open("rb"))
-            size = file.seek(0, 2)
-            file.seek(0)
-        except OSError as error:
-            raise ConfigError(
-                f"the checkpoints {path} cannot be read: {error.strerror}",
-                fix="name the file with --checkpoints",
-            ) from None
-        return self._in_order(notes_in(_lines(file, size)), log, str(path), tell)
-
-    def _in_order(self, notes: Iterable[str], log: str, place: str, tell: Tell) -> Iterator[Checkpoint]:
-        last, foreign = -1, False
-        for note in notes:
-            found = self.open(note, place, tell) if _is_of(note, log) else None
-            if found is None:
-                if not foreign and not _is_of(note, log):
-                    foreign = True
-                    words = f"{place} has checkpoints of another log than {log}"
-                    tell(Finding(0, FindingKind.FOREIGN, words))
-            elif found.seq < last:
-                words = f"{place} goes back from entry {last} to {found.seq}: an older store was put back"
-                tell(Finding(found.seq, FindingKind.FORKED, words))
-            else:
-                last = found.seq
-                yield found
+    folder: Path
+    whole: bool = False
 
 
 def verify_store(
-    directory: Path, url: Secret | None, proof: Proof, receipts: Sequence[Presented] = ()
+    directory: Path,
+    url: Secret | None,
+    proof: Proof,
+    receipts: Sequence[Presented] = (),
+    *,
+    archive: Archive | None = None,
+    now: datetime | None = None,
 ) -> Report:
     """Verify the record of a store, in constant memory; nothing is changed, and no gateway held up.
 
     Raises:
         ConfigError: there is no store, it cannot be read as it is, or the checkpoints outside cannot be.
     """
+    at = now or SystemClock().now()
     with ExitStack() as opened:
         database = open_to_read(directory, url)
         opened.callback(database.close)
         stored = StoredChain(database)
         try:
-            log = stored.standing().beginning.log
-            outside = proof.outside(
-                opened,
-                log,
-                lambda finding: verifier.tell(finding),  # noqa: PLW0108 - there is none yet
-            )  # when it is read
-            standing = stored.standing()  # after the file was looked at: it never says more than the store
+            for _ in range(_TRIALS):
+                judging = _Judging(stored, proof, receipts, archive)
+                report = judging.report(at)
+                if report.sound or stored.standing().sealed == judging.standing.sealed:
+                    break
         except Unreadable as error:
             return _unreadable(error)
-        verifier = Verifier(standing.beginning, receipts)
-        inside = _inside(stored, standing, proof, verifier.tell)
-        try:
-            verifier.expect(heapq.merge(inside, outside, key=lambda one: one.seq))
-            _read_all(stored, standing, verifier)
-        except Unreadable as error:
-            words = f"reading broke off after entry {verifier.head.seq}: {error}"
-            verifier.tell(Finding(verifier.head.seq, FindingKind.DAMAGED, words))
-            verifier.expect(iter(()))
-        return verifier.report()
+        return report
 
 
-def verify_file(path: Path, proof: Proof, receipts: Sequence[Presented] = ()) -> Report:
-    """Verify an exported record with the public key alone, in constant memory.
+class _Judging:
+    """One look at a whole store. Raises `Unreadable` only where nothing can be said of it."""
 
-    Raises:
-        ConfigError: the file cannot be read, or is no export.
-    """
-    try:
-        with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
-            packed = file.read(2) == _GZIP
-            file.seek(0)
-            return verify_lines(unpacked if packed else file, str(path), proof, receipts)
-    except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or "it is damaged"
-        raise ConfigError(f"{path} cannot be read: {why}", fix="name an exported file") from None
+    def __init__(
+        self,
+        stored: StoredChain,
+        proof: Proof,
+        receipts: Sequence[Presented],
+        archive: Archive | None,
+    ) -> None:
+        self._stored = stored
+        self._proof = proof
+        self._receipts = receipts
+        self._archive = archive
+        self.standing = stored.standing()
+        self._verifier = Verifier(self.standing.beginning, receipts)
+        self._tell = self._verifier.tell
 
-
-def verify_lines(file: Lines, place: str, proof: Proof, receipts: Sequence[Presented] = ()) -> Report:
-    """Verify the lines of an exported record; `place` is what messages call it.
-
-    Raises:
-        ConfigError: it is no export.
-    """
-    try:
+    def report(self, now: datetime) -> Report:
+        """Read all of it; say what it came to."""
+        verifier = self._verifier
         with ExitStack() as opened:
-            beginning = read_first(file.readline(MOST_LINE))
-            verifier = Verifier(beginning, receipts)
-            verifier.expect(proof.outside(opened, beginning.log, verifier.tell))
-            number = 1
-            while line := file.readline(MOST_LINE):
-                number += 1
-                _take(line, number, place, proof, verifier)
-            return verifier.report(needs_proof=True)
-    except NoLine as error:
-        raise ConfigError(f"{place} is no exported record: {error}", fix="name an exported file") from None
+            outside = self._proof.outside(opened, self.standing.beginning.log, self._tell)
+            # after the file was looked at: it never says more than the store
+            self.standing = self._stored.standing()
+            inside = _inside(self._stored, self.standing, self._proof, self._tell)
+            verifier.expect(_both(inside, outside, self._proof.place, self.standing.head.seq, self._tell))
+            try:
+                self._read()
+                verifier.end()
+                self._judge_end(now)
+            except Unreadable as error:
+                words = f"reading broke off after entry {verifier.head.seq}: {error}"
+                self._tell(Finding(verifier.head.seq, FindingKind.DAMAGED, words))
+                verifier.expect(iter(()))
+            return verifier.report()
 
-
-def _take(line: bytes, number: int, place: str, proof: Proof, verifier: Verifier) -> None:
-    try:
-        found = read_line(line)
-    except NoLine as error:
-        words = f"line {number} of {place} {error}"
-        verifier.tell(Finding(verifier.head.seq, FindingKind.DAMAGED, words))
-        return
-    if isinstance(found, str):
-        checkpoint = proof.open(found, place, verifier.tell)
-        if checkpoint is not None:
-            verifier.meet(checkpoint)
-    else:
-        verifier.feed(found)
-
-
-def _read_all(stored: StoredChain, standing: Standing, verifier: Verifier) -> None:
-    for words in stored.damage():
-        verifier.tell(Finding(0, FindingKind.DAMAGED, f"the database is damaged: {words}"))
-    for one in standing.sealed:
-        verifier.skip(one.first, one.prev, Head(one.last, one.hash))
-    for span in stored.spans(verifier.head.seq, standing.head.seq):
-        for found in span:
-            if found.link is not None:
-                verifier.feed(found.link)
+    def _read(self) -> None:
+        standing, verifier = self.standing, self._verifier
+        for finding in _damage(self._stored):
+            self._tell(finding)
+        vouching = Vouching(standing.beginning.prev, standing.sealed, self._proof.why_not)
+        for segment in standing.sealed:
+            self._read_sealed(segment)
+        self._judge_left()
+        for found in self._rows(standing.sealed_through, standing.head.seq):
+            if found.link is not None and verifier.feed(found.link):
+                odd = vouching.take(found.link)
+                if odd is not None:
+                    self._tell(odd)
             if found.odd:
                 what = FindingKind.DERIVED if found.link is not None else FindingKind.INSERTED
-                verifier.tell(Finding(found.seq, what, found.odd))
-    for finding in (*_odd_uses(stored, standing), *_ends(standing, verifier.head)):
-        verifier.tell(finding)
+                self._tell(Finding(found.seq, what, found.odd))
+        for finding in (*vouching.end(), *_odd_rest(self._stored, standing), *_ends(standing, verifier.head)):
+            self._tell(finding)
+
+    def _rows(self, after: int, through: int) -> Iterator[Found]:
+        for span in self._stored.spans(after, through):
+            yield from span
+
+    def _read_sealed(self, segment: Segment) -> None:
+        archive = self._archive
+        asked = any(segment.first <= receipt.seq <= segment.last for receipt in self._receipts)
+        if archive is not None and (
+            archive.whole or (asked and (archive.folder / Path(segment.file).name).is_file())
+        ):
+            read_sealed(archive.folder, segment, self.standing.beginning.log, self._proof, self._verifier)
+        else:
+            self._verifier.skip(segment)
+
+    def _judge_left(self) -> None:
+        """Judge what of sealed parts is still in the store, because their removal is not at its end."""
+        standing = self.standing
+        hashes = {segment.last: segment.hash for segment in standing.sealed}
+        judge: Judge | None = None
+        first = 0
+        for found in self._rows(standing.beginning.seq, standing.sealed_through):
+            link = found.link
+            fits = link is not None and not found.odd and hashes.get(link.seq, link.hash) == link.hash
+            if link is not None and judge is None:
+                first, judge = link.seq, Judge(Beginning(standing.beginning.log, link.seq, 0, link.hash))
+            elif link is not None and judge is not None:
+                fits = judge.feed(link) is None and fits
+            if not fits:
+                words = f"entry {found.seq} is in a file, and what has its number in the store is another"
+                self._tell(Finding(found.seq, FindingKind.INSERTED, words))
+        if judge is None:
+            return
+        last = judge.head.seq
+        if last != standing.sealed_through:
+            words = f"entries {first} to {last} are in a file, and were put into the store again"
+            self._tell(Finding(first, FindingKind.INSERTED, words))
+        self._verifier.lack(
+            f"entries {first} to {last} are in a file and not yet removed from the store, where they are not"
+            " proven: a gateway removes them within a minute of its start"
+        )
+
+    def _judge_end(self, now: datetime) -> None:
+        """Say what is lacking where no checkpoint follows on entries, though there was time for one."""
+        verifier, standing = self._verifier, self.standing
+        count, head = verifier.unproven, verifier.head.seq
+        if head == standing.beginning.seq and not verifier.met:
+            verifier.lack("nothing is recorded and nothing was signed yet: start the gateway")
+            return
+        if not count and verifier.met:
+            return
+        at = self._stored.moment(head - count + 1)
+        is_late = at is None or abs(now - at) > GRACE
+        is_new = not verifier.met or count == head - standing.beginning.seq
+        if not verifier.met and is_late:
+            places = " and none in ".join(one for one in ("the store", self._proof.place) if one)
+            words = f"no checkpoint of this record is left: there is none in {places}"
+            self._tell(Finding(head, FindingKind.UNSIGNED, words))
+        elif is_new and not is_late:
+            verifier.lack(
+                "no checkpoint of any entry was made yet: a gateway that runs makes one within a minute, and"
+                " `coatcheck audit checkpoint` at once"
+            )
+        elif is_late:
+            since = f"since {at:%Y-%m-%d %H:%M:%S} UTC" if at else "for long"
+            verifier.lack(
+                f"no checkpoint follows on the last {count} entries, {since}: the gateway was killed, or"
+                " checkpoints were removed; when it starts it signs what is there, so look at them first"
+            )
 
 
-def _odd_uses(stored: StoredChain, standing: Standing) -> Iterator[Finding]:
+def _damage(stored: StoredChain) -> Iterator[Finding]:
+    for words in stored.damage():
+        yield Finding(0, FindingKind.DAMAGED, f"the database is damaged: {words}")
+    for name in stored.strangers():
+        words = (
+            f"the database has a {name}, which is not ours and may show or write other rows than there are"
+        )
+        yield Finding(0, FindingKind.INSERTED, words)
+
+
+def _odd_rest(stored: StoredChain, standing: Standing) -> Iterator[Finding]:
+    """Yield what is wrong in the tables beside the chain that follow from it."""
     for seq, words in stored.odd_uses(standing.beginning.seq, standing.head.seq):
+        yield Finding(seq, FindingKind.DERIVED, words)
+    settled = standing.settled
+    if settled > standing.head.seq:
+        words = f"the store says that all up to entry {settled} have an outcome, and it ends before"
+        yield Finding(settled, FindingKind.DERIVED, words)
+    if standing.copied > standing.head.seq:
+        words = f"a sink is said to have every entry up to {standing.copied}, and would not get those to come"
+        yield Finding(standing.copied, FindingKind.DERIVED, words)
+    for seq in stored.unsettled(standing.beginning.seq, min(settled, standing.head.seq)):
+        words = f"record {seq} has no outcome, and the store says that all up to {settled} have one"
         yield Finding(seq, FindingKind.DERIVED, words)
 
 
@@ -210,9 +227,8 @@ def _ends(standing: Standing, head: Head) -> Iterator[Finding]:
         words = f"the chain ends at entry {head.seq}, and the store says at {said.seq}"
         yield Finding(said.seq, FindingKind.CUT, words)
     elif head.hash != said.hash:
-        yield Finding(
-            head.seq, FindingKind.EDITED, "the hash of the last entry is not the one that the store says"
-        )
+        words = "the hash of the last entry is not the one that the store says"
+        yield Finding(head.seq, FindingKind.EDITED, words)
     if standing.beyond is not None:
         words = f"entry {standing.beyond} is beyond the end of the chain, which is {said.seq}"
         yield Finding(standing.beyond, FindingKind.INSERTED, words)
@@ -240,20 +256,34 @@ def _inside(stored: StoredChain, standing: Standing, proof: Proof, tell: Tell) -
             yield found
 
 
+def _both(
+    inside: Iterator[Checkpoint], outside: Iterator[Checkpoint], place: str, head: int, tell: Tell
+) -> Iterator[Checkpoint]:
+    """Yield the checkpoints of both places in their order; tell of those that one place lacks.
+
+    Each is kept in the store first, and then outside.
+    """
+    last, is_inside, is_outside = -1, False, False
+    ours, theirs = ((one, True) for one in inside), ((one, False) for one in outside)
+    for checkpoint, is_ours in heapq.merge(ours, theirs, key=lambda pair: pair[0].seq):
+        seq = checkpoint.seq
+        if is_ours:
+            last, is_inside = seq, True
+        else:
+            is_outside = True
+            if last != seq <= head:
+                words = f"the checkpoint of entry {seq}, which is in {place}, is not in the store any more"
+                tell(Finding(seq, FindingKind.MISSING, words))
+        yield checkpoint
+    if place and is_inside and not is_outside:
+        words = (
+            f"the store has checkpoints, and there is none of this record in {place}: they were removed, or"
+            " are kept in another file, which --checkpoints names"
+        )
+        tell(Finding(0, FindingKind.MISSING, words))
+
+
 def _unreadable(error: Unreadable) -> Report:
     finding = Finding(0, FindingKind.DAMAGED, f"the chain cannot be read: {error}")
     nowhere = Beginning("", 0, 0, b"")
     return Report(nowhere, Head(0, b""), 0, 0, 0, 0, 0, 0, 1, (finding,))
-
-
-def _lines(file: IO[bytes], size: int) -> Iterator[str]:
-    while file.tell() < size and (line := file.readline(MOST_LINE)):
-        yield line.decode("utf-8", "replace")
-
-
-def _is_of(note: str, log: str) -> bool:
-    return note.startswith(f"coatcheck/{log}\n")
-
-
-def _said(why: str) -> str:
-    return why if why.startswith(("is ", "has ", "was ")) else f"cannot be proven: {why}"

@@ -14,6 +14,7 @@ from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.config import Config
+from coatcheck.core.recording.chain import begin
 from coatcheck.core.recording.notes import Broken, PublicKey, read_receipt
 from coatcheck.errors import ConfigError
 
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoints",
     type=click.Path(path_type=Path),
-    help="The file of checkpoints kept outside; for a store, its own if there is one.",
+    help="The file of checkpoints kept outside; for a store, its own.",
+)
+@click.option(
+    "--segments", type=click.Path(path_type=Path), help="Also judge the sealed parts, whose files are there."
 )
 @click.option("--key", "keys", multiple=True, metavar="KEY|FILE", help="A public key, or a file of some.")
 @click.option(
@@ -50,33 +54,38 @@ def verify(
     where: Where,
     file: Path | None,
     checkpoints: Path | None,
+    segments: Path | None,
     keys: Sequence[str],
     receipts: Sequence[str],
     as_json: bool,
 ) -> int:
     """Read the whole record and judge every entry: exit 0 if it is sound, 1 if anything was found.
 
+    3 if nothing was found and not all of it is proven, such as before the first checkpoint.
+
     Edits, removals, insertions, swaps, columns that do not say what their entry says, an end before what was
     signed, an older store put back. A gateway may run meanwhile. Each --key and --receipt can be given again.
     """
-    from coatcheck.app.keeping.verifying import Proof, verify_file, verify_store
-
     presented = [_receipt(text) for text in receipts]
     public = [key for text in keys for key in keys_in(text)]
-    if file is not None:
-        if not public:
-            raise click.UsageError("--file needs --key: the public key that `coatcheck audit key` prints")
-        report = verify_file(file, Proof(public, checkpoints), presented)
+    if file is None:
+        report = _of_store(options.load(where), public, checkpoints, segments, presented)
+    elif not public:
+        raise click.UsageError("--file needs --key: the public key that `coatcheck audit key` prints")
+    elif segments is not None:
+        raise click.UsageError("--segments is for a store; judge the file of a sealed part with --file")
     else:
-        config = options.load(where)
-        own = public or [_own_key(config)]
-        outside = checkpoints or _own_checkpoints(config)
-        report = verify_store(config.data, config.database, Proof(own, outside), presented)
+        from coatcheck.app.keeping.files import verify_file
+        from coatcheck.app.keeping.proof import Proof
+
+        report = verify_file(file, Proof(public, checkpoints), presented)
     if as_json:
         show.put_json(_json(report))
     else:
         _put(report)
-    return Exit.DONE if report.sound else Exit.NO
+    if report.sound:
+        return Exit.DONE
+    return Exit.NO if report.found else Exit.UNPROVEN
 
 
 @click.command(
@@ -128,19 +137,40 @@ def keys_in(text: str) -> list[PublicKey]:
         path = Path(text)
         if not path.is_file():
             raise click.BadParameter(f"{show.shorten(text, 80)} {error}", param_hint="--key") from None
-    try:
-        lines = path.read_text("ascii", "replace").splitlines()
-        return [PublicKey.read(line) for line in lines if line.strip()]
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}", fix="name a file of public keys"
-        ) from None
-    except Broken as error:
-        raise ConfigError(f"a line of {path} {error}", fix="`coatcheck audit key` prints them") from None
+    from coatcheck.app.auditing import public_keys_in
+
+    return public_keys_in(path)
+
+
+def _of_store(
+    config: Config,
+    public: list[PublicKey],
+    checkpoints: Path | None,
+    segments: Path | None,
+    receipts: list[Presented],
+) -> Report:
+    from coatcheck.app.auditing import checkpoints_path, own_keys
+    from coatcheck.app.keeping.proof import Proof
+    from coatcheck.app.keeping.segments import FOLDER
+    from coatcheck.app.keeping.verifying import Archive, verify_store
+
+    if not public:
+        _require_key(config)
+        public = own_keys(config)
+    proof = Proof(public, checkpoints or checkpoints_path(config), may_lack=checkpoints is None)
+    archive = Archive(segments or config.segments or config.data / FOLDER, whole=segments is not None)
+    return verify_store(config.data, config.database, proof, receipts, archive=archive)
 
 
 def _own_key(config: Config) -> PublicKey:
-    from coatcheck.app.auditing import key_path, public_key
+    from coatcheck.app.auditing import public_key
+
+    _require_key(config)
+    return public_key(config)
+
+
+def _require_key(config: Config) -> None:
+    from coatcheck.app.auditing import key_path
 
     path = key_path(config)
     if not os.path.lexists(path):
@@ -148,14 +178,6 @@ def _own_key(config: Config) -> PublicKey:
             f"there is no signing key at {path}",
             fix="start the gateway once, or give the public key with --key",
         )
-    return public_key(config)
-
-
-def _own_checkpoints(config: Config) -> Path | None:
-    from coatcheck.app.auditing import checkpoints_path
-
-    path = checkpoints_path(config)
-    return path if path.exists() or config.checkpoints is not None else None
 
 
 def _json(report: Report) -> dict[str, Any]:
@@ -163,6 +185,8 @@ def _json(report: Report) -> dict[str, Any]:
         "sound": report.sound,
         "log": report.beginning.log,
         "entries": report.entries,
+        "first": report.beginning.seq + 1,
+        "whole": _is_whole(report),
         "head": {"seq": report.head.seq, "hash": report.head.hash.hex()},
         "before": report.beginning.before,
         "left_out": report.left_out,
@@ -171,6 +195,7 @@ def _json(report: Report) -> dict[str, Any]:
         "receipts": report.receipts,
         "sealed": report.sealed,
         "found": report.found,
+        "lacking": list(report.lacking),
         "findings": [{"seq": one.seq, "what": one.what.value, "words": one.words} for one in report.findings],
     }
 
@@ -180,18 +205,33 @@ def _put(report: Report) -> None:
         show.put(f"{finding.what.value:<9} {show.clean_line(finding.words)}")
     if report.found > len(report.findings):
         show.put(f"and {report.found - len(report.findings)} more")
-    parts = [f"{report.entries} entries up to {report.head.seq}", f"{report.checkpoints} checkpoints"]
-    if report.receipts:
-        parts.append(f"{report.receipts} receipts")
-    if report.left_out:
-        parts.append(f"{report.left_out} entries left out")
-    verdict = "sound" if report.sound else f"NOT sound, {report.found} found"
-    show.put(f"{verdict}: {', '.join(parts)} (log {report.beginning.log or 'unknown'})")
-    if report.sealed:
-        show.say(f"coatcheck: {report.sealed} entries are sealed in files; judge each with --file")
-    if report.unproven:
-        show.say(f"coatcheck: {report.unproven} entries after the last checkpoint rest on the chain alone")
-    if report.beginning.before:
-        show.say(
-            f"coatcheck: {report.beginning.before} entries are from before the chain: it proves none of them"
-        )
+    for words in report.lacking:
+        show.put(f"{'unproven':<9} {show.clean_line(words)}")
+    whole, first, last = _is_whole(report), report.beginning.seq + 1, report.head.seq
+    which = f"up to {last}" if whole else f"from {first} to {last}, a part"
+    parts = [f"{report.entries} entries {which}", f"{report.checkpoints} checkpoints"]
+    parts += [f"{report.receipts} receipts"] if report.receipts else []
+    parts += [f"{report.left_out} entries left out"] if report.left_out else []
+    show.put(f"{_verdict(report)}: {', '.join(parts)} (log {report.beginning.log or 'unknown'})")
+    rests = {
+        "are sealed in files; judge them with --segments DIR": report.sealed,
+        "after the last checkpoint rest on the chain alone": report.unproven,
+        "are from before the chain: it proves none of them": report.beginning.before,
+    }
+    for words, count in rests.items():
+        if count:
+            show.say(f"coatcheck: {count} entries {words}")
+    if not whole and report.entries:
+        show.say(f"coatcheck: of what was before entry {first} it tells nothing; should it begin there?")
+
+
+def _is_whole(report: Report) -> bool:
+    """Tell whether what was judged begins where the chain does; a part may have lost its head to anybody."""
+    at = report.beginning
+    return at == begin(at.log, at.seq, at.before)
+
+
+def _verdict(report: Report) -> str:
+    if report.found:
+        return f"NOT sound, {report.found} found"
+    return "NOT PROVEN, though nothing was found" if report.lacking else "sound"

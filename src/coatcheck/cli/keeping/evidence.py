@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import click
 from click.core import ParameterSource
@@ -60,7 +63,18 @@ def evidence(out: Path | None, where: Where, **wanted: Any) -> int:
     with gateway_of(where, options.load(where)) as reach, new_file(out) as write:
         fetch(reach, "/records/evidence", query, write)
     show.say(f"coatcheck: wrote {out}, {max(1, round(out.stat().st_size / 1024))} KiB")
-    return Exit.DONE
+    return _tell(out)
+
+
+def _tell(out: Path) -> int:
+    """Tell what the gateway found when it made the bundle; whether it is whole, `check` finds out."""
+    with ZipFile(out) as bundle:
+        told, manifest = (json.loads(bundle.read(name)) for name in ("verify.json", "manifest.json"))
+    if through := manifest["sealed_through"]:
+        show.say(f"coatcheck: entries up to {through} are in files of sealed parts, and not in this bundle")
+    for words in [*(one["words"] for one in told["findings"]), *told["lacking"]]:
+        show.say(f"coatcheck: NOT SOUND: {show.clean_line(str(words))}")
+    return Exit.DONE if told["sound"] else Exit.NO
 
 
 def _refuse_before(context: click.Context) -> None:
@@ -75,17 +89,17 @@ def _refuse_before(context: click.Context) -> None:
     epilog=options.example("coatcheck evidence check alice.zip --key audit.pub"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--key", metavar="KEY|FILE", help="The public key, as `coatcheck audit key` prints it.")
+@click.option("--key", "keys", multiple=True, metavar="KEY|FILE", help="A public key, or a file of some.")
 @options.as_json
-def check(file: Path, key: str | None, as_json: bool) -> int:
-    """Check the bundle FILE: its signature, each file in it, and the chain of its entries; exit 1 if unsound.
+def check(file: Path, keys: Sequence[str], as_json: bool) -> int:
+    """Check the bundle FILE: its signature, the chain of its entries, and its tables by these.
 
-    Without --key the key in the bundle is used, which shows damage, but not who made it.
+    Exit code 1 if anything is wrong. Without --key, which can be given again, the key in the bundle is used:
+    that shows damage, but not who made it.
     """
     from coatcheck.app.keeping.evidence import check_evidence
 
-    known = keys_in(key) if key is not None else []
-    checked = check_evidence(file, known[0] if known else None)
+    checked = check_evidence(file, [key for text in keys for key in keys_in(text)])
     if as_json or not show.is_terminal():
         show.put_json(_told(checked))
     else:
@@ -106,7 +120,13 @@ def _told(checked: Checked) -> dict[str, Any]:
         "by": checked.manifest.get("by"),
         "entries": report.entries if report else 0,
         "left_out": report.left_out if report else 0,
-        "wrong": [*checked.wrongs, *(one.words for one in (report.findings if report else ()))],
+        "older": checked.older,
+        "sealed_through": checked.manifest.get("sealed_through"),
+        "wrong": [
+            *checked.wrongs,
+            *(one.words for one in (report.findings if report else ())),
+            *(report.lacking if report else ()),
+        ],
     }
 
 
@@ -116,4 +136,10 @@ def _put(checked: Checked) -> None:
     show.put(f"{told['entries']} entries in the chain, {told['left_out']} of them by their hash alone")
     for words in told["wrong"]:
         show.put(f"WRONG: {show.clean_line(words)}")
+    if told["sealed_through"]:
+        show.put(
+            f"entries up to {told['sealed_through']} are in files of sealed parts, and not in this bundle"
+        )
+    if told["older"]:
+        show.put(f"{told['older']} calls are from before the chain: the signature alone speaks for them")
     show.put("sound" if told["sound"] else "NOT SOUND")

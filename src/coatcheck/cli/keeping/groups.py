@@ -25,6 +25,7 @@ def token() -> None:
         "verify": ("keeping.audit:verify", "Find out whether the record is as it was written."),
         "key": ("keeping.audit:key", "Print the public key of the record."),
         "checkpoint": ("keeping.audit:checkpoint", "Sign now where the record stands."),
+        "accept": ("keeping.sealing:accept", "Go on from a record that something else moved."),
         "seal": ("keeping.sealing:seal", "Move the oldest part of the record to a file."),
         "segments": ("keeping.sealing:segments", "List the sealed parts of the record."),
     },

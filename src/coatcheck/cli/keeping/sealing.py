@@ -1,4 +1,4 @@
-"""`coatcheck audit seal` and `segments`: the oldest part of the record in files, out of the store."""
+"""`coatcheck audit seal`, `segments` and `accept`: what a running gateway does to its record as a whole."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from coatcheck.cli import options, show, since
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.looking import filters
 from coatcheck.cli.options import Where
-from coatcheck.cli.reaching.gateway import gateway_of
+from coatcheck.cli.reaching.gateway import gateway_of, reach_of
 from coatcheck.cli.reaching.reach import WHOLE_SECONDS
 
 _COLUMNS: Final = ("FIRST", "LAST", "SEALED", "FILE", "SHA-256")
 _NONE: Final = "nothing is sealed; all of the record is in the store"
+
+
+def _reason(_: click.Context, __: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("say why: it goes on record")
+    return text.strip()
 
 
 @click.command(
@@ -80,4 +86,28 @@ def segments(where: Where, as_json: bool) -> int:
         for one in items
     ]
     show.put_page(_COLUMNS, rows, items, None, as_json, _NONE)
+    return Exit.DONE
+
+
+@click.command(
+    "accept",
+    short_help="Go on from a record that something else moved.",
+    epilog=options.example("coatcheck audit accept 'INC-42: an admin repaired the table by hand'"),
+)
+@click.argument("why", callback=_reason)
+@options.reached()
+@options.as_json
+def accept(why: str, where: Where, as_json: bool) -> int:
+    """Have a running gateway go on where something else wrote to its record; WHY goes on record.
+
+    Until then it refuses calls. Look into it first: `coatcheck doctor`, `coatcheck audit verify`. What was
+    done stays provable: where the gateway left the record is signed outside of the store.
+    """
+    alarms = reach_of(where).send("POST", "/checkpoints/accept", {"because": why})["alarms"]
+    if as_json:
+        show.put_json({"alarms": alarms})
+        return Exit.DONE
+    show.put("accepted: calls go on")
+    for alarm in alarms:
+        show.say(f"coatcheck: ALARM: {show.clean_line(alarm)}")
     return Exit.DONE

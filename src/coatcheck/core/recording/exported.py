@@ -3,7 +3,8 @@
 The first line says where the chain begins (`log`, `first`, `before`), or where this part of it does (`log`,
 `after`, `prev`). A line with `checkpoint` is a signed note of the entry before it. Every other line is an
 entry: `seq`, `kind`, `hash` and either `stored`, its own text, or `digest`, its SHA-256, where it was left
-out. Other members are for readers, and are not looked at.
+out; `odd`, if it is there, says that the store's columns did not fit with it. Other members are for readers,
+and are not looked at.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ def first_line_of_part(log: str, after: int, prev: bytes) -> dict[str, Any]:
     return {"log": log, "after": after, "prev": prev.hex()}
 
 
-def entry_line(link: Link, *, leave_out: bool = False) -> dict[str, Any]:
+def entry_line(link: Link, *, leave_out: bool = False, odd: str = "") -> dict[str, Any]:
     """Return the members that chain an entry; with `leave_out`, nothing of what it says."""
     line: dict[str, Any] = {"seq": link.seq, "kind": link.kind.value, "hash": link.hash.hex()}
+    if odd:
+        line["odd"] = odd
     if leave_out or link.digest:
         return line | {"digest": (link.digest or sha256(link.stored).digest()).hex()}
     return line | {"stored": link.stored.decode("utf-8")}
@@ -83,6 +86,17 @@ def read_line(line: bytes) -> Link | str:
     if "stored" in found:
         raise NoLine("holds a text that is none")
     return Link(seq, kind, b"", _hash(found.get("hash")), _hash(found.get("digest")))
+
+
+def odd_in(line: bytes) -> str:
+    """Return what a line says of the columns of its entry: empty if they fitted.
+
+    Raises:
+        NoLine: as for the line itself.
+    """
+    if b'"odd"' not in line:
+        return ""
+    return str(_object(line).get("odd", ""))
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -27,6 +27,7 @@ _NOTE: Final = re.compile(
     r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n([A-Za-z0-9+/]{43}=)\ntime (\S{20,40})\n\n"
     r"\u2014 coatcheck/([0-9a-f]{16}) ([A-Za-z0-9+/=]{92})\n"
 )
+_TEXT: Final = re.compile(r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n[A-Za-z0-9+/]{43}=\ntime \S{20,40}\n")
 _SIGNATURE: Final = re.compile(r"\u2014 coatcheck/([0-9a-f]{16}) ([A-Za-z0-9+/=]{92})\n")
 _KEY: Final = re.compile(r"coatcheck/([0-9a-f]{16})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})")
 _RECEIPT: Final = re.compile(r"([0-9a-f]{16})/([0-9]{1,19})/([0-9a-f]{32})")
@@ -83,10 +84,20 @@ class PublicKey:
         Raises:
             Broken: it does not.
         """
-        text = _evidence(digest)
+        self._open(_evidence(digest), note, "is not about this manifest")
+
+    def open_sealing(self, note: str, digest: bytes) -> None:
+        """Do nothing if the note signs this digest of the sealed parts of the chain with this key.
+
+        Raises:
+            Broken: it does not.
+        """
+        self._open(_sealing(digest), note, "is not signed")
+
+    def _open(self, text: str, note: str, otherwise: str) -> None:
         found = _SIGNATURE.fullmatch(note.removeprefix(f"{text}\n"))
         if not note.startswith(f"{text}\n{_DASH}") or found is None:
-            raise Broken("is not about this manifest")
+            raise Broken(otherwise)
         signature = _bytes_of(found[2])
         if found[1] != self.log or signature[:4] != self.id:
             raise Broken("was signed with another key")
@@ -123,14 +134,19 @@ class SigningKey:
         root = base64.b64encode(head.hash).decode("ascii")
         time = at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         text = f"{ORIGIN}{log}\n{head.seq}\n{root}\ntime {time}\n"
-        signature = base64.b64encode(self.public.id + self._key.sign(text.encode("ascii"))).decode("ascii")
-        return Checkpoint(log, head.seq, head.hash, at, f"{text}\n{_DASH}{ORIGIN}{log} {signature}\n")
+        return Checkpoint(log, head.seq, head.hash, at, self._signed(text))
 
     def sign_evidence(self, digest: bytes) -> str:
         """Return the note that signs the SHA-256 of a bundle's manifest; no checkpoint reads like it."""
-        log, text = self.public.log, _evidence(digest)
+        return self._signed(_evidence(digest))
+
+    def sign_sealing(self, digest: bytes) -> str:
+        """Return the note that signs the digest of the sealed parts of the chain."""
+        return self._signed(_sealing(digest))
+
+    def _signed(self, text: str) -> str:
         signature = base64.b64encode(self.public.id + self._key.sign(text.encode("ascii"))).decode("ascii")
-        return f"{text}\n{_DASH}{ORIGIN}{log} {signature}\n"
+        return f"{text}\n{_DASH}{ORIGIN}{self.public.log} {signature}\n"
 
 
 def notes_in(lines: Iterable[str]) -> Iterator[str]:
@@ -138,16 +154,36 @@ def notes_in(lines: Iterable[str]) -> Iterator[str]:
 
     A note begins at a line with our origin and ends with its line of signature.
     """
+    return (text for text in texts_in(lines) if _DASH in text)
+
+
+def texts_in(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the notes of a file as `notes_in` does, and the whole texts that have no signature."""
     note: list[str] = []
     for line in lines:
         if line.startswith(ORIGIN):
+            yield from _unsigned(note)
             note = []
         note.append(line if line.endswith("\n") else f"{line}\n")
         if line.startswith(_DASH):
             yield "".join(note)
             note = []
         elif len(note) > MOST_LINES:
+            yield from _unsigned(note)
             note = []
+    yield from _unsigned(note)
+
+
+def is_unsigned(text: str) -> int | None:
+    """Return the number that a checkpoint without signature is of; None if it is no such text."""
+    found = _TEXT.match(text)
+    return int(found[2]) if found is not None and _DASH not in text else None
+
+
+def _unsigned(note: Sequence[str]) -> Iterator[str]:
+    text = "".join(note)
+    if is_unsigned(text) is not None:  # else it was broken off, as by a crash
+        yield text
 
 
 def claimed(note: str) -> Checkpoint:
@@ -173,6 +209,10 @@ def read_receipt(text: str) -> Presented:
 
 def _evidence(digest: bytes) -> str:
     return f"coatcheck evidence 1\nmanifest sha256 {digest.hex()}\n"
+
+
+def _sealing(digest: bytes) -> str:
+    return f"coatcheck segments 1\nall sha256 {digest.hex()}\n"
 
 
 def _parts(note: str) -> tuple[Checkpoint, bytes, bytes]:

@@ -6,10 +6,12 @@ before are read with; so a class may gain fields, and may not lose or turn them.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from coatcheck.model.chain import EntryKind, Link
 from coatcheck.model.change import Change
 from coatcheck.model.record import Record, Settlement
 
@@ -74,6 +76,21 @@ def settlement_of(stored: bytes) -> tuple[int, Settlement]:
 def change_of(stored: bytes) -> Change:
     """Return the change that bytes say."""
     return _read(stored, _CHANGES).change
+
+
+def moment_of(link: Link) -> datetime | None:
+    """Return when an entry was made, as its stored bytes say; None if they do not."""
+    try:
+        match link.kind:
+            case EntryKind.RECORD:
+                at = record_of(link.stored).at
+            case EntryKind.SETTLEMENT:
+                at = settlement_of(link.stored)[1].at
+            case EntryKind.CHANGE:
+                at = change_of(link.stored).at
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
 
 
 _RECORDS: Final = msgspec.json.Decoder(_StoredRecord)

@@ -44,5 +44,10 @@ def _cell(value: Any) -> str | int | float:
     return _safe(value if isinstance(value, str) else json.dumps(value, separators=(",", ":")))
 
 
+def plain_cell(text: str) -> str:
+    """Return the text that a cell stands for."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
 def _safe(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text

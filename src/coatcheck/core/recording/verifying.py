@@ -19,6 +19,7 @@ from coatcheck.model.chain import (
     Presented,
     Report,
 )
+from coatcheck.model.segment import Segment
 
 MOST_FINDINGS: Final = 100
 """Findings that are told one by one; all are counted."""
@@ -37,7 +38,9 @@ class Verifier:
         self._receipts = sorted(receipts, key=lambda receipt: receipt.seq, reverse=True)
         self._findings: list[Finding] = []
         self._found = 0
-        self._sealed = beginning.seq
+        self._lacking: list[str] = []
+        self._gone: list[Segment] = []
+        """The parts that are in files, and are not looked at here."""
         self._met = 0
         self._last_met = -1
         self._received = 0
@@ -53,19 +56,29 @@ class Verifier:
         self._checkpoints = checkpoints
         self._next = next(checkpoints, None)
 
-    def skip(self, first: int, prev: bytes, head: Head) -> None:
+    def skip(self, segment: Segment) -> None:
         """Go on after entries that were sealed in a file. Of their checkpoints, the last is met here."""
-        finding = self._judge.skip(first, prev, head)
+        finding = self._judge.skip(segment.first, segment.prev, Head(segment.last, segment.hash))
         if finding is not None:
             self.tell(finding)
-        self._sealed = head.seq
+        self._gone.append(segment)
+        while self._next is not None and self._next.seq <= segment.last:
+            self._meet_sealed(self._next, segment)
+            self._next = next(self._checkpoints, None)
+        while self._receipts and self._receipts[-1].seq <= segment.last:
+            self._lost(self._receipts.pop())
 
-    def feed(self, link: Link) -> None:
-        """Take the next entry."""
+    def feed(self, link: Link) -> bool:
+        """Take the next entry; tell whether it is as it was written."""
         finding = self._judge.feed(link)
         if finding is not None:
             self.tell(finding)
         self._meet(link)
+        return finding is None
+
+    def lack(self, words: str) -> None:
+        """Take what was not found wrong, and is not proven either."""
+        self._lacking.append(words)
 
     def tell(self, finding: Finding) -> None:
         """Take what was found elsewhere."""
@@ -80,32 +93,55 @@ class Verifier:
         else:
             self._compare(checkpoint, self.head)
 
-    def report(self, *, needs_proof: bool = False) -> Report:
-        """Say what it came to, once every entry was fed.
-
-        `needs_proof`: entries that no checkpoint and no receipt speaks for are a finding.
-        """
+    def end(self) -> None:
+        """Take it that every entry was fed: what waits for one now waits in vain."""
         while self._next is not None:
             self._late(self._next)
             self._next = next(self._checkpoints, None)
-        for receipt in reversed(self._receipts):
-            self._lost(receipt)
+        while self._receipts:
+            self._lost(self._receipts.pop())
+
+    def report(self, *, needs_proof: bool = False) -> Report:
+        """Say what it came to, once every entry was fed.
+
+        `needs_proof`: it is a finding if no checkpoint and no receipt speaks for any of it, and lacking if
+        none speaks for the end.
+        """
+        self.end()
         judge, head = self._judge, self.head
+        unproven = self.unproven
         if needs_proof and judge.entries and not self._met + self._received:
             words = "no checkpoint and no receipt proves any of it"
             self.tell(Finding(head.seq, FindingKind.UNSIGNED, words))
+        elif needs_proof and unproven:
+            self.lack(f"no checkpoint follows on the last {unproven} entries: the end was cut off")
         return Report(
             beginning=self._beginning,
             head=head,
             entries=judge.entries,
             left_out=judge.left_out,
             checkpoints=self._met,
-            unproven=max(0, head.seq - max(self._proven, self._sealed)),
-            sealed=self._sealed - self._beginning.seq,
+            unproven=unproven,
+            sealed=sum(max(0, one.last - one.first + 1) for one in self._gone),
             receipts=self._received,
             found=self._found,
             findings=tuple(self._findings),
+            lacking=tuple(self._lacking),
         )
+
+    @property
+    def unproven(self) -> int:
+        """How many entries there are after the last that a checkpoint, a receipt or a sealing speaks for."""
+        return max(0, self.head.seq - max(self._proven, self._sealed))
+
+    @property
+    def met(self) -> int:
+        """How many entries had a checkpoint so far."""
+        return self._met
+
+    @property
+    def _sealed(self) -> int:
+        return self._gone[-1].last if self._gone else self._beginning.seq
 
     # --- what meets an entry ----------------------------------------------------------------------------
 
@@ -127,6 +163,12 @@ class Verifier:
             else:
                 self._received += 1
                 self._proven = max(self._proven, link.seq)
+
+    def _meet_sealed(self, checkpoint: Checkpoint, segment: Segment) -> None:
+        if checkpoint.log != self._beginning.log or checkpoint.seq <= self._beginning.seq:
+            self._odd_checkpoint(checkpoint)
+        elif checkpoint.seq == segment.last:
+            self._compare(checkpoint, Head(segment.last, segment.hash))
 
     def _compare(self, checkpoint: Checkpoint, here: Head) -> None:
         if checkpoint.hash == here.hash:
@@ -164,10 +206,15 @@ class Verifier:
         if receipt.log != self._beginning.log:
             words = f"a receipt is of the log {receipt.log}; this one is {self._beginning.log}"
             self.tell(Finding(receipt.seq, FindingKind.FOREIGN, words))
-        elif self._beginning.seq < receipt.seq <= self._sealed:
-            words = f"entry {receipt.seq} was sealed in a file: prove its receipt with that"
-            self.tell(Finding(receipt.seq, FindingKind.MISSING, words))
+        elif (segment := self._segment_of(receipt.seq)) is not None:
+            self.lack(
+                f"the receipt of entry {receipt.seq} can only be proven with the file {segment.file}: name"
+                " its folder with --segments, or judge it by itself with --file"
+            )
         else:
             words = f"entry {receipt.seq}, of which there is a receipt, is not there"
             what = FindingKind.CUT if receipt.seq > self.head.seq else FindingKind.MISSING
             self.tell(Finding(receipt.seq, what, words))
+
+    def _segment_of(self, seq: int) -> Segment | None:
+        return next((one for one in self._gone if one.first <= seq <= one.last), None)

@@ -12,8 +12,8 @@ from typing import ClassVar, Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from coatcheck.model.chain import Head
-from coatcheck.store.chain import Chain, Growth, head_in, move
+from coatcheck.model.chain import Head, Strange
+from coatcheck.store.chain import Chain, Growth, found_in, move, settled_head_in
 from coatcheck.store.engines.driver import Driver
 from coatcheck.store.faults import ChainMoved, StoreUnavailable, explain
 
@@ -64,14 +64,28 @@ class Database(ABC):
 
     def write_chained_now(self, write: Callable[[Connection, Growth], _Read]) -> _Read:
         """Run `write` in one durable transaction that adds entries to the chain, blocking."""
-        with self.turn, self.chain.growing(self._head) as growth, self._writers.begin() as connection:
+        with self.turn:
+            return self._write_chained(write)
+
+    def accept_now(self, write: Callable[[Connection, Growth, Strange], _Read]) -> _Read:
+        """Take a chain that is `strange` as it is, and run `write` as `write_chained_now` does, blocking."""
+        with self.turn, self.chain.accepting() as strange:
+            return self._write_chained(lambda writing, growth: write(writing, growth, strange))
+
+    def look_now(self) -> Head:
+        """Return where the chain stands, if that is where this process left it, blocking."""
+        with self.turn:
+            return self.chain.checked(self.read_now(found_in))
+
+    def _write_chained(self, write: Callable[[Connection, Growth], _Read]) -> _Read:
+        with self.chain.growing(self._head) as growth, self._writers.begin() as connection:
             answer = write(connection, growth)
             move(connection, growth)
             return answer
 
-    def _head(self) -> Head:
+    def _head(self) -> Head | None:
         with self._writers.begin() as connection:
-            return head_in(connection)
+            return settled_head_in(connection)
 
     async def read(self, read: Callable[[Connection], _Read]) -> _Read:
         """Run `read` on a read-only connection, off the event loop.
@@ -79,7 +93,7 @@ class Database(ABC):
         Raises:
             StoreUnavailable: the database cannot be read.
         """
-        return await self._run(self.read_now, read)
+        return await self._run(lambda: self.read_now(read))
 
     async def write(self, write: Callable[[Connection], _Read]) -> _Read:
         """Run `write` in one durable transaction, off the event loop. What `write` raises undoes it.
@@ -88,7 +102,7 @@ class Database(ABC):
             StoreUnavailable: nothing was written; or, if the connection broke while it was committed,
                 nobody can tell until the database is read again.
         """
-        return await self._run(self.write_now, write)
+        return await self._run(lambda: self.write_now(write))
 
     async def write_chained(self, write: Callable[[Connection, Growth], _Read]) -> _Read:
         """Do as `write`, and move the chain on by the entries that `write` adds.
@@ -96,15 +110,31 @@ class Database(ABC):
         Raises:
             StoreUnavailable: as for `write`.
         """
-        return await self._run(self.write_chained_now, write)
+        return await self._run(lambda: self.write_chained_now(write))
 
-    async def _run(self, work: Callable[[Callable[..., _Read]], _Read], step: Callable[..., _Read]) -> _Read:
+    async def accept(self, write: Callable[[Connection, Growth, Strange], _Read]) -> _Read:
+        """Do as `write_chained` on a chain that is `strange`, which is ours from then on.
+
+        Raises:
+            StoreUnavailable: as for `write`; or there is nothing that could be accepted.
+        """
+        return await self._run(lambda: self.accept_now(write))
+
+    async def look(self) -> Head:
+        """Return where the chain stands.
+
+        Raises:
+            StoreUnavailable: the database cannot be read, or that is not where this process left it.
+        """
+        return await self._run(self.look_now)
+
+    async def _run(self, work: Callable[[], _Read]) -> _Read:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, step)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except DBAPIError as error:
             raise StoreUnavailable(explain(error.orig or error), fix="see `coatcheck doctor`") from None
         except ChainMoved as error:
-            raise StoreUnavailable(explain(error), fix="try again") from None
+            raise StoreUnavailable(explain(error), fix="see `coatcheck doctor`") from None
         except RuntimeError as error:
             if "shutdown" not in str(error):
                 raise

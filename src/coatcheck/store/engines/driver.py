@@ -31,7 +31,7 @@ class Driver(Protocol):
         ...
 
     def run_many(self, statement: str, rows: Sequence[Row]) -> None:
-        """Run a statement once for each row.
+        """Run an INSERT of one row for each of these.
 
         Raises:
             Unwritable: a text in the rows cannot be stored as it is; the transaction is to be rolled back.

@@ -5,12 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from coatcheck.store.engines.driver import Row, without_surrogates
 from coatcheck.store.engines.sqlite_connection import connect
 from coatcheck.store.faults import DatabaseGone, Unwritable
+
+STEPS: Final = (16, 4, 1)
+"""How many rows one step inserts: few sizes, so that each is prepared once, and none has many values."""
 
 _Key = tuple[int, int]
 
@@ -46,9 +51,14 @@ class SqliteDriver:
         return self.connection.execute(statement, values)  # the driver judges them
 
     def run_many(self, statement: str, rows: Sequence[Row]) -> None:
-        """Run a statement once for each row."""
+        """Insert rows, many in a step: each step lets go of the interpreter lock, and waits for it after."""
+        done = 0
         try:
-            self.connection.executemany(statement, rows)
+            for size in STEPS:
+                while len(rows) - done >= size:
+                    values = list(chain.from_iterable(rows[done : done + size]))
+                    self.connection.execute(_widened(statement, size), values)
+                    done += size
         except UnicodeEncodeError:
             raise Unwritable from None
 
@@ -72,3 +82,10 @@ class SqliteDriver:
         """Close the connection; what was not committed is rolled back."""
         with suppress(sqlite3.Error):
             self.connection.close()
+
+
+@cache
+def _widened(statement: str, size: int) -> str:
+    """Return an INSERT of one row as one of so many."""
+    head, values, row = statement.partition(" VALUES ")
+    return head + values + ", ".join([row] * size)

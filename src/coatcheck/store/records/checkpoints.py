@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, insert, select
 
-from coatcheck.model.chain import Beginning, Checkpoint, Head, Link
-from coatcheck.store.chain import beginning_in, head_in
+from coatcheck.model.chain import Beginning, Checkpoint, Head, Link, Strange
+from coatcheck.model.change import Change
+from coatcheck.store.chain import Growth, beginning_in, head_in
 from coatcheck.store.engines.database import Database
 from coatcheck.store.records.chained import checkpoints_after, last_checkpoint, link_at
+from coatcheck.store.registry.changes import insert_changes
 from coatcheck.store.tables import checkpoint
 
 
@@ -22,6 +26,11 @@ class StoredCheckpoints:
         """Where the chain stands, as far as its writers know; None while one is writing."""
         return self._database.chain.head
 
+    @property
+    def strange(self) -> Strange | None:
+        """What a chain looks like that stands where this gateway did not leave it; None while it does."""
+        return self._database.chain.strange
+
     async def beginning(self) -> Beginning:
         """Return where the chain begins."""
         return await self._database.read(beginning_in)
@@ -29,6 +38,18 @@ class StoredCheckpoints:
     async def where(self) -> Head:
         """Return where the chain stands."""
         return await self._database.read(head_in)
+
+    async def look(self) -> Head:
+        """Return where the chain stands, if this gateway left it there."""
+        return await self._database.look()
+
+    async def accept(self, change_of: Callable[[Strange], Change]) -> None:
+        """Take a chain that is strange as it is, and have that on record."""
+
+        def write(writing: Connection, growth: Growth, strange: Strange) -> None:
+            insert_changes(writing, growth, [change_of(strange)])
+
+        await self._database.accept(write)
 
     async def link(self, seq: int) -> Link | None:
         """Return one entry of the chain, or None."""

@@ -6,6 +6,7 @@ is found by counting a little, and the others are said in a form that no index s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, or_, select, text, union_all
@@ -32,8 +33,24 @@ _ERRORS: Final = union_all(
 _Conditions = list[ColumnElement[bool]]
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The conditions on `record` and `settlement` that a filter means, but for its `limit`.
+
+    `is_hard` tells that many records may have to be looked at for each that matches.
+    """
+
+    conditions: _Conditions
+    is_hard: bool
+
+
 def conditions_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
-    """Return the conditions on `record` and `settlement` that a filter means, but for its `limit`."""
+    """Return the conditions alone."""
+    return meaning_of(connection, wanted).conditions
+
+
+def meaning_of(connection: Connection, wanted: RecordFilter) -> Meaning:
+    """Return what a filter means."""
     by_index = _by_index(connection, wanted)
     counts = {column.name: _count(connection, column, value) for column, value in by_index}
     lead = min(counts, key=lambda name: counts[name], default=None)
@@ -43,12 +60,21 @@ def conditions_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
         + _of_label(connection, wanted.grant)
     )
     narrow = lead is not None and counts[lead] < FEW
-    return [
+    conditions = [
         *named,
-        *_decided(wanted, narrow=narrow),
+        *_decided(connection, wanted, narrow=narrow),
         *_in_time(wanted),
         *_made_with(connection, wanted, narrow=narrow),
     ]
+    return Meaning(conditions, not narrow and _is_hard(wanted))
+
+
+def _is_hard(wanted: RecordFilter) -> bool:
+    """Tell whether there is a condition that no index serves, or more than one that some does."""
+    if wanted.rule or wanted.client_ip or wanted.method:
+        return True
+    served = (wanted.server, wanted.tool, wanted.subject, wanted.grant, wanted.credential, wanted.outcome)
+    return sum(name is not None for name in (*served, wanted.decision)) + wanted.errors + wanted.knocking > 1
 
 
 def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
@@ -101,6 +127,11 @@ def _id_of_grant(connection: Connection, grant: str) -> str | None:
     return str(ids[0]) if len(ids) == 1 else None
 
 
+def ids_of_grant(connection: Connection, grant: str) -> frozenset[str]:
+    """Return all ids that a word may stand for: itself, and those of the grants that it labels now."""
+    return frozenset({grant, *connection.execute(_labelled(grant)).scalars()})
+
+
 def _labelled(grant: str) -> Select[tuple[str]]:
     return select(tables.grant.c.id).where(tables.grant.c.label == grant)
 
@@ -136,7 +167,7 @@ def _named(wanted: RecordFilter) -> _Conditions:
     return [column == value for column, value in named if value is not None]
 
 
-def _decided(wanted: RecordFilter, *, narrow: bool) -> _Conditions:
+def _decided(connection: Connection, wanted: RecordFilter, *, narrow: bool) -> _Conditions:
     """Return the conditions for which there are small indexes, in the words that those go by."""
     conditions: list[Any] = []
     if wanted.knocking or wanted.decision not in {None, Verdict.ALLOWED}:
@@ -144,7 +175,7 @@ def _decided(wanted: RecordFilter, *, narrow: bool) -> _Conditions:
     if wanted.knocking:
         conditions.append(record.c.decision == Verdict.REFUSED.value)
         conditions.append(record.c.reason.in_(sorted(KNOCKING)))
-    if wanted.errors and narrow:
+    if wanted.errors and (narrow or _are_many(connection)):
         conditions.append(or_(text(f"record.{NOT_ALLOWED}"), text(f"settlement.{NOT_OK}")))
     elif wanted.errors:
         conditions.append(record.c.position.in_(_ERRORS.scalar_subquery()))
@@ -154,6 +185,18 @@ def _decided(wanted: RecordFilter, *, narrow: bool) -> _Conditions:
         )
         conditions.append(record.c.position.in_(ended))
     return conditions
+
+
+def _are_many(connection: Connection) -> bool:
+    """Tell whether so much was not allowed or went wrong that it is met soon enough by going back."""
+    for refused in (
+        select(record.c.position).where(text(NOT_ALLOWED)),
+        select(settlement.c.position).where(text(NOT_OK)),
+    ):
+        some = refused.limit(FEW).subquery()
+        if connection.execute(select(func.count()).select_from(some)).scalar_one() == FEW:
+            return True
+    return False
 
 
 def _in_time(wanted: RecordFilter) -> _Conditions:
@@ -176,13 +219,16 @@ def _made_with(connection: Connection, wanted: RecordFilter, *, narrow: bool) ->
     """
     if wanted.credential is None:
         return []
+    asked: _Conditions
     uses, position = made_with(wanted.credential, wanted.version), record.c.position
-    count = connection.execute(select(func.count()).select_from(uses.limit(FEW).subquery())).scalar_one()
-    if count < FEW and not narrow:
-        return [position.in_(uses)]
     asked = [exists(uses.where(used.c.position == position).correlate(record))]
     if narrow:
         return [*asked]
-    ends = (uses.order_by(used.c.position), uses.order_by(used.c.position.desc()))
-    first, last = (connection.execute(end.limit(1)).scalar_one() for end in ends)
-    return [*asked, position.between(first, last)]
+    newest = connection.execute(uses.order_by(used.c.position.desc()).limit(FEW)).scalars().all()
+    if len(newest) < FEW:
+        return [position.in_(uses)]
+    asked.append(position <= newest[0])
+    if wanted.limit >= FEW:  # all of it may be wanted, so what is before it all is not to be looked at
+        first = connection.execute(uses.order_by(used.c.position).limit(1)).scalar_one()
+        asked.append(position >= first)
+    return asked

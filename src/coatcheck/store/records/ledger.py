@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import Beginning, Checkpoint, Link
+from coatcheck.model.reading import Looked
 from coatcheck.model.record import Outcome, Receipt, Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.ports import Clock
 from coatcheck.store.chain import beginning_in
@@ -17,12 +18,15 @@ from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.records.chained import checkpoints_after, links_after
 from coatcheck.store.records.journal import Append
-from coatcheck.store.records.reading import first_sequence_beyond, list_entries, page_settled
+from coatcheck.store.records.reading import first_sequence_beyond, list_entries, look_back, page_settled
 from coatcheck.store.records.tail import Settled, Tail
-from coatcheck.store.records.writer import Writer
+from coatcheck.store.records.writer import BATCH, Writer
 
 WAITING: Final = 10_000
 """Most appends that may wait for the disk; beyond, calls are refused rather than queued."""
+
+QUIET: Final = 3
+"""After so many turns of the loop with no more appends an idle writer is woken: microseconds, if it idles."""
 
 _Read = TypeVar("_Read")
 
@@ -65,7 +69,7 @@ class StoredLedger:
     @property
     def healthy(self) -> bool:
         """Whether the last write succeeded; a failing writer tries again every second."""
-        return self._writer.healthy and not self._closed
+        return self._writer.healthy and not self._closed and self._database.chain.strange is None
 
     @property
     def last(self) -> int:
@@ -75,7 +79,8 @@ class StoredLedger:
     @property
     def last_error(self) -> str:
         """Why writing fails; empty while it does not."""
-        return self._writer.last_error
+        strange = self._database.chain.strange
+        return self._writer.last_error if strange is None else strange.words
 
     @property
     def waiting(self) -> int:
@@ -97,6 +102,10 @@ class StoredLedger:
     async def list(self, wanted: RecordFilter) -> Sequence[RecordEntry]:
         """Return matching entries, oldest first; those under way have no settlement yet."""
         return await self._read(lambda reading: list_entries(reading, wanted))
+
+    async def look(self, wanted: RecordFilter) -> Looked:
+        """Do the same in bounded time."""
+        return await self._read(lambda reading: look_back(reading, wanted))
 
     def follow(self, wanted: RecordFilter) -> AsyncGenerator[RecordEntry, None]:
         """Yield matching entries once each, in the order of settling, from this call on.
@@ -142,17 +151,27 @@ class StoredLedger:
         return done
 
     def _submit(self, append: Append) -> None:
-        """Give an append to the writer: at once if nothing waits, else with the others of this turn.
+        """Give an append to the writer: at once if its caller is alone, else together with those of others.
 
-        Each time the writer is woken it takes the interpreter lock from the loop, so under load it is woken
-        once a turn; a caller on its own does not wait for the end of a turn.
+        Each batch costs a transaction, and each time the writer is woken it takes the interpreter lock from
+        the loop. So a busy writer is given what came in one turn of the loop, and an idle one what came
+        until a few turns brought nothing more; a caller on its own does not wait for the end of a turn.
         """
         self._waiting += 1
         self._gathered.append(append)
-        if self._waiting == 1:
+        if self._waiting == 1 and self._writer.under_way <= (append.record is None):
             self._flush()
         elif len(self._gathered) == 1:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._gather, 1, 0)
+
+    def _gather(self, before: int, quiet: int) -> None:
+        count = len(self._gathered)
+        quiet = quiet + 1 if count == before else 0
+        is_idle = self._waiting == count
+        if is_idle and quiet < QUIET and count < BATCH:
+            self._loop.call_soon(self._gather, count, quiet)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         appends, self._gathered = self._gathered, []

@@ -14,7 +14,7 @@ from uuid import UUID
 from coatcheck.core.recording.stored import record_of, stored_settlement
 from coatcheck.model.chain import EntryKind, Head
 from coatcheck.model.record import Outcome, RecordEntry, Settlement
-from coatcheck.store.chain import Chain, Growth
+from coatcheck.store.chain import Chain, Growth, head_from
 from coatcheck.store.engines.driver import Driver
 from coatcheck.store.faults import ChainMoved
 from coatcheck.store.records.journal import Book
@@ -42,6 +42,7 @@ def reconcile(
     once the transaction is durable; it also proves that the database takes writes.
 
     Raises:
+        ChainMoved: the chain is not where this process left it.
         Exception: what `Database.faults` says; nothing was written.
     """
     driver.begin()
@@ -74,11 +75,14 @@ def reconcile(
     book.open = kept
 
 
-def head_of(driver: Driver, say: Statements) -> Head:
-    """Return where the chain stands, and let nobody else move it on until the transaction ends."""
+def head_of(driver: Driver, say: Statements) -> Head | None:
+    """Return where the chain stands, and let nobody else move it on until the transaction ends.
+
+    None: the database does not say.
+    """
     for seq, hash in list(driver.run(say.head)):
-        return Head(int(seq), bytes(hash))
-    raise ChainMoved
+        return head_from(seq, hash)
+    return None
 
 
 def move_on(driver: Driver, say: Statements, growth: Growth) -> None:
@@ -92,7 +96,7 @@ def move_on(driver: Driver, say: Statements, growth: Growth) -> None:
         return
     new, old = memoryview(growth.hash), memoryview(start.hash)
     if not list(driver.run(say.move, (growth.seq, new, start.seq, old))):
-        raise ChainMoved
+        raise ChainMoved(head_of(driver, say))
 
 
 def note_through(driver: Driver, say: Statements, position: int) -> None:

@@ -2,7 +2,8 @@
 
 SQLAlchemy compiles the two inserts once for each database (`statements`); rows then go to the driver as plain
 tuples in column order. Fields to search by have the column of their name; which form it has there follows
-from its type. An entry is read from its stored bytes, and from its columns only where it has none.
+from its type: `bytes` are a UUID, and a `bytearray` is binary, which sqlite3 takes with the least ado. An
+entry is read from its stored bytes, and from its columns only where it has none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, get_type_hints
 from uuid import UUID
@@ -23,6 +25,9 @@ from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.record import Record, RecordEntry, Settlement
 from coatcheck.store import tables
 from coatcheck.store.columns import micros_of
+
+KNOWN: Final = 1_024
+"""So many sets of credentials are taken apart once, not for each call."""
 
 _Noun = TypeVar("_Noun", Record, Settlement)
 _Found = TypeVar("_Found")
@@ -82,7 +87,7 @@ class Form(Generic[_Noun]):
 def _part(kind: Any) -> str:
     if kind is UUID:
         return ".bytes"
-    return ".value" if _is_word(kind) else ""
+    return "._value_" if _is_word(kind) else ""  # `value` is a property, which costs a call
 
 
 def _is_word(kind: Any) -> bool:
@@ -99,22 +104,25 @@ SETTLEMENT: Final = Form(Settlement, tables.settlement, frozenset({"record_id"})
 
 def record_row(position: int, record: Record, stored: bytes, hash: bytes) -> tuple[object, ...]:
     """Return the row of a record, in the order of the table's columns."""
-    return (position, *RECORD.values_of(record), memoryview(stored), memoryview(hash))
+    return (position, *RECORD.values_of(record), bytearray(stored), bytearray(hash))
 
 
 def settlement_row(
     sequence: int, position: int, settlement: Settlement, stored: bytes, hash: bytes
 ) -> tuple[object, ...]:
     """Return the row of a settlement, in the order of the table's columns."""
-    return (sequence, position, *SETTLEMENT.values_of(settlement), memoryview(stored), memoryview(hash))
+    return (sequence, position, *SETTLEMENT.values_of(settlement), bytearray(stored), bytearray(hash))
 
 
 def used_rows(entry: RecordEntry) -> list[tuple[object, ...]]:
     """Return the rows of `used` for an entry, in the order of the table's columns."""
-    if not entry.record.credentials and (entry.settlement is None or not entry.settlement.credentials):
-        return []
-    uses = (use.rpartition("@") for use in credentials_of(entry))
-    return [(entry.position, name, int(number)) for name, _, number in uses if number.isdecimal()]
+    return [(entry.position, *use) for use in _uses_in(credentials_of(entry))]
+
+
+@lru_cache(KNOWN)
+def _uses_in(credentials: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    uses = (use.rpartition("@") for use in dict.fromkeys(credentials))  # the table takes each once
+    return tuple((name, int(number)) for name, _, number in uses if number.isdecimal())
 
 
 def writable(noun: _Noun, spelt: Callable[[str], str]) -> _Noun:

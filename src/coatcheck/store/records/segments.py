@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import Connection, insert, select
 
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import Head
 from coatcheck.model.segment import Segment
+from coatcheck.store.records.chained import next_after
 from coatcheck.store.tables import segment
 
 
@@ -14,10 +19,13 @@ def segments_in(reading: Connection) -> list[Segment]:
     at = segment.c
     columns = (at.first, at.last, at.prev, at.hash, at.entries, at.at, at.file, at.sha256)
     rows = reading.execute(select(*columns).order_by(at.first))
-    return [
-        Segment(int(row[0]), int(row[1]), bytes(row[2]), bytes(row[3]), int(row[4]), row[5], row[6], row[7])
-        for row in rows
-    ]
+    return [_segment(*row) for row in rows]
+
+
+def _segment(  # what a column holds that somebody wrote to is anybody's guess
+    first: Any, last: Any, prev: Any, hash: Any, entries: Any, at: datetime, file: Any, sha256: Any
+) -> Segment:
+    return Segment(int(first), int(last), bytes(prev), bytes(hash), int(entries), at, str(file), str(sha256))
 
 
 def sealed_head(reading: Connection) -> Head | None:
@@ -26,6 +34,20 @@ def sealed_head(reading: Connection) -> Head | None:
         select(segment.c.last, segment.c.hash).order_by(segment.c.last.desc()).limit(1)
     ).first()
     return None if row is None else Head(int(row[0]), bytes(row[1]))
+
+
+def require_removed(reading: Connection, after: int, sealed: Head | None) -> None:
+    """Do nothing if of the entries after a number, those that are sealed are in no table any more.
+
+    Raises:
+        LedgerUnavailable: some are, so that what is read after them would leave them out.
+    """
+    first = next_after(reading, after)
+    if sealed is not None and first is not None and first <= sealed.seq:
+        raise LedgerUnavailable(
+            f"entries {first} to {sealed.seq} are said to be in a file, and are in the store",
+            fix="they are being removed: try again in some minutes; else run `coatcheck audit verify`",
+        )
 
 
 def add_segment(writing: Connection, made: Segment) -> None:

@@ -66,7 +66,8 @@ def _statements(words: Dialect, upsert: Any) -> Statements:
         return str(statement.compile(dialect=words))
 
     def inserting(table: Table) -> str:
-        return text(insert(table))
+        # A row that fails undoes its batch in any case: SQLite need not be able to undo its statement alone.
+        return text(insert(table).prefix_with("OR ROLLBACK", dialect="sqlite"))
 
     through = select(settled_through.c.position).where(settled_through.c.writer == bindparam("writer"))
     unsettled = (

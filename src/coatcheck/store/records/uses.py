@@ -1,11 +1,11 @@
-"""Checks the table of which record was made with which credentials against the entries it follows from."""
+"""Checks what tables beside the chain say of records: the credentials they used, and that they ended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, or_, select
 
 from coatcheck.core.recording.stored import record_of, settlement_of
 from coatcheck.model.record import RecordEntry
@@ -24,8 +24,15 @@ _POSITION: Final = [column.name for column in used.c].index("position")
 _STRAY: Final[Select[Any]] = (
     select(used.c.position)
     .outerjoin(settlement, settlement.c.position == used.c.position)
-    .where(settlement.c.position.is_(None))
+    .outerjoin(record, record.c.position == used.c.position)
+    .where(or_(settlement.c.position.is_(None), record.c.position.is_(None)))
     .limit(1)
+)
+_UNSETTLED: Final[Select[Any]] = (
+    select(record.c.position)
+    .outerjoin(settlement, settlement.c.position == record.c.position)
+    .where(settlement.c.position.is_(None))
+    .order_by(record.c.position)
 )
 
 
@@ -47,6 +54,12 @@ def stray_use(reading: Connection) -> int | None:
     """Return a record that the table has credentials of, and that has no outcome; None if there is none."""
     found = reading.execute(_STRAY).scalar_one_or_none()
     return None if found is None else int(found)
+
+
+def unsettled(reading: Connection, first: int, last: int) -> list[int]:
+    """Return the records from `first` to `last` that have no outcome."""
+    rows = reading.execute(_UNSETTLED.where(record.c.position.between(first, last)))
+    return [int(row[0]) for row in rows]
 
 
 def _due(position: int, stored: object, settled: object) -> Iterator[tuple[Any, ...]]:

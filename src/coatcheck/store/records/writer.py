@@ -78,6 +78,11 @@ class Writer:
         self._thread.start()
         return self._book.sequence
 
+    @property
+    def under_way(self) -> int:
+        """How many records are durable and have no outcome yet; another thread may change it."""
+        return len(self._book.open)
+
     def submit(self, appends: Sequence[Append]) -> None:
         """Queue appends. The order of submission is the order of positions."""
         self._queue.put(appends)

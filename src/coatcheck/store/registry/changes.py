@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, or_, select
 
 from coatcheck.core.recording.stored import stored_change
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.chain import EntryKind
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.store.chain import Growth
+from coatcheck.store.engines.database import Database
+from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.tables import change
 
 MOST: Final = 10_000
@@ -46,6 +50,24 @@ def page_changes(reading: Connection, after: int, most: int) -> list[ChangeEntry
     """Return the first changes after a position, oldest first."""
     page = select(*COLUMNS).where(change.c.position > after).order_by(change.c.position).limit(most)
     return [ChangeEntry(row[0], change_in(row)) for row in reading.execute(page)]
+
+
+class StoredChanges:
+    """Implements `ports.ChangeLog` on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, change: Change) -> None:
+        """Make an entry durable that stands for itself."""
+        try:
+            await self._database.write_chained(partial(_insert_one, change))
+        except StoreUnavailable as error:
+            raise LedgerUnavailable(f"the record cannot be written: {error.message}", fix=error.fix) from None
+
+
+def _insert_one(change: Change, writing: Connection, growth: Growth) -> None:
+    insert_changes(writing, growth, [change])
 
 
 def _row_of(one: Change, growth: Growth) -> dict[str, object]:

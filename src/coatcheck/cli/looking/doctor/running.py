@@ -18,6 +18,10 @@ CLIENT_PREFIX: Final = "mcp__team__"
 """What the longest-winded clients put before a tool's name, for a connection called `team`."""
 KEY_FILE: Final = "coatcheck.key"
 """As `app.keys` calls it, which a command that asks does not load."""
+_MOVED: Final = (
+    "find out what wrote to the store, and keep a copy of it; then put it back as it was, or go on from what"
+    " it says: `coatcheck audit accept WHY`"
+)
 _STDERR_LINES: Final = 5
 _NAMED: Final = 5
 _FAILING: Final = frozenset({"failing", "lacking", "reconnect", "expired"})
@@ -59,6 +63,8 @@ def _check_key(key: Mapping[str, Any], own: Path) -> Iterator[Finding]:
 
 def _check_ready(status: dict[str, Any]) -> Finding:
     ledger = status["ledger"]
+    if (status.get("checkpoints") or {}).get("moved"):
+        return fail("record", "calls are refused, since something else wrote to it", _MOVED)
     if not ledger["healthy"]:
         return fail(
             "record",
@@ -101,13 +107,14 @@ def _check_rows(damaged: Sequence[str]) -> Iterator[Finding]:
 
 def check_checkpoints(told: Mapping[str, Any]) -> Iterator[Finding]:
     """Tell of a record that is not the one that was signed, and of checkpoints that are not kept outside."""
+    fix = (
+        "find out who can write the store, and run `coatcheck audit verify`; if you put a backup back"
+        f" yourself, move {told.get('file')} away and start the gateway again"
+    )
+    if told.get("moved"):
+        fix = _MOVED
     for alarm in told.get("alarms") or []:
-        yield fail(
-            "chain",
-            str(alarm),
-            "find out who can write the store, and run `coatcheck audit verify`; if you put a backup back"
-            f" yourself, move {told['file']} away and start the gateway again",
-        )
+        yield fail("chain", str(alarm), fix)
     if told.get("error"):
         yield warn(
             "checkpoints",
