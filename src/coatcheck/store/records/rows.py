@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, get_type_hints
 from uuid import UUID
 
+from msgspec.structs import replace
 from sqlalchemy import Column, Select, Table, select
 
 from coatcheck.core.recording.record_lines import credentials_of
@@ -119,7 +119,7 @@ def used_rows(entry: RecordEntry) -> list[tuple[object, ...]]:
 
 def writable(noun: _Noun, spelt: Callable[[str], str]) -> _Noun:
     """Return a noun whose text can be stored: `spelt` spells out what the database has no place for."""
-    found = {field.name: getattr(noun, field.name) for field in fields(noun)}
+    found = {name: getattr(noun, name) for name in noun.__struct_fields__}
     changed: dict[str, Any] = {
         name: tuple(map(spelt, value)) if type(value) is tuple else spelt(value)
         for name, value in found.items()
