@@ -46,6 +46,10 @@ class Caller(msgspec.Struct, frozen=True):
     capabilities: bytes = b"{}"
     log_level: str = ""
 
+    def with_level(self, level: str) -> Caller:
+        """Return the same client that wants log messages from this level on."""
+        return msgspec.structs.replace(self, log_level=level)
+
 
 class Call(msgspec.Struct, frozen=True):
     """One request as read from the wire.

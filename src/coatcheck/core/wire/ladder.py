@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from msgspec.structs import replace
-
 from coatcheck.core.wire import eras, levels, messages
 from coatcheck.core.wire.framing import Headers
 from coatcheck.model.call import Call, Caller, Fault
@@ -63,7 +61,7 @@ def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
     if level is not None and not levels.is_level(messages.text_of(level)):
         return _invalid(f"params._meta has a {eras.META_LOG_LEVEL!r} that is no log level")
     caller = caller_of(Era.MODERN, version, call.meta.get(eras.META_CLIENT_INFO), capabilities)
-    return caller if level is None else replace(caller, log_level=messages.text_of(level) or "")
+    return caller if level is None else caller.with_level(messages.text_of(level) or "")
 
 
 def _invalid(message: str) -> Rejection:

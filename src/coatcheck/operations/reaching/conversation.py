@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from msgspec.structs import replace
-
 from coatcheck.core.access.decide import may_see
 from coatcheck.core.wire import levels, messages
 from coatcheck.core.wire.standing import Standing
@@ -218,7 +216,7 @@ class Conversation:
 
     def set_level(self, level: str) -> None:
         """Want log messages of this level and above, from every server."""
-        self.caller = replace(self.caller, log_level=level)
+        self.caller = self.caller.with_level(level)
 
     def attend(self, wanted: bool) -> None:
         """Begin or end to tell the client of lists that changed: it has a stream for what it did not ask."""
