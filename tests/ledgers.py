@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+
+from msgspec import structs
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.reading import Looked
@@ -37,13 +38,13 @@ RECORD = Record(
 
 def a_record(**changes: Any) -> Record:
     """Return a record with an id of its own."""
-    return dataclasses.replace(RECORD, **{"id": uuid4(), **changes})
+    return structs.replace(RECORD, **{"id": uuid4(), **changes})
 
 
 def its_settlement(record: Record, outcome: Outcome = Outcome.OK, **changes: Any) -> Settlement:
     """Return a settlement a quarter of a second after the record."""
     settlement = Settlement(record.id, record.at + timedelta(milliseconds=250), outcome, 0.25)
-    return dataclasses.replace(settlement, **changes)
+    return structs.replace(settlement, **changes)
 
 
 def ended(entry: RecordEntry) -> Settlement:
@@ -89,7 +90,7 @@ class MemoryLedger:
         index = self._open.pop(settlement.record_id, None)
         if index is None:
             raise LedgerUnavailable(f"record {settlement.record_id} is not open")
-        self.entries[index] = dataclasses.replace(self.entries[index], settlement=settlement)
+        self.entries[index] = structs.replace(self.entries[index], settlement=settlement)
         self._settled.append(self.entries[index])
         self._tell()
         return Receipt(len(self._settled), bytes(32))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire.messages import raw_of

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from coatcheck.core.tokens import Pepper, checksum, digest
 from coatcheck.identity.grants import UNKNOWN, FileGrants, GrantIdentifier, IssuedGrants
@@ -180,7 +181,7 @@ def test_an_issued_grant_makes_its_principal() -> None:
 def test_a_wrong_secret_under_a_known_id_is_told_what_an_unknown_id_is() -> None:
     wrong = DORA[:17] + UNHEARD[17:60]
     wrong += checksum(wrong)
-    assert replace(refusal_of(wrong), trace="") == replace(refusal_of(UNHEARD), trace="")
+    assert structs.replace(refusal_of(wrong), trace="") == structs.replace(refusal_of(UNHEARD), trace="")
     assert refusal_of(wrong).guess
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coatcheck.core.wire.messages import CallerNotice, CallerReply
 from coatcheck.mcp.legacy import sessions as sessions_module

@@ -9,6 +9,7 @@ import pkgutil
 from enum import Enum
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from coatcheck import errors, model
@@ -37,10 +38,14 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun.__name__ != "Secret"])
-def test_every_noun_is_a_frozen_slotted_dataclass(noun: type) -> None:
-    assert dataclasses.is_dataclass(noun)
-    assert noun.__dataclass_params__.frozen  # type: ignore[attr-defined]  # not in the stubs
-    assert "__slots__" in vars(noun)
+def test_every_noun_is_frozen_and_slotted(noun: type) -> None:
+    if issubclass(noun, msgspec.Struct):
+        assert noun.__struct_config__.frozen
+        assert noun.__struct_fields__
+    else:
+        assert dataclasses.is_dataclass(noun)
+        assert noun.__dataclass_params__.frozen  # type: ignore[attr-defined]  # not in the stubs
+        assert "__slots__" in vars(noun)
 
 
 def test_there_are_nouns_to_look_at() -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.core.wire.messages import raw_of
@@ -94,7 +95,7 @@ async def test_values_are_sealed_where_that_was_asked_for(raw: bytes | None, log
     record = bench.entries[0].record
     assert CANARY not in repr(record)
     assert values.open(record) == (raw.decode() if kept and raw is not None else None)
-    assert values.open(replace(record, id=UUID(int=7))) is None
+    assert values.open(structs.replace(record, id=UUID(int=7))) is None
 
 
 async def test_the_prints_are_those_of_the_arguments() -> None:
@@ -110,7 +111,7 @@ async def test_the_prints_are_those_of_the_arguments() -> None:
 async def test_who_asks_is_told_in_full() -> None:
     bench, slip = Bench(), Slip()
     records = Records(bench.ledger, bench.clock, CountingEntropy(), bench.tally.settled, replica="host-1")
-    asked = replace(
+    asked = structs.replace(
         asked_by(a_principal(roles=("dev", "admin"))), id=b'"' + b"7" * 100, policy="0123abcd", slip=slip
     )
     opened = await records.open(asked, Matter("tools/call"), "r", "b", (USE, replace(USE, place="env/B")))

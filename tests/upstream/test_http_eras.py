@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from coatcheck.errors import UpstreamBadReply, UpstreamCredentialRefused, UpstreamError
 from coatcheck.model.call import Caller

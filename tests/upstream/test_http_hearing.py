@@ -6,9 +6,9 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from coatcheck.core.wire import reopening
 from coatcheck.errors import UpstreamError, UpstreamLost, UpstreamUnreachable

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from coatcheck.core import tokens
 from coatcheck.ports import Presented, Refused
@@ -16,8 +17,7 @@ _EMPTY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer:
+class Bearer(msgspec.Struct, frozen=True):
     """A presented token, not yet judged."""
 
     token: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from coatcheck.core.access.decide import SCOPE_RULE
 from coatcheck.core.wire import eras, ladder, messages
@@ -38,8 +39,7 @@ UNCERTAIN: Final = Refused(
 _THROTTLED: Final = Refused("throttled", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """A request whose caller is known. `server` None: the aggregated route, or nothing in reach (`lost`)."""
 
     arrival: Arrival

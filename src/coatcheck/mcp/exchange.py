@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from coatcheck.core.recording.receipts import receipt_of
 from coatcheck.core.wire import eras, ladder, messages
@@ -45,8 +46,7 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(msgspec.Struct, frozen=True):
     """The two directions of one HTTP request, and what its client makes of event streams."""
 
     receive: Receive

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from coatcheck.core import names
 from coatcheck.core.access.decide import may_see
@@ -18,8 +19,7 @@ from coatcheck.operations.calling.natures import NOT_ASKED
 from coatcheck.operations.lists import Lists
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What a call is about: server, target by the server's own name, and the call as that server gets it."""
 
     server: Server

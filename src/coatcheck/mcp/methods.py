@@ -144,11 +144,11 @@ class Methods:
 
     # --- calls ---
 
-    async def _call_tool(self, request: Request) -> Reply:
-        return await self._perform_named(request, Kind.TOOL)
+    def _call_tool(self, request: Request) -> Awaitable[Reply]:
+        return self._perform_named(request, Kind.TOOL)
 
-    async def _get_prompt(self, request: Request) -> Reply:
-        return await self._perform_named(request, Kind.PROMPT)
+    def _get_prompt(self, request: Request) -> Awaitable[Reply]:
+        return self._perform_named(request, Kind.PROMPT)
 
     async def _perform_named(self, request: Request, kind: Kind) -> Reply:
         shown = messages.text_of(request.call.params.get("name")) or ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from coatcheck.model.call import Call
 from coatcheck.model.server import Server
@@ -12,8 +13,7 @@ from coatcheck.operations.records import Asked
 from coatcheck.ports import Notify
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request on its way to an answer. `server` None means the aggregated route."""
 
     asked: Asked

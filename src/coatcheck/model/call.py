@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+
+import msgspec
 
 from coatcheck.model.era import Era
 
@@ -21,8 +22,7 @@ class Kind(StrEnum):
     SERVER = "server"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The thing on a server that a call is about, by the server's own name or URI for it.
 
     A call about the server itself, such as the level of its log messages, has an empty name.
@@ -32,8 +32,7 @@ class Target:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """What a client said of itself. Display and relaying only, never used to decide.
 
     `capabilities` is the raw JSON object of what the client can be asked, `log_level` the least severe log
@@ -47,9 +46,12 @@ class Caller:
     capabilities: bytes = b"{}"
     log_level: str = ""
 
+    def with_level(self, level: str) -> Caller:
+        """Return the same client that wants log messages from this level on."""
+        return msgspec.structs.replace(self, log_level=level)
 
-@dataclass(frozen=True, slots=True)
-class Call:
+
+class Call(msgspec.Struct, frozen=True):
     """One request as read from the wire.
 
     `id` is the JSON lexeme of the request id, echoed as it came. `params` maps each member of `params`
@@ -59,20 +61,18 @@ class Call:
 
     id: bytes
     method: str
-    params: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
-    meta: Mapping[str, bytes] = field(default_factory=lambda: NO_PARAMS)
+    params: Mapping[str, bytes] = NO_PARAMS
+    meta: Mapping[str, bytes] = NO_PARAMS
     mirrored: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """A server's result: the raw JSON of the object, never parsed further than needed."""
 
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """A JSON-RPC error: `data` is raw JSON or None."""
 
     code: int
@@ -84,16 +84,14 @@ Reply = Result | Fault
 """What a server answers to one request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """A notification: method and raw JSON of `params`."""
 
     method: str
     params: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A request that a legacy server makes of its client: method and raw JSON of `params`."""
 
     method: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from coatcheck.model.call import Call, Target
 from coatcheck.model.grant import Principal
@@ -11,8 +12,7 @@ from coatcheck.model.server import Server
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True):
     """Proof that `core.decide` allowed this call; the only thing that can be forwarded.
 
     Made in `core/access/decide.py` and nowhere else: `tests/test_house.py` holds that.
@@ -27,8 +27,7 @@ class Permit:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(msgspec.Struct, frozen=True):
     """A refusal, as a value. `visible` False: the caller must not learn that the target exists."""
 
     rule: str

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
+
 from coatcheck.model.server import Source
 
 
@@ -101,8 +103,7 @@ class Voucher(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who is calling now. Made by an identifier and by nothing else; there is no default principal."""
 
     subject: str

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
+
 
 class Verdict(StrEnum):
     """The `decision` of a record. `refused` is a caller that was never identified."""
@@ -29,8 +31,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """What is durable before a server sees a byte. Times are UTC; absent text is the empty string.
 
     `arguments` is JSON: the keys and sizes of a call's arguments. `argument_prints` is JSON as well: a keyed
@@ -67,8 +68,7 @@ class Record:
     argument_values: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """How a recorded request ended, durable before the caller hears of it. `seconds` is the whole time.
 
     The rest is about the server alone, as far as the request got: the credentials that it was given, as
@@ -88,8 +88,7 @@ class Settlement:
     upstream_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """What tells an entry of the ledger from every other: its number, and its hash of 32 bytes."""
 
     seq: int
@@ -130,8 +129,7 @@ class RecordFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEntry:
+class RecordEntry(msgspec.Struct, frozen=True):
     """A record as read back, with its settlement once there is one. `position` grows with time."""
 
     position: int

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
+from coatcheck.operations.leaving import Leaving
+
 
 class Cut(StrEnum):
     """Why a request under way was cancelled."""
@@ -34,7 +36,7 @@ class Entry:
     lasting: bool = False
     server_id: UUID | None = None
     cut: Cut | None = None
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    left: Leaving = field(default_factory=Leaving)
 
     def cancel(self, cut: Cut) -> None:
         """Cancel the request, unless it was cancelled before."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import KNOCKING, Outcome, Record, Verdict

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from coatcheck.model.grant import Principal
 
@@ -12,8 +13,7 @@ STRANGER: Final = "print:"
 """How the trace of what is no grant of ours begins; a keyed print of it follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True):
     """What a request brings to be identified by: header values by lower-case name, and the peer's address.
 
     `peer` is the address of the TCP peer, `address` the client's after trusted proxies were taken off.
@@ -24,13 +24,11 @@ class Presented:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotMine:
+class NotMine(msgspec.Struct, frozen=True):
     """This identifier has nothing to say on the request; the next one is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The request presents something of this identifier's kind, and it is bad.
 
     `sentence` is told to the caller, `reason` is a stable word for the record, `trace` a public id, or

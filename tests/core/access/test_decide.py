@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import coatcheck
 from coatcheck.core.access import decide as module
@@ -144,7 +144,7 @@ def test_a_flat_list_does_not_look_at_natures(
 @BRIEF
 @given(TARGETS, PRINCIPALS, SERVERS)
 def test_who_reaches_nothing_may_do_nothing(target: Target, principal: Principal, server: Server) -> None:
-    nowhere = dataclasses.replace(principal, servers=frozenset())
+    nowhere = structs.replace(principal, servers=frozenset())
     assert isinstance(decide(CALL, target, nowhere, server, OPEN, ANY), Denial)
     assert not may_see(target, nowhere, server, AccessList((rule("*", allow=True),)), ANY)
 
@@ -292,7 +292,7 @@ def test_lists_and_calls_share_one_judgement() -> None:
 def test_a_narrowed_grant_is_for_those_tools_and_nothing_else(
     tools: tuple[str, ...] | None, target: Target, allowed: bool
 ) -> None:
-    principal = dataclasses.replace(a_principal(), tools=tools)
+    principal = structs.replace(a_principal(), tools=tools)
     decision = decide(CALL, target, principal, SENTRY, OPEN, ANY)
     assert isinstance(decision, Permit) is allowed
     assert may_see(target, principal, SENTRY, OPEN, ANY) is allowed
@@ -301,10 +301,10 @@ def test_a_narrowed_grant_is_for_those_tools_and_nothing_else(
 
 
 def test_narrowing_never_widens() -> None:
-    principal = dataclasses.replace(a_principal(), tools=("*",))
+    principal = structs.replace(a_principal(), tools=("*",))
     access = AccessList((rule("sentry__find", allow=False),))
     assert isinstance(decide(CALL, FIND, principal, SENTRY, access, ANY), Denial)
-    outside = dataclasses.replace(a_principal(servers=(GIT,)), tools=("*",))
+    outside = structs.replace(a_principal(servers=(GIT,)), tools=("*",))
     assert isinstance(decide(CALL, FIND, outside, SENTRY, OPEN, ANY), Denial)
 
 

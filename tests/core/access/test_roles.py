@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE, decide, may_see
 from coatcheck.core.access.globs import matches
@@ -356,7 +357,7 @@ def test_scope_and_operator_come_first() -> None:
     closed = roles(False, True, dev=[entry(deny=True)])
     nowhere = a_principal(roles=("dev",), scope=(GIT,))
     assert told(decide(CALL, FIND, nowhere, SENTRY, roles(dev=[entry()]), READ)) == (False, SCOPE_RULE)
-    operator = dataclasses.replace(DEV, voucher=Voucher.LOCAL)
+    operator = structs.replace(DEV, voucher=Voucher.LOCAL)
     assert told(decide(CALL, FIND, operator, SENTRY, closed, AMBIGUOUS)) == (True, OPERATOR_RULE)
     assert told(decide(CALL, FIND, DEV, SENTRY, closed, AMBIGUOUS)) == (False, STRICT_RULE)
 

@@ -248,3 +248,34 @@ def test_numbers_that_a_double_holds_pass(body: bytes) -> None:
 def test_numbers_that_no_double_holds_are_refused(body: bytes) -> None:
     with pytest.raises(BadJson):
         strict.refuse_wide_numbers(body)
+
+
+# --- canonical ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}", b'{"a":[1,-2,1.5,true,null,"\\n\\""]}', '{"\N{GRINNING FACE}":"\u2028\x7f"}'.encode(), b'{"a":9007199254740993}',
+    ],
+)  # fmt: skip
+def test_what_a_plain_writer_writes_is_canonical(body: bytes) -> None:
+    assert strict.is_canonical(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":1}', b'{"a":1,"\\u0061":2}', b'{"a": 1}', b'"\\ud800"', b'"\\u0041"', b"1E308", b"1e999", b"-0", b"01",
+        b"\xef\xbb\xbf{}", b'"\xff"', b"NaN", b"{} ", b"0." + b"1" * 50, b"[" * 65 + b"]" * 65, b"[" + b"1," * 1000 + b"1]", b"9" * 5000,
+    ],
+)  # fmt: skip
+def test_what_two_readers_could_take_differently_is_not(body: bytes) -> None:
+    assert not strict.is_canonical(body)
+
+
+@BRIEF
+@given(texts(unique=False).map(str.encode) | damaged())
+def test_what_is_canonical_is_accepted_by_the_strict_reading(body: bytes) -> None:
+    if strict.is_canonical(body):
+        strict.read(body)

@@ -419,7 +419,7 @@ async def test_what_a_caller_writes_cannot_swell_the_record() -> None:
     for access in (denying("*"), denying("nothing")):
         await bench.perform(a_call(long, {long: 1}), name=long, access=access)
     for entry in bench.entries:
-        texts = [str(getattr(entry.record, name)) for name in entry.record.__slots__]
+        texts = [str(getattr(entry.record, name)) for name in entry.record.__struct_fields__]
         assert max(map(len, texts)) <= 1_000
     assert bench.outcomes() == [Outcome.DENIED, Outcome.DENIED]
 

@@ -12,14 +12,13 @@ QUIET = 0.05
 
 
 async def test_it_runs_out() -> None:
-    with pytest.raises(TimeoutError):
-        async with Patience(CallTimes(QUIET, 60.0)):
-            await asyncio.Event().wait()
+    with pytest.raises(TimeoutError), Patience(CallTimes(QUIET, 60.0)):
+        await asyncio.Event().wait()
 
 
 async def test_signs_of_life_renew_it() -> None:
     rounds: list[int] = []
-    async with Patience(CallTimes(QUIET, 60.0)) as patience:
+    with Patience(CallTimes(QUIET, 60.0)) as patience:
         while len(rounds) < 6:
             await asyncio.sleep(QUIET / 2)
             patience.renew()
@@ -31,7 +30,7 @@ async def test_signs_of_life_do_not_go_on_for_ever() -> None:
     rounds: list[int] = []
 
     async def restless() -> None:
-        async with Patience(CallTimes(QUIET, 4 * QUIET)) as patience:
+        with Patience(CallTimes(QUIET, 4 * QUIET)) as patience:
             while True:
                 await asyncio.sleep(QUIET / 5)
                 patience.renew()
@@ -43,7 +42,7 @@ async def test_signs_of_life_do_not_go_on_for_ever() -> None:
 
 
 async def test_it_does_not_run_while_someone_is_asked_and_goes_on_after() -> None:
-    async with Patience(CallTimes(QUIET, QUIET)) as patience:
+    with Patience(CallTimes(QUIET, QUIET)) as patience:
         patience.hold()
         patience.hold()
         patience.renew()  # of another request meanwhile: the clock stands all the same
@@ -52,7 +51,7 @@ async def test_it_does_not_run_while_someone_is_asked_and_goes_on_after() -> Non
         patience.release()
 
     async def asked_and_then_silent() -> None:
-        async with Patience(CallTimes(QUIET, 60.0)) as patience:
+        with Patience(CallTimes(QUIET, 60.0)) as patience:
             patience.hold()
             await asyncio.sleep(2 * QUIET)
             patience.release()
@@ -63,7 +62,7 @@ async def test_it_does_not_run_while_someone_is_asked_and_goes_on_after() -> Non
 
 
 async def test_what_comes_after_the_end_is_ignored() -> None:
-    async with Patience(CallTimes(QUIET, 60.0)) as patience:
+    with Patience(CallTimes(QUIET, 60.0)) as patience:
         patience.hold()
     patience.release()
     patience.renew()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire.messages import raw_of

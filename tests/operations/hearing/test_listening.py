@@ -6,10 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result

@@ -8,6 +8,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from coatcheck.core.wire import levels
 from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
@@ -372,7 +373,7 @@ async def test_subscriptions_take_a_session_of_their_own_and_are_judged() -> Non
     await bench.standing.subscribe(ALICE, bench.snapshot, conversation, SENTRY, call, "a:1")
     assert [permit.call for permit in own_of(bench, conversation).forwarded] == [call]
     assert conversation.watched == 1
-    over = replace(call, method=UNSUBSCRIBE)
+    over = structs.replace(call, method=UNSUBSCRIBE)
     await bench.standing.subscribe(ALICE, bench.snapshot, conversation, SENTRY, over, "a:1")
     assert conversation.watched == 0
     await conversation.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from coatcheck.core import names
 from coatcheck.core.access import globs, uris
@@ -23,8 +24,7 @@ _COVERED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(msgspec.Struct, frozen=True):
     """What holds, the JSON pointer of the rule that says so, and one sentence for the record."""
 
     allow: bool

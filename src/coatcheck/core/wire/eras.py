@@ -99,10 +99,21 @@ def request_params(
 ) -> dict[str, bytes]:
     """Return the params of a call as they go to a server: judged members untouched, `_meta` stamped."""
     params = dict(call.params)
+    if era is Era.MODERN and progress is None and _META_OF_THE_HOP.issuperset(call.meta):
+        asked = caller.capabilities if caller.era is Era.MODERN else b"{}"
+        params["_meta"] = _usual_meta(version, asked, caller.log_level)
+        return params
     meta = stamp(call.meta, era, version, progress, caller)
     if meta:
         params["_meta"] = messages.object_of(meta)
     return params
+
+
+@lru_cache(maxsize=256)
+def _usual_meta(version: str, capabilities: bytes, log_level: str) -> bytes:
+    """Return the `_meta` for callers that bring nothing of their own; they are few kinds of client."""
+    caller = Caller(Era.MODERN, version, capabilities=capabilities, log_level=log_level)
+    return messages.object_of(stamp({}, Era.MODERN, version, None, caller))
 
 
 def initialize_params(version: str = LEGACY_VERSIONS[0], capabilities: bytes = b"{}") -> dict[str, bytes]:
@@ -173,6 +184,8 @@ _PLAIN = re.compile(r"[\x20-\x7e]*\Z")
 
 def encode_header(value: str) -> str:
     """Return a header value that survives HTTP: plain ASCII as it is, the rest as `=?base64?...?=`."""
+    if value.isascii() and value.isprintable() and value == value.strip(" ") and not value.startswith("=?"):
+        return value  # as nearly always
     if _PLAIN.match(value) and value == value.strip() and not _SENTINEL.match(value):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8')).decode('ascii')}?="
@@ -180,7 +193,7 @@ def encode_header(value: str) -> str:
 
 def decode_header(value: str) -> str | None:
     """Return what a header value stands for, or None for a malformed `=?base64?...?=`."""
-    match = _SENTINEL.match(value)
+    match = _SENTINEL.match(value) if value.startswith("=?") else None
     if match is None:
         return value
     try:
@@ -224,6 +237,8 @@ def reply_for(reply: Reply, method: str, era: Era) -> Reply:
         if era is Era.MODERN and reply.code == LEGACY_RESOURCE_NOT_FOUND:
             return Fault(messages.INVALID_PARAMS, reply.message, reply.data)
         return reply
+    if era is Era.MODERN and method not in _CACHEABLE and _has_no_type(reply.raw):
+        return Result(b'%b,"resultType":"complete"}' % reply.raw[:-1])
     members = messages.members_of(reply.raw)
     if members is None:
         return reply
@@ -236,6 +251,11 @@ def reply_for(reply: Reply, method: str, era: Era) -> Reply:
         members.setdefault("ttlMs", b"0")
         members["cacheScope"] = b'"private"'
     return Result(messages.object_of(members))
+
+
+def _has_no_type(raw: bytes) -> bool:
+    """Tell whether an object has members, and surely no `resultType`, however that may be spelt."""
+    return raw.startswith(b'{"') and raw.endswith(b"}") and b"resultType" not in raw and b"\\u" not in raw
 
 
 def unsupported(requested: str) -> Fault:

@@ -5,7 +5,8 @@ Sources: MCP 2026-07-28 (versioning; SEP-2575 per-request fields; SEP-2243 heade
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from coatcheck.core.wire import eras, levels, messages
@@ -14,6 +15,8 @@ from coatcheck.model.call import Call, Caller, Fault
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 
 VERSION_HEADER: Final = "mcp-protocol-version"
+_MOST_KEPT: Final = 1024
+"""Bytes that a client says of itself with every request, up to which it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
         return _invalid(f"params._meta needs {eras.META_VERSION!r}, a string")
     if not capabilities.startswith(b"{"):
         return _invalid(f"params._meta needs {eras.META_CAPABILITIES!r}, an object")
-    carried = eras.encode_header(version) == version  # where no header can say it, none disagrees with it
+    # Where no header can say it, none disagrees with it.
+    carried = version in MODERN_VERSIONS or eras.encode_header(version) == version
     if headers is not None and carried and (wrong := _mismatch(headers, call, version)):
         return Rejection(400, Fault(eras.HEADER_MISMATCH, wrong))
     if version not in MODERN_VERSIONS:
@@ -57,7 +61,7 @@ def climb(headers: Headers | None, call: Call) -> Caller | Rejection:
     if level is not None and not levels.is_level(messages.text_of(level)):
         return _invalid(f"params._meta has a {eras.META_LOG_LEVEL!r} that is no log level")
     caller = caller_of(Era.MODERN, version, call.meta.get(eras.META_CLIENT_INFO), capabilities)
-    return caller if level is None else replace(caller, log_level=messages.text_of(level) or "")
+    return caller if level is None else caller.with_level(messages.text_of(level) or "")
 
 
 def _invalid(message: str) -> Rejection:
@@ -92,6 +96,13 @@ def _value(headers: Headers, name: str) -> str | None:
 
 def caller_of(era: Era, version: str, client_info: bytes | None, capabilities: bytes = b"{}") -> Caller:
     """Return what a client said of itself, printable and of bounded length."""
+    if len(client_info or b"") + len(capabilities) > _MOST_KEPT:
+        return _caller_of.__wrapped__(era, version, client_info, capabilities)
+    return _caller_of(era, version, client_info, capabilities)
+
+
+@lru_cache(maxsize=256)
+def _caller_of(era: Era, version: str, client_info: bytes | None, capabilities: bytes) -> Caller:
     members = messages.members_of(client_info) if client_info else None
     if not members:
         return Caller(era, version, capabilities=capabilities)

@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from coatcheck.errors import AmbiguousJson, BadJson
 
 MAX_DEPTH: Final = 64
@@ -48,6 +50,25 @@ def read(body: bytes) -> Any:
     if _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value)
     return value
+
+
+def is_canonical(body: bytes) -> bool:
+    """Tell whether `body` is what a plain writer makes of its value, and so is proven without `read`.
+
+    What is read and written again to the same bytes is JSON in UTF-8, has no equal members (one of them would
+    be gone), no lone surrogate and no number that a double cannot hold. Nearly every client writes like that.
+    What is not canonical may be as good: `read` tells.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or body.count(b",") >= MAX_MEMBERS:
+        return False
+    try:
+        return _rewrite(_reread(body)) == body
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError):
+        return False
+
+
+_reread = msgspec.json.Decoder().decode
+_rewrite = msgspec.json.Encoder().encode
 
 
 def refuse_look_alikes(names: Collection[str], known: frozenset[str], where: str) -> None:

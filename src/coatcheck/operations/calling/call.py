@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from coatcheck.core.access.decide import decide
 from coatcheck.core.wire import messages
@@ -45,8 +47,7 @@ def our_fault(message: str) -> Fault:
     return Fault(messages.INTERNAL_ERROR, message, _OURS)
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(msgspec.Struct, frozen=True):
     """What the caller gets, and how the call ended. `unknown`: the server was called, the record failed."""
 
     reply: Reply

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from coatcheck.core.wire import eras, levels, messages, param_headers
 from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
@@ -44,8 +46,7 @@ class NotForwarded(Exception):
         self.fault = fault
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(msgspec.Struct, frozen=True):
     """A permitted call with all that belongs to it. `judge` decides again on the same call in other words.
 
     `hop` is filled in while it is forwarded.
@@ -58,7 +59,7 @@ class Errand:
     notify: Notify
     shown: str
     conversation: Conversation | None
-    hop: Hop = field(default_factory=Hop)
+    hop: Hop = msgspec.field(default_factory=Hop)
 
     @property
     def caller(self) -> Caller:
@@ -91,9 +92,8 @@ class Forwarding:
         waiting = (
             conversation.waiting(permit.server, permit.call.id, patience) if conversation else nullcontext()
         )
-        async with patience:
-            with waiting:
-                return await self._forward(errand, _notifier(errand, patience))
+        with patience, waiting:
+            return await self._forward(errand, _notifier(errand, patience))
 
     async def _forward(self, errand: Errand, notify: Notify) -> Reply:
         permit, call = errand.permit, errand.permit.call

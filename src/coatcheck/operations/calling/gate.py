@@ -76,6 +76,10 @@ class Gate:
         self._total -= 1
         if not self._running[key]:
             del self._running[key]
+        if self._waiting:
+            self._let_in()
+
+    def _let_in(self) -> None:
         for waiting in list(self._waiting):
             if self._total >= self._limits.total:
                 return

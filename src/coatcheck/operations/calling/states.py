@@ -6,8 +6,9 @@ could answer for another (MCP 2026-07-28, multi round-trip requests: state is bo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from coatcheck.core.sealing.states import NONCE_BYTES, Seal
 from coatcheck.core.wire import messages

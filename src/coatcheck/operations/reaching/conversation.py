@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -217,7 +216,7 @@ class Conversation:
 
     def set_level(self, level: str) -> None:
         """Want log messages of this level and above, from every server."""
-        self.caller = replace(self.caller, log_level=level)
+        self.caller = self.caller.with_level(level)
 
     def attend(self, wanted: bool) -> None:
         """Begin or end to tell the client of lists that changed: it has a stream for what it did not ask."""

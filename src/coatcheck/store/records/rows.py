@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +17,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, get_type_hints
 from uuid import UUID
 
+from msgspec.structs import replace
 from sqlalchemy import Column, Select, Table, select
 
 from coatcheck.core.recording.record_lines import credentials_of
@@ -127,7 +127,7 @@ def _uses_in(credentials: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
 
 def writable(noun: _Noun, spelt: Callable[[str], str]) -> _Noun:
     """Return a noun whose text can be stored: `spelt` spells out what the database has no place for."""
-    found = {field.name: getattr(noun, field.name) for field in fields(noun)}
+    found = {name: getattr(noun, name) for name in noun.__struct_fields__}
     changed: dict[str, Any] = {
         name: tuple(map(spelt, value)) if type(value) is tuple else spelt(value)
         for name, value in found.items()

@@ -26,7 +26,9 @@ class SeenBook:
 
     def note(self, grant_id: str, address: str, client: str) -> None:
         """Take note that a grant was used. `client` is name and version as the client gave them, or empty."""
-        shown = "".join(char for char in client[:MAX_CLIENT_CHARS] if char.isprintable())
+        shown = client[:MAX_CLIENT_CHARS]
+        if not shown.isprintable():
+            shown = "".join(char for char in shown if char.isprintable())
         key = (grant_id, shown)
         self._waiting.pop(key, None)  # so that what was used last stands last
         self._waiting[key] = Seen(grant_id, self._clock.now(), address, shown)
