@@ -3,87 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from coatcheck.front import protocol
 from coatcheck.front.protocol import GuardedProtocol
+from doubles.served import PATIENCE, Served, answer, closed, hello, serving
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT = 0.15
-PATIENCE = 10.0
-
-
-class Served:
-    """An application behind the protocol, in this very loop."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.app: App = hello
-        self.seen: list[str] = []
-        self.writers: list[asyncio.StreamWriter] = []
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers.append(writer)
-        return reader, writer
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.seen.append(scope["path"])
-        await self.app(scope, receive, send)
-
-
-async def hello(_scope: Any, _receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"ok"})
+IDLE = 0.5
 
 
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     for name in ("HEAD_SECONDS", "REST_SECONDS", "WRITE_STALL_SECONDS"):
         monkeypatch.setattr(protocol, name, SHORT)
-    application = Served()
-    config = uvicorn.Config(application, http=GuardedProtocol, ws="none", lifespan="off", log_config=None)
-    config.load()
-    config.timeout_keep_alive = 60
-    state = ServerState()
-
-    def connection() -> GuardedProtocol:
-        return GuardedProtocol(config, state, {})
-
-    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
-    application.port = server.sockets[0].getsockname()[1]
-    yield application
-    for writer in application.writers:
-        writer.transport.abort()
-    server.close()
-    while state.connections or state.tasks:
-        await asyncio.sleep(0.001)
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    async with asyncio.timeout(PATIENCE):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.split(b"\r\n")
-            if line.lower().startswith(b"content-length")
-        )
-        return int(head.split(b" ")[1]), await reader.readexactly(length)
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    """Wait until the far side closes; return whether it said nothing more."""
-    async with asyncio.timeout(PATIENCE):
-        try:
-            return await reader.read() == b""
-        except ConnectionResetError:
-            return True
+    async with serving(GuardedProtocol) as application:
+        yield application
 
 
 async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -129,6 +68,39 @@ async def test_a_connection_between_requests_is_left_alone(served: Served) -> No
         assert await answer(reader) == (200, b"ok")
         await asyncio.sleep(SHORT * 2)
     assert served.seen == ["/"] * 3
+
+
+async def test_a_connection_that_is_not_used_any_more_is_closed() -> None:
+    async with serving(GuardedProtocol, keep_alive=IDLE) as served:
+        reader, writer = await served.connect()
+        for _ in range(3):
+            writer.write(GET)
+            assert await answer(reader) == (200, b"ok")
+        assert await closed(reader)
+        assert served.seen == ["/"] * 3
+
+
+async def test_a_request_that_takes_longer_than_any_of_the_clocks_is_answered() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(IDLE * 1.3)
+        await hello(scope, receive, send)
+
+    async with serving(GuardedProtocol, keep_alive=IDLE) as served:
+        reader, writer = await served.connect()
+        for app in (hello, slow, hello):  # the clock of the idle time before ticks on in its timer
+            served.app = app
+            writer.write(GET)
+            assert await answer(reader) == (200, b"ok")
+
+
+async def test_the_time_of_a_head_that_began_behind_a_request_is_not_that_of_an_idle_connection(
+    served: Served,
+) -> None:
+    reader, writer = await served.connect()
+    writer.write(GET + b"GET /second HT")  # idle ones have a minute here
+    assert await answer(reader) == (200, b"ok")
+    assert (await answer(reader))[0] == 408
+    assert await closed(reader)
 
 
 async def test_an_endless_head_is_431(served: Served) -> None:
@@ -259,6 +231,34 @@ async def test_what_is_no_http_is_400_in_json(served: Served, data: bytes) -> No
     assert b'"error"' in body
     assert await closed(reader)
     assert served.seen == []
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_bad_bytes_behind_a_request_that_is_being_answered_do_not_get_into_its_answer(
+    served: Served, begun: bool
+) -> None:
+    gone = asyncio.Event()
+
+    async def wait(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        gone.set()
+
+    served.app = wait
+    reader, writer = await served.connect()
+    writer.write(GET + GET)  # the second waits, so that the last one that came is not the one being answered
+    if begun:
+        await reader.readuntil(b"part\r\n")
+    writer.write(b"\x00\x01\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        rest = await reader.read()
+        await gone.wait()
+    assert rest.startswith(b"" if begun else b"HTTP/1.1 400 ")
+    assert rest.count(b"HTTP/1.1 ") == (0 if begun else 1)
+    assert served.seen == ["/"]
 
 
 async def test_bad_bytes_behind_a_good_request_end_the_connection_without_a_second_answer_to_it(

@@ -9,6 +9,7 @@ import pytest
 
 from coatcheck.mcp import bodies
 from coatcheck.mcp.bodies import DRAIN_FACTOR, read_body
+from coatcheck.mcp.outlets import Whole
 from coatcheck.mcp.refusing import Reject
 
 LIMIT = 100
@@ -88,3 +89,31 @@ async def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch)
 async def test_a_client_that_leaves_in_the_middle_is_counted_only() -> None:
     reject = await refused(Sender(b"a", then="leave"), {"content-length": ("50",)})
     assert not reject.recorded
+
+
+class Arrived(Whole):
+    """A body that has come whole, and one receive after which nothing more ever comes."""
+
+    def __init__(self, body: bytes | None) -> None:
+        self.body = body
+
+    def whole(self) -> bytes | None:
+        return self.body
+
+    async def __call__(self) -> Any:
+        if self.body is not None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": b"later", "more_body": False}
+
+
+async def test_a_body_that_has_come_whole_is_not_waited_for() -> None:
+    assert await read_body(Arrived(b"a" * LIMIT), {"content-length": (str(LIMIT),)}, LIMIT) == b"a" * LIMIT
+    assert await read_body(Arrived(b""), {}, LIMIT) == b""
+    assert await read_body(Arrived(None), {}, LIMIT) == b"later"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": ("101",)}])
+async def test_a_body_that_has_come_whole_has_the_same_limit(headers: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(Reject) as caught:
+        await read_body(Arrived(b"a" * (LIMIT + 1)), headers, LIMIT)
+    assert caught.value.status == 413

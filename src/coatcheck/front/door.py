@@ -77,11 +77,14 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path: str = scope["path"]
+        mcp = self._surfaces.mcp if find_route(path) is not None else None
         headers = framing.read_headers(scope["headers"])
         if isinstance(headers, framing.Misframed):
             await self._refuse(path, headers, send)
             return
-        wrong = self._judge(scope, headers)
+        wrong = framing.judge_head(headers, scope["raw_path"], scope["query_string"])
+        if wrong is None:
+            wrong = self._judge_sides(path, headers, self._doors if mcp is not None else None)
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
         if wrong is not None:
@@ -90,15 +93,16 @@ class Door:
             await self._refuse(path, wrong, send)
             return
         arrival = Arrival(scope["method"], path, headers, peer, address, scope["query_string"])
-        await self._lead(arrival, scope, receive, send)
+        if mcp is not None:
+            await mcp(arrival, receive, send)
+        else:
+            await self._lead(arrival, scope, receive, send)
 
     async def _lead(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to its surface."""
-        path, surfaces = arrival.path, self._surfaces
+        """Hand a request that is not MCP's to its surface."""
+        path = arrival.path
         application = self._application(path)
-        if surfaces.mcp is not None and find_route(path) is not None:
-            await surfaces.mcp(arrival, receive, send)
-        elif path in _PROBE_PATHS:
+        if path in _PROBE_PATHS:
             await self._probe(arrival, send)
         elif application is not None:
             scope[ARRIVAL] = arrival
@@ -121,11 +125,14 @@ class Door:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _judge(self, scope: Scope, headers: framing.Headers) -> framing.Misframed | None:
-        path: str = scope["path"]
-        wrong = framing.judge_head(headers, scope["raw_path"], scope["query_string"])
-        if wrong is not None or path in _PROBE_PATHS:
-            return wrong  # probes come by address; what they may see is decided by who asks
+    def _judge_sides(
+        self, path: str, headers: framing.Headers, doors: framing.Doors | None
+    ) -> framing.Misframed | None:
+        """Judge where a request comes from and goes to; `doors` where its path was known at once."""
+        if doors is not None:
+            return framing.judge_origin_and_host(headers, doors)
+        if path in _PROBE_PATHS:
+            return None  # probes come by address; what they may see is decided by who asks
         if self._application(path) is None:
             return framing.judge_origin_and_host(headers, self._doors)
         if path.startswith((_CLAIMS, _CALLBACK)) and headers.get("origin") == ("null",):

@@ -11,7 +11,7 @@ from typing import Final
 
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.framing import Headers
-from coatcheck.mcp.outlets import Receive
+from coatcheck.mcp.outlets import Receive, Whole
 from coatcheck.mcp.refusing import Reject, client_gone, counted, misframed, problem, rpc
 from coatcheck.model.call import Fault
 
@@ -109,6 +109,11 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     Raises:
         Reject: 413 over `limit` bytes, 408 if it does not come in time, 400 if the client went away.
     """
+    whole = receive.whole() if isinstance(receive, Whole) else None
+    if whole is not None:  # nothing to wait for, so nothing to time
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     if _is_announced(headers, beyond=limit):
         if "expect" not in headers and not _is_announced(headers, beyond=DRAIN_FACTOR * limit):
             await _drain(receive, DRAIN_FACTOR * limit)

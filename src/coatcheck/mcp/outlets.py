@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,35 @@ from coatcheck.model.call import Notice
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class Whole:
+    """A `Receive` that also gives a body which has come whole, without waiting."""
+
+    __slots__ = ()
+
+    async def __call__(self) -> Message:
+        """Return the next part."""
+        raise NotImplementedError
+
+    def whole(self) -> bytes | None:
+        """Return the body, or what is left of it; None while it has not come to its end."""
+        raise NotImplementedError
+
+
+class AtOnce:
+    """A `Send` that also takes an answer which is all there is, head and body."""
+
+    __slots__ = ()
+
+    async def __call__(self, message: Message) -> None:
+        """Send the next part."""
+        raise NotImplementedError
+
+    async def answer(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send an answer whose body is JSON; an empty one has no media type."""
+        raise NotImplementedError
+
 
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a stream says something (the interval of the official SDKs)."""

@@ -14,7 +14,7 @@ from typing import Final
 from coatcheck.core.wire import sse
 from coatcheck.mcp import outlets
 from coatcheck.mcp.legacy.streams import Stream, Streams
-from coatcheck.mcp.outlets import CONTROL, STREAM_HEADERS, Item, Outlet, Receive, Send, Way, item_of
+from coatcheck.mcp.outlets import CONTROL, STREAM_HEADERS, AtOnce, Item, Outlet, Receive, Send, Way, item_of
 from coatcheck.model.call import Notice
 
 WATCH_AFTER: Final = 0.25
@@ -191,6 +191,9 @@ class Relay:
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     """Send a complete answer; an empty body has no media type."""
+    if isinstance(send, AtOnce):
+        await send.answer(status, body, headers)
+        return
     fixed = [(b"content-length", b"%d" % len(body))]
     if body:
         fixed.append(JSON_HEADERS)

@@ -35,8 +35,10 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Networks) -
 
     The header counts only when the peer is trusted; what is left of an unreadable entry is ignored.
     """
+    if not trusted:
+        return peer
     address = parse(peer)
-    if not trusted or address is None or not within(address, trusted):
+    if address is None or not within(address, trusted):
         return peer
     nearest = peer
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
