@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,12 @@ async def fill_without_signing(database: SqliteDatabase, calls: int, **fields: o
         record = a_record(**fields)
         await ledger.record_settled(record, its_settlement(record))
     await ledger.close()
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not there():
+            await asyncio.sleep(0.01)
 
 
 def outside(config: Config) -> list[str]:
@@ -161,9 +167,7 @@ async def test_a_place_outside_that_cannot_be_read_is_told_of_and_looked_at_once
         )
         running = asyncio.create_task(signing.run())
         (tmp_path / "mount").mkdir()
-        async with asyncio.timeout(20):
-            while signing.troubles or not (tmp_path / "mount" / "checkpoints.log").exists():
-                await asyncio.sleep(0.01)
+        await until(lambda: not signing.troubles and (tmp_path / "mount" / "checkpoints.log").exists())
         running.cancel()
     for odd in ("pipe", "folder"):
         path = tmp_path / odd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from coatcheck.core.recording.notes import SigningKey, notes_in
 from coatcheck.model.chain import Head
 
 KEY = SigningKey("0123456789abcdef", bytes(range(32)))
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not there():
+            await asyncio.sleep(0.01)
 
 
 def note(seq: int) -> str:
@@ -55,9 +62,7 @@ async def test_a_place_that_takes_nothing_is_told_of_until_it_does(
     file.put(note(1))
     assert file.error == f"there is no folder {path.parent}"
     path.parent.mkdir()
-    while file.error or not path.exists():
-        await asyncio.sleep(0.01)
-    assert file.found == ""
+    await until(lambda: path.exists() and not file.error and file.found == "")
     file.put(note(2))
     await file.close()
     assert notes(path) == [note(1), note(2)]

@@ -67,7 +67,10 @@ def test_every_setting_is_in_the_table_with_its_default(settings_page: str, sett
     row = re.search(rf"^\| `{setting.name}` \| (.*?) \| (.*?) \|$", settings_page, re.MULTILINE)
     assert row
     if setting.default not in (None, ()):
-        assert row[1] == f"`{str(setting.default).lower() if setting.default is False else setting.default}`"
+        assert (
+            row[1]
+            == f"`{str(setting.default).lower() if isinstance(setting.default, bool) else setting.default}`"
+        )
     if setting.shared:
         assert f"`{setting.shared}`" in settings_page
 
