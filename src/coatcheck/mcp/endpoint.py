@@ -5,6 +5,7 @@ Path, caller, server, method, media type, size, body, era, method table: the fir
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from coatcheck.core.wire import eras, ladder, messages
@@ -176,17 +177,17 @@ class Endpoint:
         asked = visit.asked(caller, call, headers)
         return Request(asked, visit.snapshot, visit.server, call, _no_notice, conversation)
 
-    async def _answer(
+    def _answer(
         self,
         visit: Visit,
         caller: Caller,
         call: Call,
         session: Session | None,
         wire: Wire,
-    ) -> int:
+    ) -> Awaitable[int]:
         request = self._request(visit, caller, call, session)
         self._exchanges.check(request)
-        return await self._exchanges.answer(request, session, wire)
+        return self._exchanges.answer(request, session, wire)
 
 
 def _says_modern(headers: Headers) -> bool:

@@ -237,20 +237,28 @@ def reply_for(reply: Reply, method: str, era: Era) -> Reply:
         if era is Era.MODERN and reply.code == LEGACY_RESOURCE_NOT_FOUND:
             return Fault(messages.INVALID_PARAMS, reply.message, reply.data)
         return reply
-    if era is Era.MODERN and method not in _CACHEABLE and _has_no_type(reply.raw):
+    return _modern(reply, method) if era is Era.MODERN else _legacy(reply)
+
+
+def _modern(reply: Result, method: str) -> Result:
+    cacheable = method in _CACHEABLE
+    if not cacheable and _has_no_type(reply.raw):
         return Result(b'%b,"resultType":"complete"}' % reply.raw[:-1])
     members = messages.members_of(reply.raw)
-    if members is None:
+    if members is None or (not cacheable and "resultType" in members):
         return reply
-    if era is Era.LEGACY:
-        if not any(name in members for name in _MODERN_ONLY_MEMBERS):
-            return reply
-        return Result(messages.object_of({k: v for k, v in members.items() if k not in _MODERN_ONLY_MEMBERS}))
     members.setdefault("resultType", b'"complete"')
-    if method in _CACHEABLE and members["resultType"] == b'"complete"':
+    if cacheable and members["resultType"] == b'"complete"':
         members.setdefault("ttlMs", b"0")
         members["cacheScope"] = b'"private"'
     return Result(messages.object_of(members))
+
+
+def _legacy(reply: Result) -> Result:
+    members = messages.members_of(reply.raw)
+    if members is None or not any(name in members for name in _MODERN_ONLY_MEMBERS):
+        return reply
+    return Result(messages.object_of({k: v for k, v in members.items() if k not in _MODERN_ONLY_MEMBERS}))
 
 
 def _has_no_type(raw: bytes) -> bool:

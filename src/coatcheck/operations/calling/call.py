@@ -194,7 +194,7 @@ def _outcome_of(method: str, reply: Reply) -> tuple[Outcome, str]:
         return Outcome.TOOL_ERROR, f"error {reply.code}"  # the server did answer
     if asks_for_input(reply):
         return Outcome.OK, "input required"
-    if method == "tools/call" and b'"isError"' in reply.raw:
+    if method == "tools/call" and b'"isError"' in reply.raw and b"true" in reply.raw:
         members = messages.members_of(reply.raw) or {}
         if members.get("isError") == b"true":
             return Outcome.TOOL_ERROR, ""

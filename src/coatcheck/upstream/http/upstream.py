@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from coatcheck.core.wire import eras
 from coatcheck.core.wire.notices import LISTEN
@@ -81,10 +83,15 @@ class HttpUpstream:
         """Send one of the gateway's own requests and return the reply."""
         return await self._request(own_call(what, cursor), eras.OURSELVES, unheard, own=True)
 
-    async def forward(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None) -> Reply:
+    def forward(
+        self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None = None
+    ) -> Coroutine[Any, Any, Reply]:
         """Send the permitted call under an id of our own and return the server's reply."""
-        if permit.call.method != LISTEN:
-            return await self._request(permit.call, caller, notify, own=False, hop=hop)
+        if permit.call.method == LISTEN:
+            return self._subscribe(permit, caller, notify, hop)
+        return self._request(permit.call, caller, notify, own=False, hop=hop)
+
+    async def _subscribe(self, permit: Permit, caller: Caller, notify: Notify, hop: Hop | None) -> Reply:
         self._subscriptions += 1
         try:
             return await self._request(permit.call, caller, notify, own=False, hop=hop)
