@@ -75,6 +75,12 @@ def test_no_character_can_be_changed(at: int, new: str) -> None:
         assert KEY.public.open(changed) == MADE  # the unused bits of base64
 
 
+def test_a_time_of_other_letters_is_none() -> None:
+    assert "T" in MADE.note
+    with pytest.raises(Broken, match="no checkpoint"):
+        KEY.public.open(MADE.note.replace("T", "\N{LATIN SMALL LETTER E WITH ACUTE}"))
+
+
 def test_notes_are_found_in_a_file_whatever_was_broken_off() -> None:
     other = KEY.sign(Head(43, bytes(32)), AT).note
     for cut in range(len(MADE.note)):

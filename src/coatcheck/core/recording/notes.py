@@ -24,10 +24,10 @@ MOST_LINES: Final = 8
 _ED25519: Final = b"\x01"
 _DASH: Final = "\u2014 "
 _NOTE: Final = re.compile(
-    r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n([A-Za-z0-9+/]{43}=)\ntime (\S{20,40})\n\n"
+    r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n([A-Za-z0-9+/]{43}=)\ntime ([!-~]{20,40})\n\n"
     r"\u2014 coatcheck/([0-9a-f]{16}) ([A-Za-z0-9+/=]{92})\n"
 )
-_TEXT: Final = re.compile(r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n[A-Za-z0-9+/]{43}=\ntime \S{20,40}\n")
+_TEXT: Final = re.compile(r"coatcheck/([0-9a-f]{16})\n([0-9]{1,19})\n[A-Za-z0-9+/]{43}=\ntime [!-~]{20,40}\n")
 _SIGNATURE: Final = re.compile(r"\u2014 coatcheck/([0-9a-f]{16}) ([A-Za-z0-9+/=]{92})\n")
 _KEY: Final = re.compile(r"coatcheck/([0-9a-f]{16})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})")
 _RECEIPT: Final = re.compile(r"([0-9a-f]{16})/([0-9]{1,19})/([0-9a-f]{32})")
