@@ -1,0 +1,1 @@
+"""Policies: reading them, and judging calls by them."""

@@ -1,0 +1,62 @@
+"""The arguments of a call, decoded when a condition first asks."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from coatcheck.core.policy.paths import Missing, Path, values_at
+from coatcheck.core.policy.texts import look_of
+from coatcheck.core.policy.values import read_exact
+
+
+class Arguments:
+    """The raw JSON of a call's arguments, proven unambiguous; None: a replay does not have them."""
+
+    __slots__ = ("_looks", "_raw", "_value")
+
+    def __init__(self, raw: bytes | None) -> None:
+        self._raw = raw
+        self._value: Any = None
+        self._looks: dict[str, str | None] | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is anything to ask."""
+        return self._raw is not None
+
+    def at(self, path: Path) -> list[Any]:
+        """Return what stands at a path, as `values_at`. Arguments that are no object lead nowhere."""
+        if self._value is None:
+            self._value = self._read()
+        return values_at(self._value, path)
+
+    def member(self, name: str, look: str) -> Any:
+        """Return what stands at a path of one part, as `at` and cheaper; `look` is `look_of(name)`."""
+        if self._looks is None:
+            self._looks = self._see()
+        spelt = self._looks.get(look, name)
+        if spelt != name or self._value is Missing.UNCLEAR:
+            return Missing.UNCLEAR
+        return self._value.get(name, Missing.ABSENT)
+
+    def _see(self) -> dict[str, str | None]:
+        """Return how each member is spelt by what it looks like; None where several look like it."""
+        if self._value is None:
+            self._value = self._read()
+        looks: dict[str, str | None] = {}
+        for name in () if self._value is Missing.UNCLEAR else self._value:
+            look = look_of(name)
+            looks[look] = None if look in looks else name
+        return looks
+
+    def _read(self) -> Any:
+        try:
+            value = read_exact(self._raw or b"")
+        except (ValueError, RecursionError):
+            return Missing.UNCLEAR
+        return value if isinstance(value, dict) else Missing.UNCLEAR
+
+
+NO_ARGUMENTS: Final = Arguments(b"{}")
+"""A call without the member: servers take it for an empty object."""
+UNRECORDED: Final = Arguments(None)

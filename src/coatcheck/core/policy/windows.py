@@ -1,0 +1,226 @@
+"""Counts calls and sums in sliding windows, and calls at one time, so that a limit is never passed.
+
+Time is in nanoseconds since any one moment. A window is cut into 60 parts, and the oldest part that it
+touches counts whole: in any window, wherever it begins, there is never more than the limit, and up to a
+sixtieth of the window passes before what left it can be taken again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from coatcheck.core.policy.values import add, subtract
+from coatcheck.model.policy import Number, Per
+from coatcheck.model.verdict import Charge
+
+PARTS: Final = 60
+SECOND: Final = 1_000_000_000
+LENGTHS: Final = {
+    Per.SECOND: SECOND,
+    Per.MINUTE: 60 * SECOND,
+    Per.HOUR: 3_600 * SECOND,
+    Per.DAY: 86_400 * SECOND,
+}
+"""Nanoseconds of each window."""
+MAX_COUNTS: Final = 200_000
+"""Most counts at one time, about 100 MB (400 bytes each); beyond, what needs another is refused."""
+_FIRST_SWEEP: Final = 1_024
+
+Key = tuple[str, ...]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A charge that does not fit, and in how many nanoseconds it may; None: not by waiting alone."""
+
+    charge: Charge
+    wait: int | None
+    because: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What one count holds of one part of its window, for keeping across restarts: `at` is when it began."""
+
+    key: Key
+    per: Per
+    at: int
+    amount: Number
+
+
+class Reservation:
+    """What one call has taken. It ends once: by `end`, or by `give_back` if the server was never reached."""
+
+    __slots__ = ("_at_once", "_open", "_taken")
+
+    def __init__(self, at_once: list[Key], taken: list[tuple[Key, int, Number]]) -> None:
+        self._at_once, self._taken = at_once, taken
+        self._open = True
+
+    def _close(self) -> bool:
+        was, self._open = self._open, False
+        return was
+
+
+class _Count:
+    """One sliding window: what was taken in each part of it, oldest first."""
+
+    __slots__ = ("parts", "per", "total")
+
+    def __init__(self, per: Per) -> None:
+        self.per = per
+        self.parts: list[tuple[int, Number]] = []
+        self.total: Number = 0
+
+    def drop(self, now: int) -> None:
+        """Forget the parts that no window up to now touches."""
+        oldest = _part_of(now, self.per) - PARTS
+        while self.parts and self.parts[0][0] < oldest:
+            self.total = subtract(self.total, self.parts.pop(0)[1])
+
+    def add(self, part: int, amount: Number) -> None:
+        """Add to a part. One that is older than the newest is added to that: it is kept the longer."""
+        if self.parts and self.parts[-1][0] >= part:
+            last, had = self.parts.pop()
+            self.parts.append((last, add(had, amount)))
+        else:
+            self.parts.append((part, amount))
+        self.total = add(self.total, amount)
+
+    def take_off(self, part: int, amount: Number) -> None:
+        """Take off again what was added to a part, if it still counts."""
+        for number, (one, had) in enumerate(self.parts):
+            if one == part:
+                self.parts[number] = (part, subtract(had, amount))
+                self.total = subtract(self.total, amount)
+                return
+
+    def wait(self, now: int, room: Number) -> int | None:
+        """Return how long it takes until no more than `room` is left in the window; None: for ever."""
+        left = self.total
+        for part, amount in self.parts:
+            if left <= room:
+                break
+            left = subtract(left, amount)
+            if left <= room:
+                length = LENGTHS[self.per]
+                return max(0, -(-(part + PARTS + 1) * length // PARTS) - now)
+        return 0 if left <= room else None
+
+
+class Windows:
+    """All counts of one gateway. What is called from more threads than one needs a lock around it."""
+
+    def __init__(self, max_counts: int = MAX_COUNTS) -> None:
+        self._counts: dict[Key, _Count] = {}
+        self._under_way: dict[Key, int] = {}
+        self._max_counts = max_counts
+        self._sweep_at = _FIRST_SWEEP
+        self._newest = 0
+
+    def reserve(self, charges: Sequence[Charge], now: int) -> Reservation | Refused:
+        """Take all charges, or none and say which does not fit. A key that is there twice is charged once.
+
+        A time before the newest that was ever given counts as that: a clock that is set back frees nothing.
+        """
+        now = self._newest = max(now, self._newest)
+        wanted = {charge.key: charge for charge in charges}
+        for charge in wanted.values():
+            refused = self._refusal(charge, now)
+            if refused is not None:
+                return refused
+        at_once, taken = [], []
+        for key, charge in wanted.items():
+            if charge.per is None:
+                self._under_way[key] = self._under_way.get(key, 0) + 1
+                at_once.append(key)
+            else:
+                part = _part_of(now, charge.per)
+                self._count(key, charge.per).add(part, charge.amount)
+                taken.append((key, self._counts[key].parts[-1][0], charge.amount))
+        return Reservation(at_once, taken)
+
+    def end(self, reservation: Reservation) -> None:
+        """Take note that a call is over: it is under way no more, and stays counted. Once; then nothing."""
+        if reservation._close():  # noqa: SLF001 - one thing in two classes
+            self._leave(reservation)
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Take note that a call never reached its server, so it counts for nothing. Once; then nothing."""
+        if not reservation._close():  # noqa: SLF001 - one thing in two classes
+            return
+        self._leave(reservation)
+        for key, part, amount in reservation._taken:  # noqa: SLF001 - one thing in two classes
+            count = self._counts.get(key)
+            if count is not None:
+                count.take_off(part, amount)
+
+    def restore(self, taken: Iterable[Taken]) -> None:
+        """Take up what was taken before a restart, in any order, whatever the limits are now."""
+        for one in sorted(taken, key=lambda one: one.at):
+            self._count(one.key, one.per).add(_part_of(one.at, one.per), one.amount)
+
+    def taken(self, now: int) -> Iterator[Taken]:
+        """Yield all that still counts at a time, to be given to `restore` later."""
+        for key, count in self._counts.items():
+            oldest = _part_of(now, count.per) - PARTS
+            for part, amount in count.parts:
+                if part >= oldest and amount:
+                    yield Taken(key, count.per, _start_of(part, count.per), amount)
+
+    def __len__(self) -> int:
+        return len(self._counts) + len(self._under_way)
+
+    def _refusal(self, charge: Charge, now: int) -> Refused | None:
+        if charge.per is None:
+            under_way = self._under_way.get(charge.key, 0)
+            if under_way + 1 > charge.most:
+                return Refused(charge, None, f"{under_way} of {charge.most} calls are under way")
+            return None
+        if charge.amount < 0 or charge.amount > charge.most:
+            return Refused(charge, None, f"one call takes {charge.amount} of {charge.most}")
+        count = self._counts.get(charge.key)
+        if count is None:
+            return self._no_room(charge, now)
+        count.drop(now)
+        if add(count.total, charge.amount) > charge.most:
+            wait = count.wait(now, subtract(charge.most, charge.amount))
+            return Refused(charge, wait, f"{count.total} of {charge.most} per {charge.per} are used")
+        return None
+
+    def _no_room(self, charge: Charge, now: int) -> Refused | None:
+        if len(self._counts) >= min(self._sweep_at, self._max_counts):
+            self._sweep(now)
+        if len(self._counts) >= self._max_counts:
+            return Refused(charge, None, "there are too many counts at one time")
+        return None
+
+    def _sweep(self, now: int) -> None:
+        """Forget the counts that hold nothing any more; the next time when there are twice as many."""
+        for count in self._counts.values():
+            count.drop(now)
+        self._counts = {key: count for key, count in self._counts.items() if count.parts}
+        self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._counts))
+
+    def _count(self, key: Key, per: Per) -> _Count:
+        count = self._counts.get(key)
+        if count is None or count.per is not per:
+            count = self._counts[key] = _Count(per)
+        return count
+
+    def _leave(self, reservation: Reservation) -> None:
+        for key in reservation._at_once:  # noqa: SLF001 - one thing in two classes
+            left = self._under_way[key] - 1
+            if left:
+                self._under_way[key] = left
+            else:
+                del self._under_way[key]
+
+
+def _part_of(at: int, per: Per) -> int:
+    return at * PARTS // LENGTHS[per]
+
+
+def _start_of(part: int, per: Per) -> int:
+    return -(-part * LENGTHS[per] // PARTS)
