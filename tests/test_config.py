@@ -390,7 +390,6 @@ def test_importing_the_settings_loads_nothing_heavy() -> None:
         "watchfiles",
         "tomllib",
         "difflib",
-        "msgspec",
         "sqlalchemy",
         "logging",
         "json.decoder",

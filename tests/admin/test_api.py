@@ -121,11 +121,22 @@ def test_a_body_without_end_is_not_kept(hall: Hall) -> None:
 @pytest.mark.parametrize(
     "query",
     [{"limit": "0"}, {"limit": "-1"}, {"limit": "10001"}, {"limit": "x"}, {"limit": "1e3"}, {"limit": ""}, {"decision": "maybe"}, {"decision": "ALLOWED"},
-     {"since": "yesterday"}, {"since": "2026-13-01"}, {"after": "x"}],
+     {"since": "yesterday"}, {"since": "2026-13-01"}, {"after": "x"},
+     {"since": "9999-12-31T23:59:59-23:59"}, {"until": "0001-01-01T00:00:00+00:01"}, {"client_ip": "999.1.1.1"},
+     {"since": "2026-01-01T00:00:00Z", "until": "2025-01-01T00:00:00Z"}, {"version": "9" * 30, "credential": "x"}],
 )  # fmt: skip
 def test_a_bad_filter_is_refused(hall: Hall, query: dict[str, str]) -> None:
     status, body = ask(hall, "GET", "/api/v1/records", **query)
     assert (status, body["code"]) == (400, "bad_filter")
+
+
+@pytest.mark.parametrize("path", ["evidence", "export"])
+def test_a_time_that_ends_before_it_begins_is_refused(hall: Hall, path: str) -> None:
+    at = "2026-01-01T00:00:00Z"
+    for until in (at, "2025-01-01T00:00:00Z"):
+        status, body = ask(hall, "GET", f"/api/v1/records/{path}", since=at, until=until)
+        assert (status, body["code"], body["field"]) == (400, "bad_filter", "until")
+        assert "which is not after 2026-01-01T00:00:00.000000Z, where it begins" in body["detail"]
 
 
 def test_records_are_found_from_a_position_on(hall: Hall) -> None:

@@ -9,18 +9,22 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from chains import a_change, fill
 from coatcheck.app.auditing import checkpointing_of, seed_in, seed_of
+from coatcheck.app.keeping.proof import Proof
+from coatcheck.app.keeping.verifying import verify_store
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.audit import checkpoint_file
 from coatcheck.config import Config, load_config
-from coatcheck.core.recording.notes import notes_in
+from coatcheck.core.recording.notes import PublicKey, notes_in
 from coatcheck.errors import ConfigError, Unavailable, Unfit
+from coatcheck.model.chain import Strange
+from coatcheck.model.change import Change
 from coatcheck.operations import checkpointing
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.store.engines.directory import DATABASE_FILE
@@ -108,9 +112,11 @@ async def test_another_store_and_another_key_are_alarms(config: Config) -> None:
         assert "another store was put in its place" in signing.alarms[0]
     (config.data / "checkpoints.log").unlink()
     async with signing_of(config) as signing:
-        assert "are gone; a new file is begun" in signing.alarms[0]
+        assert "checkpoints are gone from" in signing.alarms[0]
         old = signing.key.public.text
-    assert len(outside(config)) == 1
+        await signing.accept(lambda _: a_change(1))
+        assert signing.alarms == ()
+    assert len(outside(config)) == 3
     (config.data / "audit.key").unlink()
     shutil.copytree(config.data, config.data.parent / "known")
     async with signing_of(config, 2) as signing:
@@ -258,3 +264,162 @@ async def move_back(config: Config) -> None:
         (hash,) = writing.execute("SELECT hash FROM record WHERE position = ?", (seq - 1,)).fetchone()
         writing.execute("DELETE FROM settlement WHERE sequence = ?", (seq,))
         writing.execute("UPDATE chain SET seq = ?, hash = ?", (seq - 1, hash))
+
+
+def end(config: Config) -> None:
+    (config.data / "checkpoints.log").unlink()
+
+
+def cut(first: int, last: int | None = None) -> Callable[[Config], None]:
+    def edit(config: Config) -> None:
+        kept = outside(config)[first:last]
+        (config.data / "checkpoints.log").write_text("".join(kept))
+
+    return edit
+
+
+def cut_in_the_middle_of_a_note(config: Config) -> None:
+    path = config.data / "checkpoints.log"
+    text = path.read_bytes()
+    path.write_bytes(text[len(text) // 2 + 30 :])
+
+
+def write_anew(config: Config) -> None:
+    """Put a file of the same size in its place, in which one note is another one twice."""
+    path, notes = config.data / "checkpoints.log", outside(config)
+    path.unlink()
+    path.write_text("".join([notes[0], notes[2], *notes[2:]]))
+
+
+REMOVALS = [
+    end,
+    cut(0, 0),
+    cut(1),
+    cut(2),
+    cut(0, 2),
+    cut_in_the_middle_of_a_note,
+    write_anew,
+]
+
+
+async def several(config: Config) -> list[str]:
+    """Have five checkpoints in both places; return them."""
+    for _ in range(4):
+        async with signing_of(config, 1):
+            pass
+    return outside(config)
+
+
+def found_in(config: Config, key: PublicKey) -> set[str]:
+    now = datetime.now(UTC) + timedelta(minutes=5)
+    proof = Proof([key], config.data / "checkpoints.log", may_lack=True)
+    report = verify_store(config.data, None, proof, now=now)
+    return {finding.what.value for finding in report.findings}
+
+
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_what_is_removed_outside_while_it_runs_is_an_alarm_and_a_finding(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    remove: Callable[[Config], None],
+) -> None:
+    monkeypatch.setattr(checkpointing, "_LOOK", 0.01)
+    monkeypatch.setattr(checkpoint_file, "LOOK", 0.02)
+    assert len(await several(config)) == 5
+    async with signing_of(config) as signing:
+        running = asyncio.create_task(signing.run())
+        whole = (config.data / "checkpoints.log").read_bytes()
+        assert (signing.alarms, found_in(config, signing.key.public)) == ((), set())
+        remove(config)
+        await until(lambda: len(signing.alarms) == 1 and "ALARM" in caplog.text)
+        assert "checkpoints are gone from" in signing.alarms[0]
+        assert found_in(config, signing.key.public) == {"missing"}
+        (config.data / "checkpoints.log").write_bytes(whole)  # who puts it back has put it right
+        await until(lambda: not signing.alarms and "are whole again" in caplog.text)
+        remove(config)
+        await until(lambda: len(signing.alarms) == 1)
+        running.cancel()
+    async with signing_of(config, 1) as signing:  # the next start says so too, and the one after
+        assert "checkpoints are gone from" in signing.alarms[0]
+    async with signing_of(config) as signing:
+        assert "checkpoints are gone from" in signing.alarms[0]
+        assert found_in(config, signing.key.public) == {"missing"}
+
+
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_what_is_removed_outside_between_two_starts_is_an_alarm_until_it_is_accepted(
+    config: Config, remove: Callable[[Config], None]
+) -> None:
+    await several(config)
+    remove(config)
+    left = (config.data / "checkpoints.log").read_bytes() if remove is not end else None
+    async with signing_of(config, 1) as signing:
+        (alarm,) = signing.alarms
+        assert "checkpoints are gone from" in alarm
+        assert found_in(config, signing.key.public) == {"missing"}
+        heads: list[Strange] = []
+
+        def changed(strange: Strange) -> Change:
+            heads.append(strange)
+            return a_change(1)
+
+        await signing.accept(changed)
+        assert [one.known == one.found for one in heads] == [True]
+        assert signing.alarms == ()
+        assert found_in(config, signing.key.public) == set()
+        with pytest.raises(Unfit, match="nothing to accept"):
+            await signing.accept(lambda _: a_change(2))
+        key = signing.key.public
+    aside = config.data / "checkpoints.log.1"  # what was left is evidence
+    assert aside.read_bytes().startswith(left or b"")
+    assert [key.open(note).seq for note in outside(config)] == [0, 2, 4, 6, 8, 11]
+    async with signing_of(config) as signing:
+        assert (signing.alarms, found_in(config, key)) == ((), set())
+
+
+async def test_the_newest_checkpoint_alone_is_added_again_as_after_a_crash(config: Config) -> None:
+    whole = await several(config)
+    async with signing_of(config) as signing:
+        key = signing.key.public
+    cut(0, -1)(config)
+    assert found_in(config, key) == {"missing"}
+    async with signing_of(config) as signing:
+        assert signing.alarms == ()
+    assert outside(config) == whole
+    assert found_in(config, key) == set()
+
+
+async def test_a_file_that_was_moved_and_joined_again_is_whole(config: Config) -> None:
+    whole = await several(config)
+    path = config.data / "checkpoints.log"
+    path.rename(config.data / "rotated")
+    async with signing_of(config, 1) as signing:
+        assert "checkpoints are gone from" in signing.alarms[0]
+    path.write_bytes((config.data / "rotated").read_bytes() + path.read_bytes())
+    async with signing_of(config) as signing:
+        assert (signing.alarms, found_in(config, signing.key.public)) == ((), set())
+    assert outside(config)[:5] == whole
+
+
+async def test_what_hinders_is_in_the_log_once_and_when_it_is_over(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpointing, "_LOOK", 0.01)
+    monkeypatch.setattr(checkpoint_file, "LOOK", 0.02)
+    monkeypatch.setattr(checkpoint_file, "RETRY", 0.01)
+    path = config.data / "checkpoints.log"
+    async with signing_of(config, 1) as signing:
+        running = asyncio.create_task(signing.run())
+        whole = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        said = f"checkpoints cannot be kept in {path}: it is no regular file"
+        await until(lambda: said in caplog.text)
+        assert signing.troubles == (said,)
+        await asyncio.sleep(0.1)
+        path.unlink()
+        path.write_bytes(whole)
+        await until(lambda: "checkpoints can be made and kept again" in caplog.text)
+        running.cancel()
+    assert caplog.text.count(said) == 1

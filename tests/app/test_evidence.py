@@ -269,9 +269,13 @@ def signed(desk: Desk, members: dict[str, bytes], path: Path) -> Checked:
 
 
 def write(path: Path, members: list[tuple[str, bytes]]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+    """Write members as the gateway does."""
+    with zipfile.ZipFile(path, "w") as bundle:
         for name, content in members:
-            bundle.writestr(name, content)
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with bundle.open(info, "w", force_zip64=not name.startswith("manifest.")) as member:
+                member.write(content)
 
 
 # --- the form of the file ----------------------------------------------------------------------------------------
@@ -331,6 +335,40 @@ async def test_damage_is_never_more_than_an_answer(desk: Desk, tmp_path: Path) -
             sound = check_evidence(damaged, [desk.key.public]).sound
         except ConfigError:
             continue
-        assert not sound or contents(damaged) == right, at  # such as the day that a member is said to be from
+        assert not sound or contents(damaged) == right, at  # the same packed in another way
     shutil.copy(path, damaged)
     assert check_evidence(damaged, [desk.key.public]).sound
+
+
+async def test_no_bit_around_the_packed_members_can_be_changed(desk: Desk, tmp_path: Path) -> None:
+    """The day, the mode or the name that a header has beside the directory, and the last bits of what is packed."""
+    path, damaged = tmp_path / "bundle.zip", tmp_path / "damaged.zip"
+    assert (await desk.bundle(RecordFilter(), path)).sound
+    raw = path.read_bytes()
+    with zipfile.ZipFile(path) as bundle:
+        starts = [one.header_offset for one in bundle.infolist()]
+        directory = bundle.start_dir
+    places = {at + step for at in starts for step in range(30)} | {at - 1 for at in starts[1:]}
+    for at in sorted(places | {directory - 1} | set(range(directory, len(raw), 3))):
+        for bit in (1 << at % 8, 0x80):
+            damaged.write_bytes(raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :])
+            try:
+                assert not check_evidence(damaged, [desk.key.public]).sound, (at, bit)
+            except ConfigError:
+                continue
+
+
+async def test_members_in_another_order_or_stored_are_refused(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    assert (await desk.bundle(RecordFilter(), path)).sound
+    with zipfile.ZipFile(path) as bundle:
+        members = [(one, bundle.read(one)) for one in bundle.namelist()]
+    write(path, [*members[:-2], members[-1], members[-2]])
+    assert check_evidence(path, [desk.key.public]).wrongs == (
+        "the files are in another order than in the manifest",
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+        for name, content in members:
+            bundle.writestr(name, content)
+    with pytest.raises(ConfigError, match=r"manifest\.json is packed in another way"):
+        check_evidence(path, [desk.key.public])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chains import SEED, a_store
-from cli.fake_api import Canned, FakeApi
+from cli.fake_api import Canned, FakeApi, refusal
 from cli.ran import Ran, Run
 from cli.terminal import on_terminal
 from coatcheck.cli.looking.doctor.finding import Status
@@ -30,6 +30,7 @@ from coatcheck.store.chain import beginning_in
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.records.chained import links_after
+from coatcheck.store.records.checkpoints import StoredCheckpoints
 from coatcheck.store.records.ledger import StoredLedger
 from ledgers import TickingClock, a_record, its_settlement
 
@@ -175,6 +176,19 @@ def test_a_checkpoint_at_will(api: FakeApi, run: Run) -> None:
     assert (code, "signed entry 7 of log 0123456789abcdef" in shown) == (0, True)
 
 
+def test_a_gateway_that_runs_signs_before_its_record_is_judged(
+    stored: Stored, api: FakeApi, run: Run
+) -> None:
+    api.answers["POST /checkpoints"] = Canned({"seq": 7})
+    ran = run("audit", "verify")
+    assert (ran.code, ran.err) == (0, "")
+    assert api.paths() == ["POST /checkpoints"]
+    api.answers["POST /checkpoints"] = refusal(503, "ledger_unavailable", "the chain ends elsewhere")
+    ran = run("audit", "verify")
+    assert (ran.code, json.loads(ran.out)["sound"]) == (0, True)
+    assert "the gateway did not sign where its record stands now: the chain ends elsewhere" in ran.err
+
+
 def test_a_record_that_something_else_moved_is_accepted_with_a_reason(api: FakeApi, run: Run) -> None:
     api.answers["POST /checkpoints/accept"] = Canned({"alarms": ["entry 7 is not the one that was signed"]})
     assert run("audit", "accept", "  ").code == 2
@@ -276,13 +290,38 @@ def test_a_record_that_is_new_is_not_proven_and_not_wrong(data: Path, run: Run) 
         shown_code, shown = on_terminal(["audit", "verify"])
         assert shown_code == code
         assert ("NOT PROVEN, though nothing was found" if code == 3 else "NOT sound, 1 found") in shown
+        assert "2 entries up to 2, 0 checkpoints" in shown
 
 
-async def _record_one(database: SqliteDatabase, at: datetime) -> None:
+def test_a_checkpoint_of_the_empty_record_is_told_apart(data: Path, run: Run) -> None:
+    database = SqliteDatabase.open(data)
+    note = asyncio.run(_record_one(database, datetime.now(UTC), sign_first=True))
+    database.close()
+    (data / "audit.key").write_text(SEED.hex() + "\n")
+    (data / "audit.key").chmod(0o600)
+    (data / "checkpoints.log").write_text(note)
+    code, shown = on_terminal(["audit", "verify"])
+    assert (code, "NOT PROVEN, though nothing was found: 2 entries up to 2, 1 checkpoint (" in shown) == (
+        3,
+        True,
+    )
+    assert (
+        "no checkpoint of any entry was made yet (the one that there is was made before the first)" in shown
+    )
+
+
+async def _record_one(database: SqliteDatabase, at: datetime, *, sign_first: bool = False) -> str:
     ledger = await StoredLedger.open(database, TickingClock())
+    note = ""
+    if sign_first:
+        store = StoredCheckpoints(database)
+        made = SigningKey(ledger.log, SEED).sign(await store.where(), at)
+        await store.add(made)
+        note = made.note
     record = a_record(at=at)
     await ledger.record_settled(record, its_settlement(record, at=at))
     await ledger.close()
+    return note
 
 
 def test_the_end_is_not_proven_where_checkpoints_stop(data: Path, stored: Stored, run: Run) -> None:
@@ -304,7 +343,10 @@ def test_checkpoints_outside_that_are_gone_are_a_finding(data: Path, stored: Sto
     lines = whole.splitlines(keepends=True)
     signature = next(at for at, line in enumerate(lines) if line.startswith("\u2014"))
     path.write_text("".join([*lines[:signature], *lines[signature + 1 :]]))
-    assert _found(run("audit", "verify")) == {"unsigned"}
+    assert _found(run("audit", "verify")) == {"unsigned", "missing"}
+    for cut in (0, 2):  # its head, its end
+        path.write_text("".join(one.note for at, one in enumerate(stored[1]) if at != cut))
+        assert _found(run("audit", "verify")) == {"missing"}
     path.unlink()
     os.mkfifo(path)  # at which nobody waits
     ran = run("audit", "verify")

@@ -86,8 +86,13 @@ def test_an_age_becomes_a_point_in_time(api: FakeApi, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [["--since", "soon"], ["--limit", "0"], ["--limit", "10001"], ["--decision", "maybe"], ["extra"]]
-)
+    "bad",
+    [["--since", "soon"], ["--limit", "0"], ["--limit", "10001"], ["--decision", "maybe"], ["extra"],
+     ["--since", "9999-12-31T23:59:59-23:59"], ["--until", "0001-01-01T00:00:00+23:59"], ["--grant", "\udcff"],
+     ["--client-ip", "999.1.1.1"], ["--client-ip", "localhost"], ["--since", "1h", "--until", "2h"],
+     ["--since", "2026-01-01", "--until", "2026-01-01"], ["--credential", "x@99999999999999999999999"],
+     ["--credential", "x@2147483648"], ["--limit", "9" * 5000]],
+)  # fmt: skip
 def test_bad_filters_are_usage_errors(api: FakeApi, run: Run, bad: list[str]) -> None:
     api.answers["GET /records"] = items(ENTRY)
     assert run("logs").code == 0
@@ -162,3 +167,30 @@ def test_looking_ends_somewhere_and_says_where(
     ran = run("logs", "--rule", "/acl/9")
     assert (ran.code, len(looks(api))) == (0, 3)
     assert f"looked back to {back_to}; go on with --until {back_to}" in ran.err
+
+
+def test_an_address_is_asked_for_as_the_record_has_it(api: FakeApi, run: Run) -> None:
+    api.answers["GET /records"] = items()
+    for given, asked in (
+        ("2001:DB8::0:1", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("socket", "socket"),
+    ):
+        assert run("logs", "--client-ip", given).code == 0
+        assert api.asked[-1].query["client_ip"] == asked
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["logs"], ["logs", "--admin"], ["logs", "export"], ["evidence", "--out", "x.zip"], ["blast-radius", "--grant", "x"]],
+)  # fmt: skip
+def test_a_directory_without_a_record_is_no_empty_record(run: Run, tmp_path: Path, words: list[str]) -> None:
+    there = tmp_path / "there"
+    there.mkdir(mode=0o700)
+    for place in (there, tmp_path / "not-there"):
+        ran = run(*words, "--data", str(place))
+        assert (ran.code, ran.out) == (78, "")
+        assert f"there is no record in {place}" in ran.err
+        assert "fix: name the data directory of the gateway with --data" in ran.err
+    assert list(there.iterdir()) == []

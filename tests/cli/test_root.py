@@ -224,3 +224,14 @@ def test_a_command_that_there_is_not_names_the_one_probably_meant(wrong: str, ne
     assert f"No such command '{wrong}'. Did you mean " in ran.err
     assert near in ran.err.partition("Did you mean")[2]
     assert "Did you mean" not in run("xyzzy").err
+
+
+def test_no_command_takes_what_is_not_utf8(data: Path, run: Run) -> None:
+    broken = os.fsdecode(b"caf\xe9")
+    for words in [(), *commands()]:
+        for more in ([broken], ["--grant", broken], [f"--name={broken}"]):
+            ran = run(*words, *more)
+            assert (ran.code, ran.out) == (2, ""), words
+            assert f"word {len(words) + len(more)} after `coatcheck` is not UTF-8" in ran.err
+            assert "fix: " in ran.err
+    assert list(data.iterdir()) == []

@@ -1,5 +1,6 @@
 """Ages and instants as `--since` takes them."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,8 +34,9 @@ def test_reads(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "10", "m", "-5m", "10y", "1h30m", "yesterday", "2026-13-01", "2026-11-20T25:00Z", "12:00", "٣m"],
-)
+    ["", "10", "m", "-5m", "10y", "1h30m", "yesterday", "2026-13-01", "2026-11-20T25:00Z", "12:00", "٣m",
+     "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+00:01", "0000-01-01"],
+)  # fmt: skip
 def test_refuses(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         instant(text, lambda: NOW)
@@ -63,3 +65,14 @@ def test_what_is_no_end(text: str) -> None:
 @pytest.mark.parametrize("time", [None, 5, "", "odd\nthing\x1b"])
 def test_what_is_no_time_is_shown_on_one_line(time: object) -> None:
     assert "\n" not in local(time)
+
+
+def test_the_last_time_that_there_is_is_shown_wherever_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert local("9999-12-31T23:59:59Z") == "9999-12-31T23:59:59Z"
+        assert local("2026-11-21T15:00:00Z") == "2026-11-22 00:00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

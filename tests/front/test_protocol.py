@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +24,12 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
         monkeypatch.setattr(protocol, name, SHORT)
     async with serving(GuardedProtocol) as application:
         yield application
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not there():
+            await asyncio.sleep(0.005)
 
 
 async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -234,31 +241,124 @@ async def test_what_is_no_http_is_400_in_json(served: Served, data: bytes) -> No
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_bad_bytes_behind_a_request_that_is_being_answered_do_not_get_into_its_answer(
-    served: Served, begun: bool
+@pytest.mark.parametrize("bad", [b"\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000, b"GET / HT"])
+async def test_what_is_wrong_behind_requests_that_are_being_answered_does_not_get_into_their_answers(
+    served: Served, begun: bool, bad: bytes
 ) -> None:
-    gone = asyncio.Event()
+    go_on = asyncio.Event()
 
     async def wait(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
+        headers = [(b"content-length", b"4")]
         if begun:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"part", "more_body": True})
-        assert (await receive())["type"] == "http.disconnect"
-        gone.set()
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await go_on.wait()
+        if not begun:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"done"})
 
     served.app = wait
     reader, writer = await served.connect()
-    writer.write(GET + GET)  # the second waits, so that the last one that came is not the one being answered
-    if begun:
-        await reader.readuntil(b"part\r\n")
-    writer.write(b"\x00\x01\r\n\r\n")
+    writer.write(GET + GET)
+    await until(lambda: served.seen == ["/"])
+    writer.write(bad)
+    await asyncio.sleep(3 * SHORT)  # beyond the time of a head
+    go_on.set()
     async with asyncio.timeout(PATIENCE):
-        rest = await reader.read()
-        await gone.wait()
-    assert rest.startswith(b"" if begun else b"HTTP/1.1 400 ")
-    assert rest.count(b"HTTP/1.1 ") == (0 if begun else 1)
+        assert [await answer(reader) for _ in range(2)] == [(200, b"done")] * 2
+        assert await reader.read() == b""
+    assert served.seen == ["/", "/"]
+
+
+async def test_a_body_that_breaks_off_behind_a_request_that_is_being_answered_is_no_request(
+    served: Served,
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(_scope: Any, _receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    served.app = wait
+    reader, writer = await served.connect()
+    writer.write(GET + b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    await until(lambda: served.seen == ["/"])
+    go_on.set()
+    async with asyncio.timeout(PATIENCE):
+        assert (await answer(reader))[0] == 200
+        assert await reader.read() == b""
     assert served.seen == ["/"]
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_trailer_is_no_header_whenever_it_comes(served: Served, together: bool) -> None:
+    heads: list[list[tuple[bytes, bytes]]] = []
+
+    async def look(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        heads.append(list(scope["headers"]))
+        await hello(scope, receive, send)
+
+    served.app = look
+    reader, writer = await served.connect()
+    trailer = b"Authorization: Bearer x\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n"
+    writer.write(CHUNKED + trailer if together else CHUNKED)
+    if not together:
+        await until(lambda: served.seen == ["/"])
+        writer.write(trailer)
+    assert (await answer(reader))[0] == 200
+    writer.write(GET)
+    assert (await answer(reader))[0] == 200
+    assert heads == [[(b"host", b"x"), (b"transfer-encoding", b"chunked")], [(b"host", b"x")]]
+
+
+@pytest.mark.parametrize("line", [b"A: b\r\n", b"a"])
+async def test_trailers_without_end_end_the_connection(served: Served, line: bytes) -> None:
+    async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    served.app = refuse
+    reader, writer = await served.connect()
+    writer.write(CHUNKED + (b"A: " if line == b"a" else b""))
+    assert (await answer(reader))[0] == 401
+    sent = 0
+    with suppress(ConnectionError):
+        while not reader.at_eof() and sent < 4 * 1024 * 1024:
+            writer.write(line * (4096 // len(line)))
+            await writer.drain()
+            sent += 4096
+            await asyncio.sleep(0)
+    assert sent < 4 * 1024 * 1024
+    assert await closed(reader)
+
+
+async def test_requests_that_wait_are_few_however_many_come(served: Served) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    served.app = wait
+    reader, writer = await served.connect()
+    many = 30_000
+    writer.write(GET * many)
+    await until(lambda: served.seen == ["/"])
+    await asyncio.sleep(SHORT)
+    most = protocol.MAX_PIPELINED + 1 + protocol._SLICE // len(GET) + 1
+    (connection,) = cast("set[GuardedProtocol]", served.state.connections)
+    assert len(connection._waiting) <= most
+    go_on.set()
+    for _ in range(many):
+        assert await answer(reader) == (200, b"ok")
+        assert len(connection._waiting) <= most
+    assert len(served.seen) == many
 
 
 async def test_bad_bytes_behind_a_good_request_end_the_connection_without_a_second_answer_to_it(

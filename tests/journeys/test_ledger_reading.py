@@ -59,6 +59,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield Desk(hall)
 
 
+def test_a_record_is_proven_in_its_first_minute(desk: Desk) -> None:
+    told = desk.json("audit", "verify")
+    assert (told["sound"], told["unproven"], told["lacking"]) == (True, 0, [])
+    assert told["checkpoints"] >= 2
+
+
 def test_logs_has_filters_of_its_own(desk: Desk) -> None:
     everything = [json.loads(line) for line in desk.run("logs", "--json").splitlines()]
     ok = [
@@ -103,7 +109,8 @@ def test_the_blast_radius_of_a_grant(desk: Desk) -> None:
     assert "srv" in {one["name"] for one in found["servers"]}
     assert found["whole"]["calls"] >= 4
     assert found["addresses"][0]["name"] == "127.0.0.1"
-    assert desk.json("blast-radius", "--credential", "nothing")["whole"] is None
+    desk.run("blast-radius", "--credential", "nothing", code=1)
+    assert desk.json("blast-radius", "--grant", grant, "--since", "0s")["whole"] is None
     desk.run("blast-radius", code=2)
 
 
@@ -136,7 +143,10 @@ def checked(folder: Path, members: dict[str, bytes], desk: Desk, key: Path) -> b
     path = folder / "edited.zip"
     with zipfile.ZipFile(path, "w") as bundle:
         for name, content in members.items():
-            bundle.writestr(name, content)
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # as the gateway writes them
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with bundle.open(info, "w", force_zip64=not name.startswith("manifest.")) as member:
+                member.write(content)
     try:
         return check_evidence(path, [PublicKey.read(key.read_text())]).sound
     except ConfigError:
@@ -172,6 +182,9 @@ def test_the_oldest_part_is_sealed_and_the_rest_goes_on(desk: Desk, tmp_path: Pa
     desk.run("evidence", "--out", str(file))
     told = desk.json("evidence", "check", str(file), "--key", str(key), data=False)
     assert (told["sound"], told["sealed_through"]) == (True, again["last"])
+    late, early = ("--to", "2025-01-01"), ("--from", "2026-01-01")
+    desk.run("evidence", *early, *late, "--out", str(tmp_path / "none.zip"), code=2)
+    assert not (tmp_path / "none.zip").exists()
 
 
 def test_who_takes_something_out_of_the_record_is_on_record(desk: Desk, tmp_path: Path) -> None:
@@ -181,7 +194,7 @@ def test_who_takes_something_out_of_the_record_is_on_record(desk: Desk, tmp_path
 
     before = told()
     desk.run("logs", "export", "--out", str(tmp_path / "record.jsonl"), "--subject", "alice")
-    desk.run("blast-radius", "--grant", "nobody")
+    desk.run("blast-radius", "--grant", "nobody", code=1)
     desk.run("evidence", "--from", "1d", "--out", str(tmp_path / "bundle.zip"))
     for _ in range(3):
         desk.run("logs")

@@ -11,10 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from coatcheck.core.recording.argument_prints import ArgumentPrints
 from coatcheck.core.recording.argument_values import ArgumentValues
+from coatcheck.core.tokens import mint
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.call import Caller
 from coatcheck.model.credential import Use
+from coatcheck.model.era import Era
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.operations.records import MAX_ARGUMENT_CHARS, MAX_ID_CHARS, Matter, Records, Slip
 from coatcheck.ports import Hop
@@ -167,3 +171,23 @@ async def test_what_could_not_be_recorded_is_not_counted() -> None:
     await bench.records.abandon(opened, ZeroDivisionError())
     assert not bench.tally.calls
     assert len(bench.entries) == 1
+
+
+TOKEN = mint(lambda count: bytes(range(1, count + 1)))
+
+
+async def test_the_secret_of_a_token_is_not_on_record_wherever_a_client_writes_it() -> None:
+    bench = Bench()
+    records = Records(
+        bench.ledger, bench.clock, CountingEntropy(), bench.tally.settled, prints=ArgumentPrints(b"k" * 32).of
+    )
+    caller = Caller(Era.MODERN, "2026-07-28", TOKEN, f"v {TOKEN}")
+    asked = structs.replace(ALICE, caller=caller, id=f'"{TOKEN}"'.encode())
+    matter = Matter(f"m/{TOKEN}", "git", f"x{TOKEN}", f'{{"{TOKEN}":"{TOKEN}","b":{{"{TOKEN}":1}}}}'.encode())
+    await records.open(asked, matter, "r", f"Unknown method: {TOKEN}")
+    record = bench.entries[0].record
+    assert record.tool == f"x{TOKEN[:17]}***"
+    assert record.reason == f"Unknown method: {TOKEN[:17]}***"
+    assert TOKEN[20:50] not in repr(record)
+    refused = records.make_refused("", "r", "unknown", f"/mcp/{TOKEN}", "")
+    assert refused.route == f"/mcp/{TOKEN[:17]}***"

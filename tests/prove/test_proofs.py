@@ -73,8 +73,9 @@ def test_a_gateway_that_goes_on_from_another_chain_is_found_out(
     monkeypatch.setattr(audit, "_troubles", lambda _: iter([audit.Trouble("moved", audit._moved, 8)]))
     verdict = audit.prove_audit(SystemClock(), SystemEntropy(), quiet, short=True, program=program)
     assert verdict.holds is (program is GATEWAY), verdict.broken
-    assert (verdict.counts["refused"] == 8) is verdict.holds
     assert (verdict.counts["findings"] == 0) is verdict.holds
+    if program is GATEWAY:  # the other refuses whatever waits together when it finds out
+        assert verdict.counts["refused"] == 8
 
 
 def test_what_was_acknowledged_outlives_kills_and_power_cuts() -> None:

@@ -16,13 +16,14 @@ from coatcheck.app.keeping.verifying import verify_store
 from coatcheck.core.recording.chain import Judge
 from coatcheck.core.recording.stored import change_of, record_of, settlement_of
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.chain import EntryKind, FindingKind, Link, Presented, Report
+from coatcheck.model.chain import EntryKind, FindingKind, Kept, Link, Presented, Report
 from coatcheck.model.secret import Secret
 from coatcheck.store.chain import beginning_in, head_in
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.opening import open_database
 from coatcheck.store.records.chained import found_between, link_at, links_after
+from coatcheck.store.records.checkpoints import StoredCheckpoints
 from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.registry.changes import insert_changes
 from coatcheck.store.verifying import StoredChain
@@ -181,3 +182,14 @@ async def test_a_store_on_postgresql_is_verified(emptied_url: Secret, tmp_path: 
             assert what in {finding.what for finding in judged().findings}, statement
     finally:
         database.close()
+
+
+async def test_checkpoints_are_counted_and_their_notes_read(any_database: Database) -> None:
+    store = StoredCheckpoints(any_database)
+    assert (await store.kept(), await store.notes()) == (Kept(), [])
+    _, made, _ = await fill(any_database)
+    assert await store.kept() == Kept(3, made[0].seq, made[-1].seq)
+    assert await store.notes() == [one.note for one in made]
+    before = await store.where()
+    await store.note(a_change(99))
+    assert (await store.where()).seq == before.seq + 1

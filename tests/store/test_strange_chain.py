@@ -19,7 +19,9 @@ from coatcheck.model.record import RecordFilter
 from coatcheck.model.secret import Secret
 from coatcheck.store.chain import Growth, head_in
 from coatcheck.store.engines.database import Database
+from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.driver import Driver
+from coatcheck.store.engines.sqlite_connection import copy_to
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.opening import open_database
 from coatcheck.store.records import writer
@@ -251,3 +253,65 @@ async def test_a_server_stopped_in_the_middle_of_commits_leaves_nothing_strange(
     assert kept >= set(acknowledged)
     await ledger.close()
     database.close()
+
+
+async def test_a_file_that_was_renamed_over_ours_is_told_of_once_and_can_be_accepted(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = open_database(directory, None)
+    ledger = await StoredLedger.open(database, TickingClock())
+    await record_one(ledger)
+    copy_to(directory / DATABASE_FILE, directory / "older")
+    await record_one(ledger)
+    await database.write_chained(a_new_change)
+    left = await database.look()
+    for end in ("-wal", "-shm"):
+        (directory / f"{DATABASE_FILE}{end}").unlink()
+    (directory / "older").rename(directory / DATABASE_FILE)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="something else wrote"):
+            await database.look()
+        with pytest.raises(LedgerUnavailable):
+            await record_one(ledger)
+    await asyncio.sleep(0.6)  # the writer has tried some more by itself
+    strange = database.chain.strange
+    assert strange is not None
+    assert (strange.known, strange.found.seq if strange.found else None) == (left, 2)
+    await database.accept(a_new_change)
+    await until(lambda: ledger.healthy)
+    await record_one(ledger)
+    assert (await database.look()).seq == 5
+    said = [one.message for one in caplog.records if one.levelno >= logging.WARNING]
+    assert [one for one in said if "ALARM" in one] == [f"ALARM: {strange.words}"]
+    assert [one for one in said if "calls" in one][1:] == ["calls can be recorded again"]
+    await ledger.close()
+    database.close()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_that_calls_can_be_recorded_again_is_said_when_one_was(
+    ledger: StoredLedger, any_database: Database, caplog: pytest.LogCaptureFixture, alone: bool
+) -> None:
+    """As at the edge of a full disk, where the little that an opening writes still fits, and no call does."""
+    full = (
+        "CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'full'); END",
+        "DROP TRIGGER full",
+    )
+    if any_database.dialect == "postgresql":
+        full = (
+            "ALTER TABLE record ADD CONSTRAINT is_full CHECK (false) NOT VALID",
+            "ALTER TABLE record DROP CONSTRAINT is_full",
+        )
+    write(any_database, full[0])
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            await record_one(ledger)
+        if not alone:
+            await until(lambda: ledger.healthy)
+    said = [one.message for one in caplog.records if one.message.startswith("calls ")]
+    assert len(said) == 1
+    assert "calls are refused" in said[0]
+    write(any_database, full[1])
+    await record_one(ledger)
+    said = [one.message for one in caplog.records if one.message.startswith("calls ")]
+    assert said[1:] == ["calls can be recorded again"]

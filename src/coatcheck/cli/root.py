@@ -14,7 +14,7 @@ import click
 
 from coatcheck import __version__
 from coatcheck.cli import show
-from coatcheck.cli.exits import Exit, exit_of
+from coatcheck.cli.exits import Exit, Stop, exit_of
 from coatcheck.cli.lazy import LazyGroup
 from coatcheck.errors import CoatcheckError
 
@@ -104,6 +104,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
+        _refuse_broken(sys.argv[1:] if arguments is None else arguments)
         code = root.main(args=arguments, prog_name="coatcheck", standalone_mode=False)
         return int(code or Exit.DONE)
     except click.Abort:
@@ -120,6 +121,19 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _tell_unforeseen(error)
     except Exception as error:  # noqa: BLE001  # the last line of defence against tracebacks
         return _tell_unforeseen(error)
+
+
+def _refuse_broken(arguments: Sequence[str]) -> None:
+    """Refuse what no name, time or text is, whichever command it is for; it may be secret, so it is not told.
+
+    Bytes that are no UTF-8 come as lone surrogates (PEP 383).
+    """
+    for number, text in enumerate(arguments, 1):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            words = f"word {number} after `coatcheck` is not UTF-8"
+            raise Stop(words, exit_code=Exit.USAGE, fix="write it in UTF-8") from None
 
 
 def _tell_unforeseen(error: Exception) -> int:

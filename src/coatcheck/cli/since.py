@@ -20,14 +20,18 @@ def instant(text: str, now: Callable[[], datetime]) -> datetime:
     `now` is asked for an age only.
 
     Raises:
-        ValueError: neither an age (`90s`, `10m`, `2h`, `7d`, `4w`) nor a date or time of RFC 3339.
+        ValueError: neither an age (`90s`, `10m`, `2h`, `7d`, `4w`) nor a date or time of RFC 3339; or in UTC
+            it is not within the years 1 to 9999.
     """
     if ago := _AGO.fullmatch(text):
         return _before(now(), timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
     if not _INSTANT.fullmatch(text):
         raise ValueError(text)
     moment = datetime.fromisoformat(text.upper())
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(text) from None
 
 
 def _before(now: datetime, age: timedelta) -> datetime:
@@ -66,7 +70,7 @@ def local(time: object) -> str:
         return ""
     try:
         return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a time at the end of the year 9999
         return " ".join(time.split())
 
 

@@ -33,6 +33,11 @@ MAX_PIPELINED: Final = 16
 MAX_HEAD_BYTES: Final = 96 * 1024
 """More than the limit on headers, so that a head just over it gets its 431 instead of a closed door."""
 
+MAX_TRAILER_BYTES: Final = 16 * 1024
+"""Bytes after a head with no byte of a body among them: trailers, and what stands beside a chunk's size."""
+_SLICE: Final = 16 * 1024
+"""Bytes that are parsed before it is looked how many requests wait by then; there may be hundreds in them."""
+
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _PLAIN_TARGET: Final = re.compile(rb"/[A-Za-z0-9_/-]*\Z")
 """A request target that is a path and nothing else, which no two readers split differently."""
@@ -74,6 +79,8 @@ class GuardedProtocol(asyncio.Protocol):
         self._in_head = True
         self._timed = True
         self._head_bytes = 0
+        self._beside = 0
+        self._unparsed = b""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._running: Turn | None = None
@@ -102,17 +109,41 @@ class GuardedProtocol(asyncio.Protocol):
         self.flow.resume_writing()
         # Each of these and the connection hold each other, and the garbage collector would have to find out.
         self._parser = self._running = self._coming = None
+        self._unparsed = b""
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and count it while it belongs to a head."""
+        """Parse what came, for as long as there are not too many requests that wait."""
+        if self._unparsed:
+            self._unparsed += data
+        elif len(data) <= _SLICE:
+            self._take(data)
+        else:
+            self._unparsed = data
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse what is here already, slice by slice, until too many requests wait."""
+        while self._unparsed and not self._crowded():
+            data, self._unparsed = self._unparsed[:_SLICE], self._unparsed[_SLICE:]
+            self._take(data)
+        if self._unparsed:
+            self.flow.pause_reading()
+
+    def _take(self, data: bytes) -> None:
+        """Parse, and count what belongs to a head, or follows one and is no body."""
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._beside += len(data)
         if not self._parse(data):
-            self._refuse(400, "The request is not well-formed HTTP/1.1.")
-        elif self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431, "More headers than are accepted.")
-        elif not self._timed:
+            self._turn_away(400, "The request is not well-formed HTTP/1.1.")
+        elif self._in_head:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._turn_away(431, "More headers than are accepted.")
+        elif self._beside > MAX_TRAILER_BYTES:
+            self._turn_away(431, "More trailers than are accepted.")
+        if not self._timed:
             self._time_the_rest()
 
     def _parse(self, data: bytes) -> bool:
@@ -174,8 +205,9 @@ class GuardedProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        self._headers.append((name.lower(), value))
+        """Take one header. A trailer is dropped: nobody judged it with the head (RFC 9110 section 6.5.1)."""
+        if self._in_head:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Accept a head of HTTP/1 in origin form; refuse the forms that proxies take (RFC 9112 section 3.2).
@@ -183,14 +215,15 @@ class GuardedProtocol(asyncio.Protocol):
         HTTP/1.0 has no chunks (RFC 9112 section 6.1). An error raised here becomes our 400.
         """
         parser = self._parser
-        if parser is None or not self._url.startswith(b"/"):
-            raise httptools.HttpParserError("absolute or authority form")
+        if parser is None or not self._url.startswith(b"/") or b"#" in self._url:
+            raise httptools.HttpParserError("absolute or authority form, or with a fragment")
         version = parser.get_http_version()
         if version != "1.1":
             chunked = any(name == b"transfer-encoding" for name, _ in self._headers)
             if version != "1.0" or chunked:
                 raise httptools.HttpParserError("not HTTP/1")
         self._in_head = self._timed = False
+        self._beside = 0
         self._due = _NEVER
         path, raw_path, query = _split(self._url)
         scope = {
@@ -211,6 +244,7 @@ class GuardedProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
+        self._beside = 0
         if self._coming is not None:
             self._coming.body.add(body)
 
@@ -227,10 +261,25 @@ class GuardedProtocol(asyncio.Protocol):
             self._start(turn)
             return
         self._waiting.append(turn)
-        if len(self._waiting) > MAX_PIPELINED:
+        if self._crowded():
             self.flow.pause_reading()
         else:
             self.flow.resume_reading()  # else nobody would see the client leave before its first answer
+
+    def _crowded(self) -> bool:
+        """Tell whether so many requests wait that no more are to be read."""
+        return len(self._waiting) > MAX_PIPELINED
+
+    def read_on(self) -> None:
+        """Read, unless too many requests wait; first what is here already."""
+        if self._crowded():
+            return
+        if self._unparsed:
+            self._go_on()
+            if self._in_head:
+                self._close_in(HEAD_SECONDS)  # its rest was not asked for until now
+        if not self._unparsed and not self._crowded():
+            self.flow.resume_reading()
 
     def _start(self, turn: Turn) -> None:
         self._running = turn
@@ -249,18 +298,34 @@ class GuardedProtocol(asyncio.Protocol):
         """Answer the next request that waits, or wait for one."""
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self._waiting:
             self._start(self._waiting.popleft())
         elif not self._in_head:
             self._close_in(self._keep_alive_seconds)
+        self.read_on()
+
+    def _turn_away(self, status: int, sentence: str) -> None:
+        """Take no more, and refuse what was wrong; where that follows on whole requests, close behind them.
+
+        Those were let in: a refusal in the place of an answer would say that nothing was done.
+        """
+        self._parser, self._unparsed = None, b""
+        last = self._coming
+        if last is not None and last in self._waiting and not last.body.has_come:
+            self._waiting.remove(last)
+            last = self._coming = self._waiting[-1] if self._waiting else self._running
+        if last is None or last.complete or not last.body.has_come:
+            self._refuse(status, sentence)
+        else:
+            last.keep_alive = False
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer outside of any request, if none is being answered, and close."""
         if self.transport.is_closing():
             return
         running = self._running
-        if running is None or running.complete or not running.started:
+        is_rest = running is not None and running.complete and running is self._coming and not self._in_head
+        if not is_rest and (running is None or running.complete or not running.started):
             body = json.dumps({"error": "bad_request", "error_description": sentence}).encode()
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINES[status] + head % len(body) + body)
@@ -287,8 +352,10 @@ class GuardedProtocol(asyncio.Protocol):
             return
         if self._loop.time() < self._due:
             self._set_timer()
+        elif self._in_head and self._crowded():
+            self._close_in(HEAD_SECONDS)  # it is not the client that makes us wait
         elif self._in_head and self._head_bytes:
-            self._refuse(408, "The head of the request did not come in time.")
+            self._turn_away(408, "The head of the request did not come in time.")
         else:
             self.transport.close()  # opened in advance and never used, or not used any more
 

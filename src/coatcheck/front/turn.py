@@ -50,15 +50,19 @@ class Line(Protocol):
         """Go on after an answer was written to its end."""
         ...
 
+    def read_on(self) -> None:
+        """Read what the client sends, if there is room for it."""
+        ...
+
 
 class Body(Whole):
     """What follows a head, for the application to receive."""
 
-    __slots__ = ("_flow", "_headers", "_held", "_invited", "_more", "_news", "_over", "_transport", "_wake")
+    __slots__ = ("_headers", "_held", "_invited", "_line", "_more", "_news", "_over", "_transport", "_wake")
 
     def __init__(self, line: Line, headers: list[tuple[bytes, bytes]]) -> None:
         self._transport = line.transport
-        self._flow = line.flow
+        self._line = line
         self._headers = headers
         self._held: bytes | bytearray = b""
         self._more = True
@@ -80,7 +84,7 @@ class Body(Whole):
         else:
             self._held = bytearray(self._held + part)
         if len(self._held) > HIGH_WATER_LIMIT:
-            self._flow.pause_reading()
+            self._line.flow.pause_reading()
         self._tell()
 
     def finish(self) -> None:
@@ -103,6 +107,11 @@ class Body(Whole):
         if self._wake is not None:
             self._wake.set()
 
+    @property
+    def has_come(self) -> bool:
+        """Whether all of it is here."""
+        return not self._more
+
     # --- the application's side ---
 
     def whole(self) -> bytes | None:
@@ -114,7 +123,7 @@ class Body(Whole):
         if self._more and not self._invited:
             self._invite()
         if not self._over:
-            self._flow.resume_reading()
+            self._line.read_on()
         while not (self._news or self._over):
             if self._wake is None:
                 self._wake = asyncio.Event()
@@ -125,7 +134,7 @@ class Body(Whole):
         return {"type": "http.request", "body": self._take(), "more_body": self._more}
 
     def _take(self) -> bytes:
-        self._flow.resume_reading()
+        self._line.read_on()
         taken, self._held, self._news = bytes(self._held), b"", False
         return taken
 

@@ -69,6 +69,21 @@ class Strange:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The checkpoints that a place has: of how many entries, the first of them and the last; -1 if none."""
+
+    count: int = 0
+    first: int = -1
+    last: int = -1
+
+    def and_one(self, seq: int) -> Kept:
+        """Return the same with one more, if it is of a later entry."""
+        if self.count and seq <= self.last:
+            return self
+        return Kept(self.count + 1, self.first if self.count else seq, seq)
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What the gateway signed of its chain at one time. `note` is the signed text, all the rest is in it."""
 

@@ -19,6 +19,8 @@ class Accepting:
     async def accept(self, because: str, by: Actor) -> tuple[str, ...]:
         """Go on from where the chain stands; that is its next entry. Return what does not fit any more.
 
+        The same takes a file of checkpoints that lost something, and begins it anew.
+
         Raises:
             Unfit: there is nothing to accept, or nothing that could be.
             Unavailable: the store cannot be written, or was changed once more.

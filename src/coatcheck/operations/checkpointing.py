@@ -61,13 +61,15 @@ class Checkpointing:
         self._kept: Checkpoint | None = None
         self._signed = 0
         self._turn = asyncio.Lock()
+        self._told_lost = False
+        self._told_troubles: tuple[str, ...] = ()
         self.last: Checkpoint | None = None
 
     @property
     def alarms(self) -> tuple[str, ...]:
         """What does not fit, a sentence each."""
-        strange = self._store.strange
-        return self._found if strange is None else (*self._found, strange.words)
+        strange, lost = self._store.strange, self._outside.lost
+        return (*self._found, *([lost] if lost else []), *([strange.words] if strange else []))
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -92,8 +94,29 @@ class Checkpointing:
         await self._compare(await self._outside.last())
         if self.last is None:
             await self._try(await self._store.where())  # so that there is one of every store that ever ran
-        elif self._outside_note == "":
+        else:
+            self._complete()
+        self._tell()
+
+    def _complete(self) -> None:
+        """Put the newest checkpoint outside if it is not there, as where a crash came between."""
+        note = self._outside_note
+        if self.last is not None and note is not None and (not note or claimed(note).seq < self.last.seq):
             self._put(self.last.note)
+
+    def _tell(self) -> None:
+        """Say in the log what is lost outside, and what hinders, once each; and when it is over."""
+        lost, troubles = self._outside.lost, self.troubles
+        if lost and not self._told_lost:
+            log.error("ALARM: %s", lost)
+        elif self._told_lost and not lost:
+            log.warning("the checkpoints in %s are whole again", self._outside.name)
+        for trouble in troubles:
+            if trouble not in self._told_troubles:
+                log.warning("%s", trouble)
+        if self._told_troubles and not troubles:
+            log.warning("checkpoints can be made and kept again")
+        self._told_lost, self._told_troubles = bool(lost), troubles
 
     async def _compare(self, note: str | None) -> None:
         """Compare the store with the last note outside: empty if there is none, None if it cannot be read."""
@@ -113,12 +136,12 @@ class Checkpointing:
         self._keeps_outside = note is not None and not found
         if note and not found:
             alarms += self._removed(claimed(note).seq, inside)
-        elif note == "" and inside is not None:
-            alarms.append(f"the checkpoints in {self._outside.name} are gone; a new file is begun")
         alarms += found
         self._found = tuple(alarms)
         for alarm in alarms:
             log.error("ALARM: %s", alarm)
+        if self._keeps_outside and inside is not None:
+            self._outside.expect(await self._store.kept())
 
     async def _never_signed(self, beginning: Beginning) -> list[str]:
         """Tell of entries that were there for long, and of which there is no checkpoint anywhere."""
@@ -150,6 +173,7 @@ class Checkpointing:
                     await self._store.look()
             await self._keep_known()
             await self._look_outside()
+            self._tell()
             head = self._store.head
             if head is None or head.seq <= self._signed:
                 continue
@@ -163,8 +187,7 @@ class Checkpointing:
             return
         with suppress(Unavailable):
             await self._compare(self._outside.found)
-            if self.last is not None:
-                self._put(self.last.note)
+            self._complete()
 
     async def now(self) -> Checkpoint:
         """Make a checkpoint of where the chain stands; the last one, if nothing is new.
@@ -183,11 +206,16 @@ class Checkpointing:
     async def accept(self, change_of: Callable[[Strange], Change]) -> None:
         """Take a chain that something else moved as it is, and compare it with what was signed.
 
+        Where it is the file outside that lost something, that is what is taken, and one is begun anew.
+
         Raises:
             Unfit: nothing moved it; or it is not there any more, so that it could not be continued.
             Unavailable: the store cannot be written.
         """
         strange = self._store.strange
+        if strange is None and self._outside.lost and self._keeps_outside:
+            await self._begin_anew(change_of)
+            return
         if strange is None or strange.found is None:
             raise Unfit(
                 "there is nothing to accept" if strange is None else strange.words,
@@ -197,6 +225,15 @@ class Checkpointing:
         await self._store.accept(change_of)
         self._kept = None
         await self._compare(self._outside_note)
+
+    async def _begin_anew(self, change_of: Callable[[Strange], Change]) -> None:
+        head = await self._store.look()
+        await self._store.note(change_of(Strange(head, head)))
+        head = await self._store.look()
+        async with self._turn:
+            await self._make(head)
+            await self._outside.begin_anew(await self._store.notes())
+        self._tell()
 
     async def close(self) -> None:
         """Make the last checkpoint, while the store is still open, and let go of what is outside."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from coatcheck.core.tokens import left_out
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.framing import Headers
 from coatcheck.errors import LedgerUnavailable
@@ -174,7 +175,7 @@ class Records:
             subject="",
             grant_id=trace,
             grant_label="",
-            route=route,
+            route=left_out(route),
             server="",
             method="",
             tool="",
@@ -213,22 +214,22 @@ class Records:
             grant_label=principal.grant_label,
             route=asked.route,
             server=matter.server,
-            method=matter.method[:MAX_NAME_CHARS],
-            tool=matter.name[:MAX_NAME_CHARS],
+            method=left_out(matter.method[:MAX_NAME_CHARS]),
+            tool=left_out(matter.name[:MAX_NAME_CHARS]),
             decision=verdict,
             rule=rule,
-            reason=because[:MAX_REASON_CHARS],
+            reason=left_out(because[:MAX_REASON_CHARS]),
             client_ip=asked.address,
-            client_name=caller.client_name[:MAX_NAME_CHARS],
-            client_version=caller.client_version[:MAX_NAME_CHARS],
-            arguments=outline,
-            request_id=asked.id[:MAX_ID_CHARS].decode("utf-8", "replace"),
+            client_name=left_out(caller.client_name[:MAX_NAME_CHARS]),
+            client_version=left_out(caller.client_version[:MAX_NAME_CHARS]),
+            arguments=left_out(outline),
+            request_id=left_out(asked.id[:MAX_ID_CHARS].decode("utf-8", "replace")),
             replica=self._replica,
             roles=tuple(sorted(principal.roles)[:MAX_ROLES]) if principal.roles else (),
             policy=POLICY if asked.policy else "",
             policy_version=asked.policy,
             credentials=credentials,
-            argument_prints=prints,
+            argument_prints=left_out(prints),
             argument_values=values,
         )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from coatcheck.model.chain import Beginning, Checkpoint, Head, Link, Strange
+from coatcheck.model.chain import Beginning, Checkpoint, Head, Kept, Link, Strange
 from coatcheck.model.change import Change
 
 
@@ -58,6 +58,18 @@ class Checkpoints(Protocol):
         """Keep a checkpoint."""
         ...
 
+    async def kept(self) -> Kept:
+        """Return how many checkpoints there are."""
+        ...
+
+    async def notes(self) -> list[str]:
+        """Return the notes of all of them, in their order."""
+        ...
+
+    async def note(self, change: Change) -> None:
+        """Have a change on record that changes nothing in the store."""
+        ...
+
 
 class Outside(Protocol):
     """A place for checkpoints that whoever has the database does not have. Never blocks and never raises."""
@@ -81,8 +93,21 @@ class Outside(Protocol):
         """Return what is `found`, after the first try to read it or some seconds."""
         ...
 
+    @property
+    def lost(self) -> str:
+        """What is gone from the place, as a sentence; empty while all is there that should be."""
+        ...
+
+    def expect(self, kept: Kept) -> None:
+        """Know what should be there, with what was put and still waits."""
+        ...
+
     def put(self, note: str) -> None:
         """Add a note, as soon as the place takes it."""
+        ...
+
+    async def begin_anew(self, notes: Sequence[str]) -> None:
+        """Move what is there aside and begin with these notes; return once it is done, or takes too long."""
         ...
 
     async def close(self) -> None:

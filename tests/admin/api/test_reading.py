@@ -133,3 +133,38 @@ def test_what_begins_as_base64url_and_is_not_is_no_name(word: str) -> None:
 
 def test_where_a_condition_is_not_owed_it_may_be_left_out() -> None:
     assert read_match({}, required=False) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        (b"limit=" + b"9" * 900, "limit: It is to be a whole number of at most 10."),
+        (b"limit=-" + b"9" * 30, "limit: It is to be a whole number of at least 1."),
+        (b"limit=x", "limit: It is to be a whole number."),
+        (b"since=9999-12-31T23:59:59-23:59", "since: It is no time within the years 1 to 9999, in UTC."),
+        (b"since=0001-01-01T00:00:00%2B00:01", "since: It is no time within the years 1 to 9999, in UTC."),
+    ],
+)
+def test_what_is_out_of_range_is_told_in_a_plain_sentence(query: bytes, says: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read_query(Find, query)
+    assert refused.value.wrong.detail == says
+
+
+class Times(Struct, forbid_unknown_fields=True):
+    at: Moment | None = None
+    more: list[Times] = []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"at": "9999-12-31T23:59:59-23:59"}', "at"),
+        (b'{"more": [{}, {"at": "0001-01-01T00:00:00+23:59"}]}', "more[1].at"),
+    ],
+)
+def test_a_body_with_a_time_out_of_range_is_refused(body: bytes, field: str) -> None:
+    assert read_shape(Times, b'{"at": "9999-12-31T23:59:59Z", "more": [{}]}').more == [Times()]
+    with pytest.raises(Problem) as refused:
+        read_shape(Times, body)
+    assert (refused.value.code, refused.value.status, refused.value.wrong.field) == ("unfit", 422, field)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -30,9 +31,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _JSON: Final = re.compile(r'\s*application/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?\Z', re.IGNORECASE)
-_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,999})\Z")
+_LARGEST: Final = 10**18
+"""Numbers of a query beyond it are taken as it: no parameter goes that far."""
 _TRUTH: Final = {"true": True, "false": False}
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`\Z")
+_NUMBER: Final = re.compile(r"Expected `int(?: \| null)?`(?: (>=|<=) (-?\d+))?(?:, got `str`)?")
+_BOUNDS: Final = {">=": " of at least ", "<=": " of at most "}
+_NO_TIME: Final = "It is no time within the years 1 to 9999, in UTC."
 _NAMED: Final = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`\Z")
 _TAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"\Z')
 
@@ -61,8 +67,9 @@ def read_query(shape: type[Shape], raw: bytes) -> Shape:
             {name: _plain(kinds.get(name, str), text) for name, text in given.items()}, shape
         )
     except msgspec.ValidationError as error:
-        wrong = _wrong(error)
-        raise Problem("bad_filter", wrong) from None
+        raise Problem("bad_filter", _wrong(error)) from None
+    if field := _beyond_time(found):
+        raise problem("bad_filter", f"{field}: {_NO_TIME}", SHAPES, field)
     return found
 
 
@@ -70,7 +77,11 @@ def _plain(kind: type, text: str) -> str | int | bool:
     """Return the value that a parameter stands for; what does not fit stays text, and is refused as such."""
     if kind is bool:
         return _TRUTH.get(text, text)
-    return int(text) if kind is int and _INTEGER.match(text) else text
+    return _clipped(int(text)) if kind is int and _INTEGER.match(text) else text
+
+
+def _clipped(number: int) -> int:
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 @lru_cache(maxsize=64)
@@ -160,13 +171,37 @@ def read_shape(shape: type[Shape], body: bytes) -> Shape:
     body = body or b"{}"
     try:
         strict.read(body)
-        return msgspec.json.decode(body, type=shape, dec_hook=_decode)
+        found = msgspec.json.decode(body, type=shape, dec_hook=_decode)
     except (BadJson, AmbiguousJson) as error:
         raise problem(error.code, _sentence(error.message), "Send one JSON object.") from None
     except msgspec.ValidationError as error:
         raise Problem("unfit", _wrong(error)) from None
     except (msgspec.DecodeError, RecursionError):
         raise problem("bad_json", "The body is not JSON.", "Send one JSON object.") from None
+    if field := _beyond_time(found):
+        raise problem("unfit", f"{field}: {_NO_TIME}", SHAPES, field)
+    return found
+
+
+def _beyond_time(found: msgspec.Struct, place: str = "") -> str:
+    """Return the field of a time that is not within the years 1 to 9999 in UTC; empty if each is."""
+    for name in found.__struct_fields__:
+        value = getattr(found, name)
+        for number, one in enumerate(value if isinstance(value, list) else [value]):
+            at = f"{place}{name}[{number}]" if isinstance(value, list) else f"{place}{name}"
+            if isinstance(one, msgspec.Struct) and (field := _beyond_time(one, f"{at}.")):
+                return field
+            if isinstance(one, datetime) and not _is_in_time(one):
+                return at
+    return ""
+
+
+def _is_in_time(moment: datetime) -> bool:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _decode(kind: type, value: Any) -> Any:
@@ -186,6 +221,8 @@ def _wrong(error: msgspec.ValidationError) -> Wrong:
     field = ".".join(parts) or None
     if said.startswith("Invalid enum value"):
         said = "It is none of the values that are known"
+    if found := _NUMBER.fullmatch(said):
+        said = f"It is to be a whole number{_BOUNDS.get(found[1] or '', '')}{found[2] or ''}"
     where = f"{field}: " if field and not named else ""
     return Wrong(f"{where}{said[:200]}.", SHAPES, field)
 

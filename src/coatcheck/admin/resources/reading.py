@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
-from coatcheck.admin.resources.records import MAX_VERSION, Matching, asked_for, filter_of
+from coatcheck.admin.resources.records import MAX_VERSION, Matching, asked_for, filter_of, refuse_backwards
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.record_lines import rfc3339
@@ -133,9 +133,9 @@ class ReadingRoutes:
 
     async def export(self, asking: Asking[ExportQuery, Nothing]) -> Streamed:
         """Answer GET /records/export."""
-        form = asking.query.format
+        form, wanted = asking.query.format, filter_of(asking.query)
         await self._readers.take(asking.actor, ReadKind.EXPORT, asked_for(asking.query))
-        made = self._exports.pieces(filter_of(asking.query), form)
+        made = self._exports.pieces(wanted, form)
         first = await anext(made, b"")  # what cannot be read at all is an error, not a broken answer
         opened = self._streams.open(_joined(first, made), asking.stands)
         return Streamed(opened.parts, _MEDIA[form], f"record.{form}")
@@ -146,6 +146,7 @@ class ReadingRoutes:
         if sum(name is not None for name in (query.grant, query.subject, query.server)) > 1:
             words = "A bundle is about one grant, one subject, one server, or all of them."
             raise problem("bad_filter", words, "Name one of the three.", "grant")
+        refuse_backwards(query.since, query.until)
         wanted = RecordFilter(
             since=query.since,
             until=query.until,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
 
 from coatcheck.admin.api.paging import USUAL, Cursor, cursor_of, number_of
 from coatcheck.admin.api.permissions import Permission
+from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.core.recording.record_lines import FIELDS, json_line, rfc3339
+from coatcheck.core.wire import peers
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.operations.readers import Readers, ReadKind
 from coatcheck.ports import Ledger
@@ -79,8 +82,24 @@ class RecordQuery(Matching, forbid_unknown_fields=True, kw_only=True):
     follow: bool = False
 
 
+def refuse_backwards(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a time in which nothing can be.
+
+    Raises:
+        Problem: 400 where it ends before it begins, or right there.
+    """
+    if since is not None and until is not None and since >= until:
+        words = f"The time ends at {rfc3339(until)}, which is not after {rfc3339(since)}, where it begins."
+        raise problem("bad_filter", words, "Say a later `until=`.", "until")
+
+
 def filter_of(query: Matching) -> RecordFilter:
-    """Return what a query asks for, without a limit of its own."""
+    """Return what a query asks for, without a limit of its own.
+
+    Raises:
+        Problem: 400 for a time that ends before it begins, and for an address that is none.
+    """
+    refuse_backwards(query.since, query.until)
     return RecordFilter(
         server=query.server,
         tool=query.tool,
@@ -94,10 +113,19 @@ def filter_of(query: Matching) -> RecordFilter:
         version=query.version if query.credential is not None else None,
         outcome=query.outcome,
         rule=query.rule,
-        client_ip=query.client_ip,
+        client_ip=None if query.client_ip is None else _address(query.client_ip),
         method=query.method,
         until=query.until,
     )
+
+
+def _address(text: str) -> str:
+    try:
+        return peers.asked(text)
+    except ValueError:
+        raise problem(
+            "bad_filter", "That is no IP address.", "Say an IPv4 or IPv6 address.", "client_ip"
+        ) from None
 
 
 def asked_for(query: Struct) -> dict[str, Any]:

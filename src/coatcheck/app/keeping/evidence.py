@@ -143,6 +143,8 @@ def _strange(bundle: ZipFile, files: Mapping[str, Mapping[str, Any]]) -> list[st
     extra = set(names) - {MANIFEST, SIGNATURE} - files.keys()
     missing = ({RECORD} | files.keys()) - set(names)
     changed = [name for name, said in files.items() if name in names and _differs(bundle, said)]
+    if not (extra or missing or changed) and names != [MANIFEST, SIGNATURE, *files]:
+        return ["the files are in another order than in the manifest"]
     return [
         *(f"{name} is not in the manifest" for name in sorted(extra)),
         *(f"{name} is not there any more" for name in sorted(missing)),

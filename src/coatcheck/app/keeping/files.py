@@ -14,11 +14,12 @@ from coatcheck.app.keeping.proof import MOST_LINE, Proof, open_regular
 from coatcheck.core.recording.exported import NoLine, odd_in, read_first, read_line
 from coatcheck.core.recording.verifying import Verifier
 from coatcheck.errors import ConfigError
-from coatcheck.model.chain import Finding, FindingKind, Head, Presented, Report
+from coatcheck.model.chain import Beginning, Finding, FindingKind, Head, Presented, Report
 from coatcheck.model.segment import Segment
 
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1024 * 1024
+_TOO_LONG: Final = f"is longer than {MOST_LINE // 1024 // 1024} MiB"
 
 
 class Lines(Protocol):
@@ -41,7 +42,7 @@ def verify_file(path: Path, proof: Proof, receipts: Sequence[Presented] = ()) ->
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "it is damaged"
         raise ConfigError(f"{path} cannot be read: {why}", fix="name an exported file") from None
-    if not report.entries:
+    if not report.entries and not report.found:
         raise ConfigError(f"{path} has no entry, so it proves nothing", fix="name an exported file")
     return report
 
@@ -54,11 +55,11 @@ def verify_lines(file: Lines, place: str, proof: Proof, receipts: Sequence[Prese
     """
     try:
         with ExitStack() as opened:
-            beginning = read_first(file.readline(MOST_LINE))
+            beginning = _first_of(file)
             verifier = Verifier(beginning, receipts)
             verifier.expect(proof.outside(opened, beginning.log, verifier.tell))
             number = 1
-            while line := file.readline(MOST_LINE):
+            while line := _next_of(file):
                 number += 1
                 _take(line, number, place, proof, verifier, None)
             return verifier.report(needs_proof=True)
@@ -81,11 +82,11 @@ def read_sealed(folder: Path, segment: Segment, log: str, proof: Proof, verifier
     try:
         with ExitStack() as opened:
             file = _unpacked(path, opened)
-            first = read_first(file.readline(MOST_LINE))
+            first = _first_of(file)
             if (first.log, first.seq, first.prev) != (log, segment.first - 1, segment.prev):
                 raise NoLine("is of another part of the chain")
             number = 1
-            while verifier.head.seq < segment.last and (line := file.readline(MOST_LINE)):
+            while verifier.head.seq < segment.last and (line := _next_of(file)):
                 number += 1
                 _take(line, number, path.name, proof, verifier, segment.last)
     except (OSError, EOFError, zlib.error, NoLine) as error:
@@ -96,10 +97,32 @@ def read_sealed(folder: Path, segment: Segment, log: str, proof: Proof, verifier
         verifier.tell(Finding(segment.last, FindingKind.CUT, words))
 
 
+def _first_of(file: Lines) -> Beginning:
+    """Return where a file begins.
+
+    Raises:
+        NoLine: its first line says nothing of it.
+    """
+    line = file.readline(MOST_LINE + 1)
+    if len(line) > MOST_LINE:
+        raise NoLine(f"the first line {_TOO_LONG}")
+    return read_first(line)
+
+
+def _next_of(file: Lines) -> bytes:
+    """Return the next line, empty at the end; of one that is too long the start, a byte over what may be."""
+    line = rest = file.readline(MOST_LINE + 1)
+    while len(rest) > MOST_LINE and not rest.endswith(b"\n"):
+        rest = file.readline(MOST_LINE + 1)
+    return line
+
+
 def _take(
     line: bytes, number: int, place: str, proof: Proof, verifier: Verifier, through: int | None
 ) -> None:
     try:
+        if len(line) > MOST_LINE:
+            raise NoLine(_TOO_LONG)
         found = read_line(line)
     except NoLine as error:
         words = f"line {number} of {place} {error}"

@@ -94,7 +94,9 @@ class _Judging:
             # after the file was looked at: it never says more than the store
             self.standing = self._stored.standing()
             inside = _inside(self._stored, self.standing, self._proof, self._tell)
-            verifier.expect(_both(inside, outside, self._proof.place, self.standing.head.seq, self._tell))
+            verifier.expect(
+                _both(inside, outside, self._proof.place, self.standing.head.seq, now, self._tell)
+            )
             try:
                 self._read()
                 verifier.end()
@@ -182,9 +184,10 @@ class _Judging:
             words = f"no checkpoint of this record is left: there is none in {places}"
             self._tell(Finding(head, FindingKind.UNSIGNED, words))
         elif is_new and not is_late:
+            but = " (the one that there is was made before the first)" if verifier.met else ""
             verifier.lack(
-                "no checkpoint of any entry was made yet: a gateway that runs makes one within a minute, and"
-                " `coatcheck audit checkpoint` at once"
+                f"no checkpoint of any entry was made yet{but}: a gateway that runs makes one within a"
+                " minute, and `coatcheck audit checkpoint` at once"
             )
         elif is_late:
             since = f"since {at:%Y-%m-%d %H:%M:%S} UTC" if at else "for long"
@@ -257,30 +260,86 @@ def _inside(stored: StoredChain, standing: Standing, proof: Proof, tell: Tell) -
 
 
 def _both(
-    inside: Iterator[Checkpoint], outside: Iterator[Checkpoint], place: str, head: int, tell: Tell
+    inside: Iterator[Checkpoint],
+    outside: Iterator[Checkpoint],
+    place: str,
+    head: int,
+    now: datetime,
+    tell: Tell,
 ) -> Iterator[Checkpoint]:
     """Yield the checkpoints of both places in their order; tell of those that one place lacks.
 
     Each is kept in the store first, and then outside.
     """
-    last, is_inside, is_outside = -1, False, False
+    last, lacking = -1, _Lacking(place, now, tell)
     ours, theirs = ((one, True) for one in inside), ((one, False) for one in outside)
     for checkpoint, is_ours in heapq.merge(ours, theirs, key=lambda pair: pair[0].seq):
         seq = checkpoint.seq
         if is_ours:
-            last, is_inside = seq, True
+            last = seq
+            lacking.is_inside(checkpoint)
         else:
-            is_outside = True
+            lacking.is_outside(checkpoint)
             if last != seq <= head:
                 words = f"the checkpoint of entry {seq}, which is in {place}, is not in the store any more"
                 tell(Finding(seq, FindingKind.MISSING, words))
         yield checkpoint
-    if place and is_inside and not is_outside:
+    if place:
+        lacking.end()
+
+
+class _Lacking:
+    """Tells of checkpoints that are in the store and not outside; of those in a row at once."""
+
+    def __init__(self, place: str, now: datetime, tell: Tell) -> None:
+        self._place = place
+        self._now = now
+        self._tell = tell
+        self._newest: Checkpoint | None = None  # of the store, while none outside was its like
+        self._row: list[Checkpoint] = []  # the first and the last that are lacking
+        self._count = 0
+        self._any = False
+
+    def is_inside(self, checkpoint: Checkpoint) -> None:
+        """Take the next one in the store."""
+        self._miss()
+        self._newest = checkpoint
+
+    def is_outside(self, checkpoint: Checkpoint) -> None:
+        """Take the next one outside; of one entry it comes after that of the store."""
+        self._any = True
+        if self._newest is not None and self._newest.seq != checkpoint.seq:
+            self._miss()
+        self._newest = None
+        self._tell_row()
+
+    def end(self) -> None:
+        """Tell of the rest, but for what may be on its way there."""
+        self._miss()
+        if self._row and (not self._any or abs(self._now - self._row[0].at) > GRACE):
+            self._tell_row()
+
+    def _miss(self) -> None:
+        if self._newest is not None:
+            self._row = [*self._row[:1], self._newest]
+            self._count += 1
+            self._newest = None
+
+    def _tell_row(self) -> None:
+        row, count = self._row, self._count
+        self._row, self._count = [], 0
+        if not row:
+            return
         words = (
-            f"the store has checkpoints, and there is none of this record in {place}: they were removed, or"
-            " are kept in another file, which --checkpoints names"
+            f"{count} checkpoints of the store, of entries {row[0].seq} to {row[-1].seq}, are not in"
+            f" {self._place}: they were removed there, or it took none"
         )
-        tell(Finding(0, FindingKind.MISSING, words))
+        if not self._any:
+            words = (
+                f"the store has checkpoints, and there is none of this record in {self._place}: they were"
+                " removed, or are kept in another file, which --checkpoints names"
+            )
+        self._tell(Finding(row[0].seq if self._any else 0, FindingKind.MISSING, words))
 
 
 def _unreadable(error: Unreadable) -> Report:

@@ -12,11 +12,13 @@ import click
 from coatcheck.cli import options, show
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.options import Where
+from coatcheck.cli.reaching.dialling import SOCKET_NAME, NoGateway
 from coatcheck.cli.reaching.gateway import reach_of
+from coatcheck.cli.reaching.reach import ANSWER_SECONDS, Reach
 from coatcheck.config import Config
 from coatcheck.core.recording.chain import begin
 from coatcheck.core.recording.notes import Broken, PublicKey, read_receipt
-from coatcheck.errors import ConfigError
+from coatcheck.errors import CoatcheckError, ConfigError
 
 if TYPE_CHECKING:
     from coatcheck.model.chain import Presented, Report
@@ -61,7 +63,7 @@ def verify(
 ) -> int:
     """Read the whole record and judge every entry: exit 0 if it is sound, 1 if anything was found.
 
-    3 if nothing was found and not all of it is proven, such as before the first checkpoint.
+    3 if nothing was found and not all of it is proven. A gateway that runs signs first where it stands.
 
     Edits, removals, insertions, swaps, columns that do not say what their entry says, an end before what was
     signed, an older store put back. A gateway may run meanwhile. Each --key and --receipt can be given again.
@@ -69,7 +71,9 @@ def verify(
     presented = [_receipt(text) for text in receipts]
     public = [key for text in keys for key in keys_in(text)]
     if file is None:
-        report = _of_store(options.load(where), public, checkpoints, segments, presented)
+        config = options.load(where)
+        _have_signed(config)
+        report = _of_store(config, public, checkpoints, segments, presented)
     elif not public:
         raise click.UsageError("--file needs --key: the public key that `coatcheck audit key` prints")
     elif segments is not None:
@@ -120,6 +124,19 @@ def checkpoint(where: Where, as_json: bool) -> int:
     else:
         show.put(f"signed entry {made['seq']} of log {made['log']} at {made['time']}")
     return Exit.DONE
+
+
+def _have_signed(config: Config) -> None:
+    """Ask the gateway that runs, if one does, to sign what it just wrote, so that the end is proven as well.
+
+    It signs nothing that it did not write itself, and the record is judged whatever it answers.
+    """
+    try:
+        Reach(config.data / SOCKET_NAME).send("POST", "/checkpoints", within=ANSWER_SECONDS)
+    except NoGateway:
+        return
+    except CoatcheckError as error:
+        show.say(f"coatcheck: the gateway did not sign where its record stands now: {error.message}")
 
 
 def _receipt(text: str) -> Presented:
@@ -209,7 +226,8 @@ def _put(report: Report) -> None:
         show.put(f"{'unproven':<9} {show.clean_line(words)}")
     whole, first, last = _is_whole(report), report.beginning.seq + 1, report.head.seq
     which = f"up to {last}" if whole else f"from {first} to {last}, a part"
-    parts = [f"{report.entries} entries {which}", f"{report.checkpoints} checkpoints"]
+    parts = [_counted(report.entries, "entry", "entries") + f" {which}"]
+    parts += [_counted(report.checkpoints, "checkpoint", "checkpoints")]
     parts += [f"{report.receipts} receipts"] if report.receipts else []
     parts += [f"{report.left_out} entries left out"] if report.left_out else []
     show.put(f"{_verdict(report)}: {', '.join(parts)} (log {report.beginning.log or 'unknown'})")
@@ -223,6 +241,10 @@ def _put(report: Report) -> None:
             show.say(f"coatcheck: {count} entries {words}")
     if not whole and report.entries:
         show.say(f"coatcheck: of what was before entry {first} it tells nothing; should it begin there?")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _is_whole(report: Report) -> bool:

@@ -19,7 +19,7 @@ from coatcheck.cli.lazy import LazyGroup
 from coatcheck.cli.looking import filters
 from coatcheck.cli.looking.exporting import fetch, new_file
 from coatcheck.cli.options import Where
-from coatcheck.cli.reaching.gateway import gateway_of
+from coatcheck.cli.reaching.gateway import record_of
 
 if TYPE_CHECKING:
     from coatcheck.app.keeping.evidence import Checked
@@ -60,7 +60,7 @@ def evidence(out: Path | None, where: Where, **wanted: Any) -> int:
     query = filters.query_of(wanted)
     if len(query.keys() & {"grant", "subject", "server"}) > 1:
         raise click.UsageError("say one of --grant, --subject and --server")
-    with gateway_of(where, options.load(where)) as reach, new_file(out) as write:
+    with record_of(where, options.load(where)) as reach, new_file(out) as write:
         fetch(reach, "/records/evidence", query, write)
     show.say(f"coatcheck: wrote {out}, {max(1, round(out.stat().st_size / 1024))} KiB")
     return _tell(out)

@@ -17,7 +17,7 @@ from coatcheck.cli.exits import Exit, Stop
 from coatcheck.cli.looking import filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.answers import lost
-from coatcheck.cli.reaching.gateway import gateway_of
+from coatcheck.cli.reaching.gateway import record_of
 from coatcheck.cli.reaching.reach import WHOLE_SECONDS, Reach
 
 FORMATS: Final = ("jsonl", "csv", "cef")
@@ -53,7 +53,7 @@ def export(out: Path | None, where: Where, **wanted: Any) -> int:
     JSON Lines can be proven with `coatcheck audit verify --file`: what filters leave out is there by hash.
     """
     query = filters.query_of(wanted)
-    with gateway_of(where, options.load(where)) as reach:
+    with record_of(where, options.load(where)) as reach:
         if out is None:
             sys.stdout.flush()
             fetch(reach, "/records/export", query, sys.stdout.buffer.write)

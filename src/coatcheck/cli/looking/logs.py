@@ -16,7 +16,7 @@ from coatcheck.cli.lazy import LazyGroup
 from coatcheck.cli.looking import changes, filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.dialling import SOCKET_NAME, no_gateway
-from coatcheck.cli.reaching.gateway import find_running, gateway_of, reach_of
+from coatcheck.cli.reaching.gateway import find_running, reach_of, record_of
 from coatcheck.cli.reaching.reach import PATIENT_SECONDS, Reach
 from coatcheck.config import Config
 from coatcheck.errors import CoatcheckError
@@ -91,7 +91,7 @@ def show_logs(admin: bool, follow: bool, where: Where, as_json: bool, **wanted: 
     if follow:
         return _follow(_running(where, config), query, as_json)
     try:
-        with gateway_of(where, config) as reach:
+        with record_of(where, config) as reach:
             items = _look(reach, query)
     except CoatcheckError as error:
         _require_sealed(error, where)
@@ -131,7 +131,7 @@ def _changes(where: Where, config: Config, query: dict[str, str], *, follow: boo
         changes.follow(_running(where, config), query, as_json)
         raise _ended()
     try:
-        with gateway_of(where, config) as reach:
+        with record_of(where, config) as reach:
             items = changes.read(reach, query)
     except CoatcheckError as error:
         _require_sealed(error, where)

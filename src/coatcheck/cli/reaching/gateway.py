@@ -51,6 +51,25 @@ def gateway_of(where: Where, config: Config) -> Iterator[Reach]:
 
 
 @contextmanager
+def record_of(where: Where, config: Config) -> Iterator[Reach]:
+    """Reach a gateway as `gateway_of` does, to read its record: there must be one.
+
+    Raises:
+        ConfigError: as for `gateway`; or no gateway runs, and none ever did in the data directory.
+    """
+    if where.url is None and config.database is None and find_running(config) is None:
+        from coatcheck.store.engines.directory import DATABASE_FILE  # heavy, as what follows is here
+
+        if not os.path.lexists(config.data / DATABASE_FILE):
+            raise ConfigError(
+                f"there is no record in {config.data}: no gateway runs there, and none ever did",
+                fix="name the data directory of the gateway with --data",
+            )
+    with gateway_of(where, config) as reach:
+        yield reach
+
+
+@contextmanager
 def gateway(config: Config) -> Iterator[Reach]:
     """Reach the gateway of the configured data directory, or run one until the command is done.
 

@@ -10,11 +10,16 @@ and are not looked at.
 from __future__ import annotations
 
 import json
+import re
+from codecs import BOM_UTF8
 from hashlib import sha256
-from typing import Any, TypeGuard
+from typing import Any, Final, NoReturn, TypeGuard
 
 from coatcheck.core.recording.chain import HASH_BYTES, begin
 from coatcheck.model.chain import Beginning, Checkpoint, EntryKind, Link
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of half a character."""
 
 
 class NoLine(ValueError):
@@ -100,15 +105,27 @@ def odd_in(line: bytes) -> str:
 
 
 def _object(line: bytes) -> dict[str, Any]:
+    """Return the members of a line. What two readers could take differently, wherever it stands, is none."""
     try:
-        found = json.loads(line, object_pairs_hook=_once)
+        text = line.decode("utf-8")
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
     except NoLine:
         raise
+    except UnicodeDecodeError:
+        raise NoLine("is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise NoLine("holds text that is none") from None
     except (ValueError, RecursionError):
-        raise NoLine("is no JSON") from None
+        raise NoLine("begins with a byte order mark" if line.startswith(BOM_UTF8) else "is no JSON") from None
     if not isinstance(found, dict):
         raise NoLine("is no JSON object")
     return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NoLine(f"has {name}, which is no number of JSON")
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 
+_OURS: Final = frozenset({"socket", "gateway"})
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -17,6 +19,18 @@ def parse(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def asked(text: str) -> str:
+    """Return an address as records have it, from a query; `socket` and `gateway` stand for our own requests.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text in _OURS:
+        return text
+    address = ip_address(text)
+    return text if getattr(address, "ipv4_mapped", None) else str(address)
 
 
 def within(address: IPv4Address | IPv6Address, networks: Networks) -> bool:

@@ -147,9 +147,11 @@ class Database(ABC):
         """
         return True
 
-    def forget_readers(self) -> None:
-        """Let reads open the database anew: the one they have open may have been replaced."""
-        self._readers.dispose()
+    def forget(self) -> None:
+        """Let whoever reads or writes open the database anew: the one that is open may have been replaced."""
+        with self.turn:
+            self._readers.dispose()
+            self._writers.dispose()
 
     def close(self) -> None:
         """Close every connection and let go of the database. Safe to call twice."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import QueuePool
 
 from coatcheck.errors import ConfigError
@@ -39,6 +40,9 @@ class SqliteDatabase(Database):
         event.listen(writers, "begin", _begin_immediate)
         readers = _engine(lambda: connect(path, read_only=True), READERS)
         event.listen(readers, "begin", _begin_reading)
+        for engine in (writers, readers):
+            event.listen(engine, "connect", lambda _, record: record.info.update(file=_file_at(path)))
+            event.listen(engine, "checkout", lambda _, record, __: _still_there(path, record.info["file"]))
         super().__init__(str(path), readers, writers, Turns())
         self.path = path
         self._lock = lock
@@ -172,6 +176,19 @@ def _engine(creator: Callable[[], sqlite3.Connection], size: int) -> Engine:
         max_overflow=0,
         hide_parameters=True,
     )
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def _still_there(path: Path, file: tuple[int, int] | None) -> None:
+    """Have a connection opened anew if another file has its name now: it would show the one before."""
+    if _file_at(path) not in (None, file):
+        raise DisconnectionError("the database file was replaced")
 
 
 def _begin_immediate(connection: Connection) -> None:

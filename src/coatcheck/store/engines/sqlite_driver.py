@@ -27,6 +27,11 @@ class SqliteDriver:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self.connection = connect(path)
+        try:
+            self.connection.execute("PRAGMA journal_mode = WAL")  # a file that was put here may have another
+        except BaseException:
+            self.connection.close()
+            raise
         self._files: tuple[_Key, _Key] | None = None
 
     def begin(self) -> None:

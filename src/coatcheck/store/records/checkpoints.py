@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from coatcheck.model.chain import Beginning, Checkpoint, Head, Link, Strange
+from coatcheck.model.chain import Beginning, Checkpoint, Head, Kept, Link, Strange
 from coatcheck.model.change import Change
 from coatcheck.store.chain import Growth, beginning_in, head_in
 from coatcheck.store.engines.database import Database
@@ -73,3 +73,22 @@ class StoredCheckpoints:
                 writing.execute(insert(checkpoint).values(row))
 
         await self._database.write(write)
+
+    async def kept(self) -> Kept:
+        """Return how many checkpoints there are."""
+
+        def read(reading: Connection) -> Kept:
+            seq = checkpoint.c.seq
+            count, first, last = reading.execute(select(func.count(), func.min(seq), func.max(seq))).one()
+            return Kept(count, first, last) if count else Kept()
+
+        return await self._database.read(read)
+
+    async def notes(self) -> list[str]:
+        """Return the notes of all of them, in their order."""
+        page = select(checkpoint.c.note).order_by(checkpoint.c.seq)
+        return await self._database.read(lambda reading: list(reading.execute(page).scalars()))
+
+    async def note(self, change: Change) -> None:
+        """Have a change on record that changes nothing in the store."""
+        await self._database.write_chained(lambda writing, growth: insert_changes(writing, growth, [change]))

@@ -62,6 +62,7 @@ class Writer:
         self._owed: dict[UUID, Settlement] = {}
         self._noted = 0
         self._fresh = True
+        self._refusing = False  # as far as the log says
         self._thread = threading.Thread(target=self._run, name="coatcheck-ledger", daemon=True)
 
     def start(self) -> int:
@@ -146,6 +147,9 @@ class Writer:
                 driver.begin()
                 plan = self._add(driver, batch, driver.spelt)
         self._book.apply(plan)
+        if self._refusing:  # only now: on a disk that is all but full an opening succeeds, and no call does
+            self._refusing = False
+            log.warning("calls can be recorded again")
         return plan.settled
 
     def _add(self, driver: Driver, batch: Sequence[Append], spelt: Callable[[str], str] | None) -> Plan:
@@ -171,9 +175,9 @@ class Writer:
     # --- failing and recovering ---------------------------------------------------------------------------
 
     def _fail(self, batch: Sequence[Append], error: Exception) -> None:
-        if self.healthy:
+        if not self._refusing:
             log.error("calls are refused, since they cannot be recorded: %s", explain(error))
-        self.healthy = False
+        self._refusing, self.healthy = True, False
         self.last_error = explain(error)
         self._give_up()
         for append in batch:
@@ -210,7 +214,7 @@ class Writer:
 
     def _open(self) -> Driver:
         if not self._fresh:
-            self._database.forget_readers()
+            self._database.forget()
         self._driver = driver = self._database.open_driver()
         with self._database.turn:
             self._database.chain.head = None  # what this process knows may never have reached the disk
@@ -220,8 +224,6 @@ class Writer:
         self._noted = self._book.position
         self._owed.clear()
         self._fresh = False
-        if not self.healthy:
-            log.warning("calls can be recorded again")
         self.healthy, self.last_error = True, ""
         return driver
 

@@ -109,7 +109,8 @@ def check_checkpoints(told: Mapping[str, Any]) -> Iterator[Finding]:
     """Tell of a record that is not the one that was signed, and of checkpoints that are not kept outside."""
     fix = (
         "find out who can write the store, and run `coatcheck audit verify`; if you put a backup back"
-        f" yourself, move {told.get('file')} away and start the gateway again"
+        f" yourself, move {told.get('file')} away, start the gateway again"
+        " and run `coatcheck audit accept WHY`"
     )
     if told.get("moved"):
         fix = _MOVED
