@@ -6,9 +6,11 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.sealing.keys import Keys
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.credential import (
@@ -27,9 +29,11 @@ from coatcheck.model.credential import (
 )
 from coatcheck.model.grant import Claim, IssuedGrant, Proof
 from coatcheck.model.operator import Operator, OperatorRole
+from coatcheck.model.policy import Policy
 from coatcheck.model.registry import Edit, Object, Override, Verdict
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import AccessMarks, HttpReach, IdlePolicy, StdioReach, StoredServer, Transport
+from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy, UseKind
 from coatcheck.model.subject import Subject, SubjectKind
 from ledgers import START
 
@@ -171,6 +175,26 @@ def an_oauth_credential(name: str = "notion-oauth", **changes: Any) -> Credentia
     )
 
 
+def a_document(name: str = "caps", most: str = "5000.10") -> Policy:
+    large = {"path": "/amount", "op": "gt", "value": Decimal(most), "message": "Ask \u00dcli."}
+    tools = {"create_*": {"deny_if": [large]}, "get/~x": {"outcome": "hide"}}
+    return read_policy({"coatcheck": 1, "name": name, "default": "allow-all", "tools": tools})
+
+
+def a_stored_policy(name: str = "caps", **changes: Any) -> StoredPolicy:
+    return dataclasses.replace(StoredPolicy(name, a_document(name), START, "root", "as agreed"), **changes)
+
+
+def a_policy_version(name: str = "caps", number: int = 1, **changes: Any) -> PolicyVersion:
+    version = PolicyVersion(name, number, a_document(name), START, "root", "as agreed")
+    return dataclasses.replace(version, **changes)
+
+
+def a_policy_use(policy: str = "caps", **changes: Any) -> PolicyUse:
+    use = PolicyUse(policy, UseKind.GRANT, "g1", START, "root", UUID(int=7), "new")
+    return dataclasses.replace(use, **changes)
+
+
 def one_of_each() -> tuple[Object, ...]:
     return (
         a_grant(),
@@ -181,6 +205,9 @@ def one_of_each() -> tuple[Object, ...]:
         an_override(),
         a_credential(),
         an_oauth_credential(),
+        a_stored_policy(),
+        a_policy_use(),
+        a_policy_version(),
     )
 
 

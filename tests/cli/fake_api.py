@@ -113,6 +113,9 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self.do_POST()
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def do_DELETE(self) -> None:
         assert "Content-Length" not in self.headers
         self._reply(b"")

@@ -14,7 +14,15 @@ from coatcheck.cli.root import root
 
 PAGES = [
     (Path(__file__).parents[2] / "docs" / "reference" / name).read_text(encoding="utf-8")
-    for name in ("commands.md", "administering.md", "credentials.md", "reading.md", "audit.md", "proofs.md")
+    for name in (
+        "commands.md",
+        "administering.md",
+        "credentials.md",
+        "reading.md",
+        "audit.md",
+        "proofs.md",
+        "policies.md",
+    )
 ]
 PAGE = "\n".join(PAGES)
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?![\w])")
@@ -51,7 +59,7 @@ def own_options(command: click.Command) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_page() -> None:
-    assert len(LEAVES) == 76
+    assert len(LEAVES) == 87
     found = [re.findall(r"^## coatcheck (.+)$", page, re.MULTILINE) for page in PAGES]
     assert sorted(name for names in found for name in names) == sorted(LEAVES)
     for page in found[1:]:

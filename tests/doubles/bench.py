@@ -9,17 +9,22 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from coatcheck.core.access import decide as module
+from coatcheck.core.access.rules import NO_POLICIES, Policies, Rules
 from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire.messages import raw_of
-from coatcheck.model.access import OPEN, Access, AccessList, AccessRule
+from coatcheck.model.access import OPEN, Access, AccessList, AccessRule, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Target
+from coatcheck.model.decision import Decision
 from coatcheck.model.declaration import AuditRules
 from coatcheck.model.era import Era
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.record import Outcome, RecordEntry
 from coatcheck.model.server import Server, StdioReach
+from coatcheck.model.verdict import Scene
 from coatcheck.operations.calling.call import Calls, Performed
 from coatcheck.operations.calling.gate import Gate, GateLimits
+from coatcheck.operations.calling.limiting import Limiting
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.states import States
 from coatcheck.operations.directory import Snapshot
@@ -64,6 +69,18 @@ def asked_by(principal: Principal, route: str = "/mcp") -> Asked:
 ALICE = asked_by(a_principal())
 
 
+def decide(
+    call: Call, target: Target, principal: Principal, server: Server, access: Access, nature: Nature
+) -> Decision:
+    """Judge a call by the access rules of a file alone."""
+    return module.decide(call, target, principal, server, Rules(access), nature, Scene())
+
+
+def may_see(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> bool:
+    """Tell whether something is visible by the access rules of a file alone."""
+    return module.may_see(target, principal, server, Rules(access), nature)
+
+
 def denying(*globs: str, subjects: tuple[str, ...] = (), default: bool = True) -> AccessList:
     return AccessList((AccessRule(globs, allow=False, subjects=frozenset(subjects)),), default)
 
@@ -78,13 +95,15 @@ def nobody(presented: Presented) -> Principal | Refused:
     raise AssertionError(f"nobody is identified here: {presented}")
 
 
-def snapshot_of(*servers: Server, access: Access = OPEN, epoch: int = 1) -> Snapshot:
+def snapshot_of(
+    *servers: Server, access: Access = OPEN, epoch: int = 1, policies: Policies = NO_POLICIES
+) -> Snapshot:
     return Snapshot(
         epoch,
         MappingProxyType({server.name: server for server in servers}),
         MappingProxyType({server.id: server for server in servers}),
         nobody,
-        access,
+        Rules(access, policies),
         AuditRules(),
         MappingProxyType({}),
         MappingProxyType({}),
@@ -115,7 +134,10 @@ class Bench:
         self.refusals = Refusals(self.records, self.clock, self.tally)
         self.gate = Gate(gate or GateLimits(64, 512, 5.0))
         self.states = States(Seal(bytes(32)), self.clock, CountingEntropy())
-        self.calls = Calls(self.servers, self.records, self.gate, CallTimes(timeout, 1800.0), self.states)
+        self.limiting = Limiting(self.clock)
+        self.calls = Calls(
+            self.servers, self.records, self.gate, CallTimes(timeout, 1800.0), self.states, self.limiting
+        )
         self.lists = Lists(self.servers, self.records, (times or ListTimes()).wait)
         self.places = Places(places or PlaceLimits())
         self.snapshot = snapshot_of(*servers)
@@ -130,8 +152,9 @@ class Bench:
         self.standing = StandingRequests(self.servers, self.calls, self.records, self.watches)
         self.apply(*servers)
 
-    def apply(self, *servers: Server, access: AccessList = OPEN) -> None:
-        self.snapshot = snapshot_of(*servers, access=access, epoch=self.snapshot.epoch + 1)
+    def apply(self, *servers: Server, access: Access = OPEN, policies: Policies = NO_POLICIES) -> None:
+        epoch = self.snapshot.epoch + 1
+        self.snapshot = snapshot_of(*servers, access=access, epoch=epoch, policies=policies)
         self.servers.apply(self.snapshot.servers)
         self.conversations.follow()
         self.changes.note()
@@ -157,6 +180,7 @@ class Bench:
         server: Server = SENTRY,
         *,
         access: Access = OPEN,
+        policies: Policies = NO_POLICIES,
         asked: Asked = ALICE,
         kind: Kind = Kind.TOOL,
         name: str = "find",
@@ -166,7 +190,8 @@ class Bench:
         shown = f"{server.name}__{name}" if shown is None else shown
         made = call or a_call(name)
         target = Target(kind, name)
-        return await self.calls.perform(asked, access, server, target, made, unheard, shown, conversation)
+        rules = Rules(access, policies)
+        return await self.calls.perform(asked, rules, server, target, made, unheard, shown, conversation)
 
     async def list(
         self, method: str, snapshot: Snapshot, server: Server | None = None, asked: Asked = ALICE

@@ -13,19 +13,17 @@ from coatcheck.declared.registering import parted_of
 from coatcheck.errors import Stale, Taken, Unavailable
 from coatcheck.identity.chain import chain_for
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter
-from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import Declaration, DeclaredServer, IdentityRules, Provider
-from coatcheck.model.grant import IssuedGrant, Principal, Seen
+from coatcheck.model.grant import Principal, Seen
 from coatcheck.model.known import Known
-from coatcheck.model.operator import Actor, Operator, OperatorRole
-from coatcheck.model.registry import Edit, Object, Override, Registry
-from coatcheck.model.server import StdioReach, StoredServer
-from coatcheck.model.subject import Subject
+from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.registry import Edit, Object, Registry
+from coatcheck.model.server import StdioReach
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.cutting import Cutting, Gone
 from coatcheck.operations.directory import Directory, Identify, Snapshot
 from coatcheck.operations.inflight import Inflight
-from coatcheck.operations.merging import with_puts
+from coatcheck.operations.merging import PLACES, with_puts
 from coatcheck.operations.reaching.served import ListTimes
 from coatcheck.operations.reaching.servers import Servers
 from coatcheck.operations.registry.access import AccessViews
@@ -103,20 +101,8 @@ class MemoryRegistryStore:
         self.changes.append(change)
 
     def _version_of(self, put: Object) -> int:
-        kept: Any
-        if isinstance(put, IssuedGrant):
-            kept = self.registry.grants.get(put.id)
-        elif isinstance(put, Subject):
-            kept = self.registry.subjects.get(put.name)
-        elif isinstance(put, StoredServer):
-            kept = self.registry.servers.get(put.id)
-        elif isinstance(put, Operator):
-            kept = self.registry.operators.get(put.name)
-        elif isinstance(put, Credential):
-            kept = self.registry.credentials.get(put.id)
-        else:
-            assert isinstance(put, Override)
-            kept = self.registry.overrides.get((put.kind, put.id))
+        place, key_of = PLACES[type(put)]
+        kept = getattr(self.registry, place).get(key_of(put))
         return kept.version if kept is not None else 0
 
     async def list_changes(self, wanted: ChangeFilter) -> Sequence[ChangeEntry]:

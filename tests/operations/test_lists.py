@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core import names
-from coatcheck.core.access.decide import decide
 from coatcheck.errors import LedgerUnavailable, UpstreamLost
 from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
 from coatcheck.model.call import Fault, Reply, Result, Target
@@ -36,6 +35,7 @@ from doubles.bench import (
     a_call,
     a_principal,
     asked_by,
+    decide,
     denying,
     settle_down,
     snapshot_of,

@@ -25,7 +25,16 @@ from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.opening import open_database
 from coatcheck.store.registry.store import StoredRegistry
 from older import make
-from registered import KEYS, SystemEntropy, a_credential, a_server, an_edit
+from registered import (
+    KEYS,
+    SystemEntropy,
+    a_credential,
+    a_policy_use,
+    a_policy_version,
+    a_server,
+    a_stored_policy,
+    an_edit,
+)
 
 R0002 = Path(__file__).with_name("old") / "r0002.sql"
 """What an earlier release left: one object of each kind, one of them changed; written by its own code."""
@@ -45,7 +54,7 @@ def old(directory: Path) -> Path:
 async def check(database: Database) -> None:
     store = await StoredRegistry.open(database, KEYS, SystemEntropy())
     loaded = await store.load()
-    assert (loaded.damaged, loaded.credentials) == ((), {})
+    assert (loaded.damaged, loaded.credentials, loaded.policies) == ((), {}, {})
     (grant,) = loaded.grants.values()
     assert store.pepper.fits(TOKEN, grant.proofs[0].hmac)
     assert [sorted(map(str, kept)) for kept in (loaded.subjects, loaded.operators)] == [["alice"], ["root"]]
@@ -58,9 +67,14 @@ async def check(database: Database) -> None:
     assert len(await store.list_changes(ChangeFilter())) == 2
 
     blanks = a_server().blanks
-    await store.commit(an_edit([dataclasses.replace(first, version=3, blanks=blanks), a_credential()]))
+    policy, use, version = a_stored_policy(), a_policy_use(), a_policy_version()
+    edited = dataclasses.replace(first, version=3, blanks=blanks)
+    await store.commit(an_edit([edited, a_credential(), policy, use, version]))
     again = await (await StoredRegistry.open(database, KEYS, SystemEntropy())).load()
     assert again.damaged == ()
+    assert again.policies == {"caps": policy}
+    assert list(again.policy_uses.values()) == [use]
+    assert again.policy_versions == {("caps", 1): version}
     assert again.servers[UUID(int=1)].blanks == blanks
     assert again.servers[UUID(int=2)] == second
 

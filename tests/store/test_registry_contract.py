@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -19,6 +19,7 @@ from coatcheck.model.grant import Seen
 from coatcheck.model.registry import Object, Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import StoredServer
+from coatcheck.model.stored_policy import UseKind
 from coatcheck.store import tables
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
@@ -56,6 +57,9 @@ def all_of(registry: Registry) -> list[Object]:
         registry.operators,
         registry.overrides,
         registry.credentials,
+        registry.policies,
+        registry.policy_uses,
+        registry.policy_versions,
     )
     return [noun for nouns in kept for noun in nouns.values()]
 
@@ -71,7 +75,7 @@ async def test_what_was_committed_is_loaded_equal(
     assert loaded.damaged == ()
     assert sorted(map(repr, all_of(loaded))) == sorted(map(repr, puts))
     assert all(one in all_of(loaded) for one in puts), "secrets are equal too"
-    grant, subject, server, child, _, _, credential, oauth = puts
+    grant, subject, server, child, _, _, credential, oauth, policy, use, version = puts
     assert loaded.grants == {grant.id: grant}  # type: ignore[union-attr]
     assert loaded.subjects == {"alice": subject}
     assert {one.id for one in loaded.servers.values()} == set(loaded.servers)
@@ -84,6 +88,9 @@ async def test_what_was_committed_is_loaded_equal(
     assert loaded.credentials == {credential.id: credential, oauth.id: oauth}
     assert loaded.servers[server.id].upkeep.probe == server.upkeep.probe
     assert loaded.servers == {server.id: server, child.id: child}
+    assert loaded.policies == {"caps": policy}
+    assert loaded.policy_uses == {(UseKind.GRANT, "g1", UUID(int=7), "caps"): use}
+    assert loaded.policy_versions == {("caps", 1): version}
 
 
 async def test_what_has_no_limits_is_kept_so(store: StoredRegistry) -> None:

@@ -90,6 +90,9 @@ TABLES = [
     tables.operator,
     tables.override,
     tables.credential,
+    tables.policy,
+    tables.policy_use,
+    tables.policy_version,
 ]
 
 
@@ -131,6 +134,9 @@ def count(registry: Registry) -> int:
         registry.operators,
         registry.overrides,
         registry.credentials,
+        registry.policies,
+        registry.policy_uses,
+        registry.policy_versions,
     )
     return sum(len(nouns) for nouns in kept)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from coatcheck.core.access.decide import decide
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Target
@@ -13,6 +12,7 @@ from coatcheck.model.era import Era
 from coatcheck.model.grant import ANONYMOUS
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Server, Transport
+from doubles.bench import decide
 
 CALLER = Caller(Era.LEGACY, "2025-11-25", "a test")
 

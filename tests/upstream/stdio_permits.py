@@ -16,7 +16,6 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from coatcheck.core.access.decide import decide
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Caller, Kind, Notice, Reply, Result, Target
 from coatcheck.model.decision import Permit
@@ -27,6 +26,7 @@ from coatcheck.model.server import IdlePolicy, Server, StdioReach
 from coatcheck.upstream.stdio.child import ChildLimits
 from coatcheck.upstream.stdio.starter import StdioLimits
 from coatcheck.upstream.stdio.upstream import StdioUpstream
+from doubles.bench import decide
 from doubles.clients import ScriptedClient, gateway_itself
 
 CHILDREN = Path(__file__).with_name("children")

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from coatcheck.core.access.decide import decide
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Call, Kind, Notice, Reply, Result, Target
 from coatcheck.model.decision import Permit
@@ -19,6 +18,7 @@ from coatcheck.ports import Client, Notify
 from coatcheck.upstream.http.hop.egress import Egress
 from coatcheck.upstream.http.hop.limits import HttpLimits
 from coatcheck.upstream.http.upstream import HttpUpstream
+from doubles.bench import decide
 from doubles.clients import ScriptedClient, gateway_itself
 from upstream.permits import CALLER, http_server, unheard
 from upstream.raw_servers import (  # fmt: skip

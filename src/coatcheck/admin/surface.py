@@ -22,10 +22,12 @@ from coatcheck.admin.resources.changes import ChangeRoutes, ListChanges
 from coatcheck.admin.resources.checkpoints import CheckpointRoutes
 from coatcheck.admin.resources.credentials.credentials import CredentialRoutes
 from coatcheck.admin.resources.credentials.rotations import RotationRoutes
+from coatcheck.admin.resources.explaining import ExplainingRoutes
 from coatcheck.admin.resources.gateway import GatewayRoutes
 from coatcheck.admin.resources.grants import GrantRoutes
 from coatcheck.admin.resources.keys import KeyRoutes
 from coatcheck.admin.resources.operators import OperatorRoutes
+from coatcheck.admin.resources.policies import PolicyRoutes
 from coatcheck.admin.resources.reading import Bundle, ReadingRoutes
 from coatcheck.admin.resources.records import RecordRoutes
 from coatcheck.admin.resources.segments import SegmentRoutes
@@ -42,6 +44,9 @@ from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.oauth.connecting import Connecting
+from coatcheck.operations.policies.explaining import Explaining
+from coatcheck.operations.policies.policies import Policies
+from coatcheck.operations.policies.using import PolicyUses
 from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.granting.grants import Grants
@@ -79,7 +84,10 @@ class Parts:
     connecting: Connecting
     key: Rekeying
     operators: Operators
+    policies: Policies
+    policy_uses: PolicyUses
     access: AccessViews
+    explaining: Explaining
     changes: ListChanges
     exports: Exports
     evidence: Bundle
@@ -123,7 +131,9 @@ def admin_of(parts: Parts) -> Admin:
         *ToolRoutes(parts.directory, parts.views, parts.calls).routes(),
         *GrantRoutes(parts.grants, parts.origin).routes(),
         *SubjectRoutes(parts.subjects).routes(),
+        *PolicyRoutes(parts.policies, parts.policy_uses).routes(),
         *AccessRoutes(parts.access).routes(),
+        *ExplainingRoutes(parts.explaining).routes(),
         *RecordRoutes(parts.ledger, streams, parts.values, parts.readers).routes(),
         *SegmentRoutes(parts.retention).routes(),
         *ReadingRoutes(parts.exports, parts.evidence, streams, parts.readers).routes(),

@@ -46,6 +46,7 @@ from coatcheck.model.registry import Registry
 from coatcheck.operations.accepting import Accepting
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.calling.gate import Gate, GateLimits
+from coatcheck.operations.calling.limiting import Limiting
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States
@@ -138,7 +139,8 @@ class Gateway:
         states = States(Seal(keys.of(Purpose.STATE_SEAL)), clock, entropy)
         severing = Severing()
         call_times = CallTimes(config.call_timeout, config.call_longest)
-        self.calls = Calls(self.servers, self.records, gate, call_times, states, severing)
+        self.limiting = Limiting(clock)
+        self.calls = Calls(self.servers, self.records, gate, call_times, states, self.limiting, severing)
         lists = Lists(self.servers, self.records, config.list_wait)
         self.places = Places(PlaceLimits(config.children_per_grant, config.children_total))
         self.conversations = Conversations(self.servers, self.places, self._snapshot)
@@ -199,7 +201,10 @@ class Gateway:
                 hasty=self.cloakroom.hasty,
                 key=self.registered.key,
                 operators=self.registered.operators,
+                policies=self.registered.policies,
+                policy_uses=self.registered.policy_uses,
                 access=self.registered.access,
+                explaining=self.registered.explaining,
                 changes=store.list_changes,
                 exports=self.readings.exports,
                 retention=self.readings.retention,
@@ -254,6 +259,7 @@ class Gateway:
         await gateway.directory.open(registry)
         for row in registry.damaged:
             log.error("ALARM: the stored row of %s was changed outside of the gateway; it is not used", row)
+        await gateway.limiting.restore((one.policy for one in registry.policies.values()), ledger.list)
         gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
         audit = gateway.directory.snapshot.audit

@@ -11,6 +11,9 @@ from coatcheck.identity.chain import chain_for
 from coatcheck.model.known import Known
 from coatcheck.operations.cutting import Cutting
 from coatcheck.operations.directory import Directory, Identify
+from coatcheck.operations.policies.explaining import Explaining
+from coatcheck.operations.policies.policies import Policies
+from coatcheck.operations.policies.using import PolicyUses
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.book import Book
 from coatcheck.operations.registry.changes import Scribe
@@ -48,7 +51,10 @@ class Registered:
     subjects: Subjects
     servers: RegisteredServers
     operators: Operators
+    policies: Policies
+    policy_uses: PolicyUses
     access: AccessViews
+    explaining: Explaining
     expiring: Expiring
     key: Rekeying
 
@@ -76,7 +82,10 @@ def registered(
         Subjects(desk),
         RegisteredServers(desk, parted_of, views, allow_commands=config.allow_commands),
         Operators(desk),
+        Policies(desk),
+        PolicyUses(desk),
         AccessViews(desk, views),
+        Explaining(desk, views),
         Expiring(directory, cutting, clock),
         Rekeying(desk, key_files),
     )

@@ -24,6 +24,7 @@ _PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "server": ("administering.groups:server", "Servers of a running gateway."),
     "grant": ("administering.groups:grant", "Grants: issue, list, rotate, revoke."),
     "credential": ("administering.groups:credential", "Credentials: what servers are given, rotated."),
+    "policy": ("administering.groups:policy", "Policies: put, test, use and compare them."),
     "subject": ("administering.groups:subject", "People and automations that own grants."),
     "operator": ("administering.groups:operator", "Those who administer the gateway."),
     "access": ("looking.access:access", "Who may call what, and through which rule."),

@@ -67,14 +67,14 @@ class Finding:
 
         Otherwise a server whose resource is hidden would stand before another's that is listed.
         """
-        principal, access = request.asked.principal, request.snapshot.access
+        principal, rules = request.asked.principal, request.snapshot.rules
         candidates = [
             (server, served.catalogue)
             for server in request.snapshot.reachable(principal)
             if (served := self._lists.find(server, request.conversation)) and served.catalogue is not None
         ]
         target = Target(Kind.RESOURCE, uri)
-        seen = [one for one in candidates if may_see(target, principal, one[0], access, NOT_ASKED)]
+        seen = [one for one in candidates if may_see(target, principal, one[0], rules, NOT_ASKED)]
         return _first_with(uri, seen) or _first_with(uri, candidates)
 
 

@@ -211,7 +211,7 @@ class Methods:
     async def _perform(self, request: Request, found: Found, shown: str) -> Reply:
         performed = await self._calls.perform(
             request.asked,
-            request.snapshot.access,
+            request.snapshot.rules,
             found.server,
             found.target,
             found.call,
@@ -248,7 +248,7 @@ def _has(greeting: Greeting, capability: str, member: str) -> bool:
 def _may_use(request: Request, server: Server) -> bool:
     """Tell whether the caller may use anything of a server."""
     whole = Target(Kind.SERVER, "")
-    return may_see(whole, request.asked.principal, server, request.snapshot.access, NOT_ASKED)
+    return may_see(whole, request.asked.principal, server, request.snapshot.rules, NOT_ASKED)
 
 
 async def _pong(request: Request) -> Reply:  # noqa: ARG001 - a row of the table

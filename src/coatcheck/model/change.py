@@ -16,6 +16,7 @@ class ObjectKind(StrEnum):
     SUBJECT = "subject"
     OPERATOR = "operator"
     CREDENTIAL = "credential"
+    POLICY = "policy"
     KEY = "key"
     """The key that everything stored is sealed with."""
     RECORD = "record"

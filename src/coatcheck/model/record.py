@@ -39,6 +39,7 @@ class Record(msgspec.Struct, frozen=True):
     if `audit.log_arguments` asks for them. `repeats` counts further refusals folded into this record.
     `request_id` is the JSON-RPC id as the client wrote it, cut where it is long. `credentials` are those in
     the server's reach when it was asked, as `name@version`; what was really used is in the settlement.
+    `charges` is JSON: what the call took of the limits of policies, to count on from there after a restart.
     """
 
     id: UUID
@@ -66,6 +67,7 @@ class Record(msgspec.Struct, frozen=True):
     credentials: tuple[str, ...] = ()
     argument_prints: str = ""
     argument_values: str = ""
+    charges: str = ""
 
 
 class Settlement(msgspec.Struct, frozen=True):

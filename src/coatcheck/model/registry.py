@@ -15,6 +15,7 @@ from coatcheck.model.credential import Credential
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.server import StoredServer
+from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy, UseKey
 from coatcheck.model.subject import Subject
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -44,7 +45,17 @@ class Override:
     lifted: bool = False
 
 
-Object = IssuedGrant | Subject | StoredServer | Operator | Override | Credential
+Object = (
+    IssuedGrant
+    | Subject
+    | StoredServer
+    | Operator
+    | Override
+    | Credential
+    | StoredPolicy
+    | PolicyUse
+    | PolicyVersion
+)
 """What the registry keeps. Each has a `version`, which grows by one with each change of it."""
 
 
@@ -65,6 +76,11 @@ class Registry:
     """By name."""
     overrides: Mapping[tuple[ObjectKind, str], Override] = field(default_factory=lambda: _NOTHING)
     credentials: Mapping[UUID, Credential] = field(default_factory=lambda: _NOTHING)
+    policies: Mapping[str, StoredPolicy] = field(default_factory=lambda: _NOTHING)
+    """By name."""
+    policy_uses: Mapping[UseKey, PolicyUse] = field(default_factory=lambda: _NOTHING)
+    policy_versions: Mapping[tuple[str, int], PolicyVersion] = field(default_factory=lambda: _NOTHING)
+    """By the name of the policy and the number of the version."""
     damaged: tuple[str, ...] = ()
     uncertain: bool = False
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from coatcheck.model.credential import NO_BLANKS, Blank, Upkeep, Use
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 
 NO_SECRETS: Mapping[str, Secret] = MappingProxyType({})
@@ -94,8 +95,9 @@ class AccessMarks:
 class Server:
     """One registered server. Two equal servers need no new connection or child; unequal ones do.
 
-    `uses` are the credentials in its reach. `lacking` says in one sentence why it cannot be used, such as a
-    credential that is not there; empty if it can.
+    `default` is what its tools, prompts and resources are allowed by where no policy is used on it or on a
+    caller's grant. `uses` are the credentials in its reach. `lacking` says in one sentence why it cannot be
+    used, such as a credential that is not there; empty if it can.
     """
 
     id: UUID
@@ -107,6 +109,7 @@ class Server:
     upkeep: Upkeep = field(default=Upkeep(), compare=False)
     uses: tuple[Use, ...] = ()
     lacking: str = ""
+    default: Default = field(default=Default.ALLOW_ALL, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +135,5 @@ class StoredServer:
     note: str = ""
     upkeep: Upkeep = Upkeep()
     blanks: Mapping[str, Blank] = field(default_factory=lambda: NO_BLANKS)
+    default: Default = Default.ALLOW_ALL
     version: int = 1

@@ -27,6 +27,14 @@ class Facts(msgspec.Struct, frozen=True):
     address: str | None = ""
 
 
+class Scene(msgspec.Struct, frozen=True):
+    """From where, with what client and when something is asked; as in `Facts`."""
+
+    address: str | None = ""
+    client: str | None = ""
+    at: datetime | None = None
+
+
 class Truth(Enum):
     """Whether a condition holds.
 

@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from coatcheck.core.access.rules import Policies, Rules, policies_of
 from coatcheck.core.access.versions import version_of
+from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.errors import ConfigError, Unavailable
 from coatcheck.model.access import Access
 from coatcheck.model.credential import Credential
@@ -58,7 +60,7 @@ class Snapshot:
     servers: Mapping[str, Server]
     by_id: Mapping[UUID, Server]
     identify: Identify
-    access: Access
+    rules: Rules
     audit: AuditRules
     live: Mapping[str, Grant]
     ended: Mapping[str, Grant]
@@ -67,6 +69,11 @@ class Snapshot:
     registry: Registry = field(default_factory=Registry)
     policy: str = ""
     """The version of `access`."""
+
+    @property
+    def access(self) -> Access:
+        """The access rules of the file."""
+        return self.rules.access
 
     def reachable(self, principal: Principal) -> list[Server]:
         """Return the servers in the principal's scope, in the order of the file."""
@@ -124,6 +131,7 @@ class Directory:
         self.lock = asyncio.Lock()
         self._owed = False
         self._snapshot: Snapshot | None = None
+        self._ready: Mapping[str, ReadyPolicy] = MappingProxyType({})
         self.edit = Edit()
 
     @property
@@ -212,7 +220,7 @@ class Directory:
             servers=servers,
             by_id=MappingProxyType({server.id: server for server in servers.values()}),
             identify=_not_yet,
-            access=declaration.access,
+            rules=Rules(declaration.access),
             policy=version_of(declaration.access),
             audit=declaration.audit,
             live=live,
@@ -279,9 +287,22 @@ class Directory:
             snapshot.registry.subjects,
             anonymous=self._anonymous and not snapshot.registry.grants,
         )
-        self._snapshot = snapshot = replace(snapshot, identify=self._make_identify(known))
+        rules = Rules(snapshot.rules.access, self._policies_of(snapshot.registry))
+        self._snapshot = snapshot = replace(snapshot, identify=self._make_identify(known), rules=rules)
         for listener in self._listeners:
             listener(snapshot, gone)
+
+    def _policies_of(self, registry: Registry) -> Policies:
+        """Return the policies in use; the same as before where nothing of them changed."""
+        old = self._snapshot
+        if (
+            old is not None
+            and old.registry.policies is registry.policies
+            and old.registry.policy_uses is registry.policy_uses
+        ):
+            return old.rules.policies
+        policies, self._ready = policies_of(registry.policies, registry.policy_uses.values(), self._ready)
+        return policies
 
 
 def _gone(snapshot: Snapshot, ends: merging.Ends) -> Gone:

@@ -180,6 +180,7 @@ class Lists:
             wanted.method,
             prefixed,
             (principal.subject, principal.roles, principal.servers, principal.tools, principal.voucher),
+            principal.grant_id if snapshot.rules.policies.by_grant else "",
             tuple((served.serial, catalogue.version) for served, catalogue in known),
         )
         raw = self._cache.get(key)
@@ -214,7 +215,7 @@ def _visible(
     for own, entry in wanted.entries(catalogue).items():
         target = Target(wanted.kind, own)
         nature = nature_of(target, server, catalogue)
-        if not may_see(target, principal, server, snapshot.access, nature):
+        if not may_see(target, principal, server, snapshot.rules, nature):
             continue
         members = entry.members
         if prefixed and wanted.kind in _PREFIXED:

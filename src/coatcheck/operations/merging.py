@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from coatcheck.core import filling
@@ -17,6 +17,7 @@ from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.registry import Object, Override, Registry, Verdict
 from coatcheck.model.server import Server, Source, StoredServer
+from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy
 from coatcheck.model.subject import Subject
 from coatcheck.operations.supplying import stored_credentials, supplied, with_file_uses
 
@@ -32,36 +33,28 @@ def joined(old: Mapping[_Key, _Value], more: Mapping[_Key, _Value]) -> Mapping[_
     return MappingProxyType({**old, **more})
 
 
+PLACES: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
+    IssuedGrant: ("grants", lambda one: one.id),
+    Subject: ("subjects", lambda one: one.name),
+    StoredServer: ("servers", lambda one: one.id),
+    Operator: ("operators", lambda one: one.name),
+    Override: ("overrides", lambda one: (one.kind, one.id)),
+    Credential: ("credentials", lambda one: one.id),
+    StoredPolicy: ("policies", lambda one: one.name),
+    PolicyUse: ("policy_uses", lambda one: one.key),
+    PolicyVersion: ("policy_versions", lambda one: (one.name, one.number)),
+}
+"""The field of the registry that each kind of object is in, and its key there."""
+
+
 def with_puts(registry: Registry, puts: Iterable[Object]) -> Registry:
     """Return the registry as it is after an edit."""
-    grants: dict[str, IssuedGrant] = {}
-    subjects: dict[str, Subject] = {}
-    servers: dict[UUID, StoredServer] = {}
-    operators: dict[str, Operator] = {}
-    overrides: dict[tuple[ObjectKind, str], Override] = {}
-    credentials: dict[UUID, Credential] = {}
+    found: dict[str, dict[Any, Any]] = {}
     for put in puts:
-        if isinstance(put, IssuedGrant):
-            grants[put.id] = put
-        elif isinstance(put, Subject):
-            subjects[put.name] = put
-        elif isinstance(put, StoredServer):
-            servers[put.id] = put
-        elif isinstance(put, Operator):
-            operators[put.name] = put
-        elif isinstance(put, Credential):
-            credentials[put.id] = put
-        else:
-            overrides[put.kind, put.id] = put
-    return replace(
-        registry,
-        grants=joined(registry.grants, grants) if grants else registry.grants,
-        subjects=joined(registry.subjects, subjects) if subjects else registry.subjects,
-        servers=joined(registry.servers, servers) if servers else registry.servers,
-        operators=joined(registry.operators, operators) if operators else registry.operators,
-        overrides=joined(registry.overrides, overrides) if overrides else registry.overrides,
-        credentials=joined(registry.credentials, credentials) if credentials else registry.credentials,
-    )
+        place, key_of = PLACES[type(put)]
+        found.setdefault(place, {})[key_of(put)] = put
+    fields: dict[str, Any] = {place: joined(getattr(registry, place), new) for place, new in found.items()}
+    return replace(registry, **fields)
 
 
 def verdict_on(registry: Registry, kind: ObjectKind, id: str) -> Override | None:
@@ -108,7 +101,14 @@ def servers_of(declared: Declared, registry: Registry) -> Mapping[str, Server]:
 def server_of(stored: StoredServer) -> Server:
     """Return a stored server with stand-ins where it has blanks."""
     return Server(
-        stored.id, stored.name, stored.reach, stored.idle, stored.marks, Source.STORE, upkeep=stored.upkeep
+        stored.id,
+        stored.name,
+        stored.reach,
+        stored.idle,
+        stored.marks,
+        Source.STORE,
+        upkeep=stored.upkeep,
+        default=stored.default,
     )
 
 
@@ -285,14 +285,7 @@ def ends_between(old: Registry, new: Registry) -> Ends:
 
 def _different(old: Registry, new: Registry) -> list[Object]:
     """Return what is in `new` and not so in `old`; what is in `old` alone is for the caller."""
-    pairs: list[tuple[Mapping[Any, Any], Mapping[Any, Any]]] = [
-        (old.grants, new.grants),
-        (old.subjects, new.subjects),
-        (old.servers, new.servers),
-        (old.operators, new.operators),
-        (old.overrides, new.overrides),
-        (old.credentials, new.credentials),
-    ]
+    pairs = [(getattr(old, place), getattr(new, place)) for place, _ in PLACES.values()]
     return [noun for before, now in pairs for key, noun in now.items() if before.get(key) != noun]
 
 

@@ -16,8 +16,10 @@ from coatcheck.core.wire.framing import Headers
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.call import Caller
 from coatcheck.model.credential import Use
+from coatcheck.model.decision import THE_FILE, Basis
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.record import Outcome, Receipt, Record, Settlement, Verdict
+from coatcheck.model.verdict import Scene
 from coatcheck.ports import Clock, Entropy, Hop, Ledger
 
 _NO_HOP: Final = Hop()
@@ -105,13 +107,21 @@ class Records:
         self.log_arguments = False
 
     async def open(
-        self, asked: Asked, matter: Matter, rule: str, because: str, uses: tuple[Use, ...] = ()
+        self,
+        asked: Asked,
+        matter: Matter,
+        rule: str,
+        because: str,
+        uses: tuple[Use, ...] = (),
+        basis: Basis = THE_FILE,
+        charges: str = "",
     ) -> Opened:
         """Make the record of an allowed request durable, before anything is sent.
 
-        `uses` are the credentials in the server's reach by now.
+        `uses` are the credentials in the server's reach by now, `basis` is what decided, and `charges` what
+        it took of limits.
         """
-        record = self._record(asked, matter, Verdict.ALLOWED, rule, because, named(uses))
+        record = self._record(asked, matter, Verdict.ALLOWED, rule, because, named(uses), basis, charges)
         started = self._clock.monotonic()
         await self._ledger.record(record)
         return Opened(record.id, matter.method, started, asked.slip)
@@ -150,10 +160,17 @@ class Records:
             await asyncio.shield(self.settle(opened, outcome, hop=hop))
 
     async def close(
-        self, asked: Asked, matter: Matter, verdict: Verdict, rule: str, because: str, outcome: Outcome
+        self,
+        asked: Asked,
+        matter: Matter,
+        verdict: Verdict,
+        rule: str,
+        because: str,
+        outcome: Outcome,
+        basis: Basis = THE_FILE,
     ) -> None:
         """Make record and outcome durable at once, for what is answered without asking a server."""
-        record = self.make(asked, matter, verdict, rule, because)
+        record = self._record(asked, matter, verdict, rule, because, (), basis)
         receipt = await self._ledger.record_settled(record, Settlement(record.id, record.at, outcome, 0.0))
         if asked.slip is not None:
             asked.slip.receipt = receipt
@@ -187,6 +204,10 @@ class Records:
             replica=self._replica,
         )
 
+    def scene(self, asked: Asked) -> Scene:
+        """Return from where, with what client and when a request is made: now."""
+        return Scene(asked.address, asked.caller.client_name, self._clock.now())
+
     def new_id(self) -> UUID:
         """Return a random record id (RFC 9562, version 4)."""
         number = int.from_bytes(self._entropy.token(16), "big")
@@ -200,6 +221,8 @@ class Records:
         rule: str,
         because: str,
         credentials: tuple[str, ...],
+        basis: Basis = THE_FILE,
+        charges: str = "",
     ) -> Record:
         principal, caller, id = asked.principal, asked.caller, self.new_id()
         if self._note_seen is not None and principal.voucher is Voucher.GRANT:
@@ -226,11 +249,12 @@ class Records:
             request_id=left_out(asked.id[:MAX_ID_CHARS].decode("utf-8", "replace")),
             replica=self._replica,
             roles=tuple(sorted(principal.roles)[:MAX_ROLES]) if principal.roles else (),
-            policy=POLICY if asked.policy else "",
-            policy_version=asked.policy,
+            policy=basis.policy or (POLICY if asked.policy else ""),
+            policy_version=basis.version if basis.policy else asked.policy,
             credentials=credentials,
             argument_prints=left_out(prints),
             argument_values=values,
+            charges=charges,
         )
 
     def _arguments(self, raw: bytes | None, id: UUID) -> tuple[str, str, str]:

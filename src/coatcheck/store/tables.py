@@ -6,7 +6,7 @@ Their keys, and those of `change`, are the numbers of one chain: none is in two 
 every row, which keeps an append at the right edge of each tree, whatever the record ids. What an entry says
 is in `stored`; the other columns follow from it, and are there to search by.
 
-The tables of the registry (`grant` to `credential`) hold only texts and whole numbers, so that the MAC of a
+The tables of the registry (`grant` to `policy_use`) hold only texts and whole numbers, so that the MAC of a
 row can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are
 JSON.
 """
@@ -22,35 +22,25 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     text,
 )
 
+from coatcheck.store import parts_of_tables, tables_of_policies
 from coatcheck.store.columns import Instant, UuidBytes
+from coatcheck.store.parts_of_tables import KEY as _KEY
+from coatcheck.store.parts_of_tables import chained as _chained
+from coatcheck.store.parts_of_tables import count as _count
+from coatcheck.store.parts_of_tables import flag as _flag
+from coatcheck.store.parts_of_tables import text_column as _text
+from coatcheck.store.parts_of_tables import time_column as _time
 
-_KEY = BigInteger().with_variant(Integer(), "sqlite")  # SQLite grows a key by itself only as INTEGER
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
-
-
-def _chained() -> tuple[Column[bytes], Column[bytes]]:
-    """The entry itself and its hash (`core.chain`); null in rows from before there was a chain."""
-    return Column("stored", LargeBinary), Column("hash", LargeBinary)
-
+metadata = parts_of_tables.metadata
+policy = tables_of_policies.policy
+policy_version = tables_of_policies.policy_version
+policy_use = tables_of_policies.policy_use
 
 record = Table(
     "record",
@@ -165,18 +155,6 @@ server_id = Table(
 Grants and an operator's word hold to that UUID, so the row has a MAC, and counts in the whole. Rows from
 before there were MACs get theirs when the store gets its key.
 """
-
-
-def _time(name: str, *, nullable: bool = True) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
-
-
-def _flag(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
 
 
 grant = Table(

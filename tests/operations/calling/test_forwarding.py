@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from coatcheck.core.access.rules import Rules
 from coatcheck.core.wire.messages import object_of, raw_of
-from coatcheck.model.access import OPEN
 from coatcheck.model.call import Caller, Fault, Kind, Notice, Reply, Result, Target
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.decision import Permit
@@ -139,7 +139,7 @@ async def test_who_hears_which_log_messages(caller: Caller, heard: list[str]) ->
     target = Target(Kind.TOOL, "find")
     call = replace(CALL, params={"name": b'"find"'})
     sentry.offer(Ask.TOOLS, ["find"])
-    await bench.calls.perform(asked, OPEN, SENTRY, target, call, notices.append, "find")
+    await bench.calls.perform(asked, Rules(), SENTRY, target, call, notices.append, "find")
     await settle_down()
     told = [json.loads(notice.params).get("level") for notice in notices]
     assert told == [*heard, None], "progress always passes"

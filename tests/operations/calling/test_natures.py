@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.access.decide import decide
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.errors import UpstreamLost
 from coatcheck.model.access import AccessEntry, Extent, Nature, RoleAccess
@@ -21,7 +20,7 @@ from coatcheck.model.server import AccessMarks, Server, StdioReach
 from coatcheck.operations.calling.call import Performed, not_found
 from coatcheck.operations.calling.natures import NOT_ASKED, explained, nature_of
 from coatcheck.ports import Ask
-from doubles.bench import SENTRY, Bench, a_call, a_principal, asked_by, denying, snapshot_of
+from doubles.bench import SENTRY, Bench, a_call, a_principal, asked_by, decide, denying, snapshot_of
 from doubles.upstreams import ScriptedUpstream
 
 MARKED = Server(SENTRY.id, "sentry", StdioReach("sentry"), marks=AccessMarks(("peek_*", "zap"), ("get_key",)))

@@ -15,16 +15,17 @@ from msgspec.structs import replace
 from coatcheck.app.real import SystemClock
 from coatcheck.app.upstreams import RealUpstreams
 from coatcheck.config import load_config
+from coatcheck.core.access.rules import Rules
 from coatcheck.core.sealing.states import Seal
 from coatcheck.core.wire import messages
 from coatcheck.errors import NotVerified
-from coatcheck.model.access import OPEN
 from coatcheck.model.call import Kind, Result, Target
 from coatcheck.model.credential import Assurance, Probe, Replace, Upkeep
 from coatcheck.model.record import Outcome
 from coatcheck.model.secret import Secret
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.calling.gate import Gate, GateLimits
+from coatcheck.operations.calling.limiting import Limiting
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.states import States
 from coatcheck.operations.credentials.views import Control
@@ -57,7 +58,9 @@ class Rig:
         states = States(Seal(bytes(32)), self.room.clock, CountingEntropy())
         gate = Gate(GateLimits(256, 512, 5.0))
         times = CallTimes(10.0, 30.0)
-        self.calls = Calls(self.room.servers, records, gate, times, states, self.room.severing)
+        self.calls = Calls(
+            self.room.servers, records, gate, times, states, Limiting(self.room.clock), self.room.severing
+        )
         self.places = Places(PlaceLimits(64, 64))
         self.conversations = Conversations(
             self.room.servers, self.places, lambda: self.room.directory.snapshot
@@ -71,7 +74,7 @@ class Rig:
         server = self.room.directory.snapshot.servers["checks"]
         target = Target(Kind.TOOL, "which")
         done = await self.calls.perform(
-            ALICE, OPEN, server, target, a_call("which"), unheard, "which", conversation
+            ALICE, Rules(), server, target, a_call("which"), unheard, "which", conversation
         )
         if done.outcome is not Outcome.OK or not isinstance(done.reply, Result):
             self.failures.append(f"{done.outcome}: {done.reply}")

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from coatcheck.core.access.decide import decide
 from coatcheck.errors import Busy, UpstreamError, UpstreamUnreachable
 from coatcheck.model.access import OPEN, Nature
 from coatcheck.model.call import Kind, Notice, Result, Target
@@ -20,7 +19,7 @@ from coatcheck.operations.reaching.held import Held
 from coatcheck.operations.reaching.likeness import same_but_filled
 from coatcheck.operations.reaching.served import Ourselves
 from coatcheck.ports import State
-from doubles.bench import CALLER, SENTRY, Bench, a_call, a_principal, settle_down, unheard
+from doubles.bench import CALLER, SENTRY, Bench, a_call, a_principal, decide, settle_down, unheard
 from doubles.upstreams import ScriptedUpstream
 
 OURSELVES = Ourselves(lambda notice: None)

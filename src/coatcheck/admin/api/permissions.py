@@ -27,6 +27,8 @@ class Permission(StrEnum):
     GRANTS_WRITE = "grants.write"
     SUBJECTS_READ = "subjects.read"
     SUBJECTS_WRITE = "subjects.write"
+    POLICIES_READ = "policies.read"
+    POLICIES_WRITE = "policies.write"
     ACCESS = "access.read"
     RECORDS = "records.read"
     SEAL = "records.seal"
@@ -50,6 +52,7 @@ _VIEWING: Final = frozenset(
         Permission.TOOLS,
         Permission.GRANTS_READ,
         Permission.SUBJECTS_READ,
+        Permission.POLICIES_READ,
         Permission.ACCESS,
     }
 )
@@ -63,6 +66,7 @@ ROLES: Final[Mapping[OperatorRole, frozenset[Permission]]] = MappingProxyType(
             Permission.CREDENTIALS_WRITE,
             Permission.GRANTS_WRITE,
             Permission.SUBJECTS_WRITE,
+            Permission.POLICIES_WRITE,
         },
         OperatorRole.AUDITOR: _VIEWING
         | {

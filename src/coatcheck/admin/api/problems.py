@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
+from coatcheck.core.policy.reading.problems import BadPolicy
 from coatcheck.errors import (
     AmbiguousJson,
     BadJson,
@@ -64,6 +65,7 @@ CODES: Final[Mapping[str, int]] = MappingProxyType(
         "too_large": 413,
         "unsupported_media_type": 415,
         "unfit": 422,
+        "bad_policy": 422,
         "key_reused": 422,
         "unconditional": 428,
         "slow_down": 429,
@@ -94,10 +96,19 @@ class VerdictShape(msgspec.Struct, kw_only=True):
     probe: bool
 
 
+class PolicyProblem(msgspec.Struct, kw_only=True):
+    """One thing that is wrong with a policy. `where` is a JSON Pointer into the document."""
+
+    where: str
+    message: str
+    fix: str
+
+
 class ProblemBody(msgspec.Struct, rename={"kind": "type"}, omit_defaults=False):
     """Why a request was not done. `code` is stable, `detail` says what, `fix` what can be done about it.
 
-    `verdicts` is there with `not_verified` and `unproven` only.
+    `verdicts` is there with `not_verified` and `unproven` only; `problems` with `bad_policy`, where it has
+    everything that is wrong.
     """
 
     kind: str
@@ -109,6 +120,7 @@ class ProblemBody(msgspec.Struct, rename={"kind": "type"}, omit_defaults=False):
     field: str | None = None
     """The member or parameter that is wrong, such as `servers[0]`; null where it is no single one."""
     verdicts: list[VerdictShape] | msgspec.UnsetType = msgspec.UNSET
+    problems: list[PolicyProblem] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,7 @@ class Wrong:
     fix: str = ""
     field: str | None = None
     verdicts: tuple[VerdictShape, ...] | None = None
+    problems: tuple[PolicyProblem, ...] | None = None
 
 
 class Problem(Exception):
@@ -144,6 +157,7 @@ class Problem(Exception):
             fix=self.wrong.fix,
             field=self.wrong.field,
             verdicts=msgspec.UNSET if self.wrong.verdicts is None else list(self.wrong.verdicts),
+            problems=msgspec.UNSET if self.wrong.problems is None else list(self.wrong.problems),
         )
         return Response(msgspec.json.encode(body), self.status, self.headers, MEDIA)
 
@@ -180,8 +194,19 @@ def problem_of(error: CoatcheckError) -> Problem:
     verdicts = None
     if isinstance(error, NotVerified):
         verdicts = tuple(verdict_shape(one) for one in error.verdicts)
+    if isinstance(error, BadPolicy):
+        return _bad_policy(error, status)
     wrong = Wrong(_sentence(error.message), error.fix, verdicts=verdicts)
     return Problem(error.code, wrong, status=status, headers=headers)
+
+
+def _bad_policy(error: BadPolicy, status: int) -> Problem:
+    problems = tuple(
+        PolicyProblem(where=one.where, message=one.message, fix=one.fix) for one in error.problems
+    )
+    first = _sentence(error.message.partition("\n")[0].rstrip(":"))
+    wrong = Wrong(first, "The format is in docs/reference/policies.md.", "document", problems=problems)
+    return Problem(error.code, wrong, status=status)
 
 
 def verdict_shape(verdict: Verdict) -> VerdictShape:

@@ -161,9 +161,7 @@ class ToolRoutes:
         )
         call = Call(b"1", "tools/call", {"name": messages.raw_of(body.tool), "arguments": arguments})
         target = Target(Kind.TOOL, body.tool)
-        performed = await self._calls.perform(
-            asked, snapshot.access, server, target, call, _ignore, body.tool
-        )
+        performed = await self._calls.perform(asked, snapshot.rules, server, target, call, _ignore, body.tool)
         return Reply(_answer(body, performed))
 
 

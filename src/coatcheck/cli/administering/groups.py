@@ -12,6 +12,7 @@ from coatcheck.cli.lazy import LazyGroup
 _SERVERS: Final = "administering.servers"
 _GRANTS: Final = "administering.grants"
 _CREDENTIALS: Final = "administering.credentials"
+_POLICIES: Final = "administering.policies"
 
 
 @click.group(
@@ -105,6 +106,28 @@ def operator() -> None:
 )
 def credential() -> None:
     """Credentials: what the gateway presents to servers. Their values go in, and are never shown."""
+
+
+@click.group(
+    "policy",
+    cls=LazyGroup,
+    places={
+        "list": (f"{_POLICIES}.showing:list_policies", "List policies."),
+        "show": (f"{_POLICIES}.showing:show_policy", "Show a policy with its document."),
+        "put": (f"{_POLICIES}.putting:put", "Put a policy from a file, new or changed."),
+        "test": (f"{_POLICIES}.testing:test", "Try the cases beside policy files."),
+        "diff": (f"{_POLICIES}.showing:diff", "Compare two versions of a policy."),
+        "history": (f"{_POLICIES}.showing:history", "List the versions of a policy."),
+        "revert": (f"{_POLICIES}.putting:revert", "Let an old version hold again."),
+        "use": (f"{_POLICIES}.using:use", "Use a policy on somebody or something."),
+        "unuse": (f"{_POLICIES}.using:unuse", "Take a policy off somebody or something."),
+        "remove": (f"{_POLICIES}.putting:remove", "Remove a policy that nothing uses."),
+        "explain": (f"{_POLICIES}.explaining:explain", "Tell what a call would get, and why."),
+    },
+    epilog=options.example("coatcheck policy put payments-caps.policy.yaml"),
+)
+def policy() -> None:
+    """Policies: which tools may be called, how, and how much. In force for the next request."""
 
 
 @click.group(

@@ -28,8 +28,8 @@ VARIABLE: Final = "_COATCHECK_COMPLETE"
 def completion(context: click.Context, shell: str) -> int:
     """Print the script that lets SHELL (bash, zsh or fish) complete `coatcheck`.
 
-    Names of servers, grants, subjects and operators are asked of the running gateway; without one there
-    are none, and nothing is said.
+    Names of servers, grants, subjects, policies and operators are asked of the running gateway; without
+    one there are none, and nothing is said.
     """
     kind = get_completion_class(shell)
     assert kind is not None, shell  # noqa: S101 - click knows the three

@@ -49,6 +49,7 @@ grants: Final = _names("/grants", "label", "label")
 subjects: Final = _names("/subjects", "name", "name")
 credentials: Final = _names("/credentials", "name", "name")
 operators: Final = _names("/operators", "name")
+policies: Final = _names("/policies", "name", "name")
 
 
 def tools(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001

@@ -66,6 +66,7 @@ def refusal(response: http.client.HTTPResponse) -> Stop:
         code, told = str(problem["code"]), str(problem["detail"])
         fix = str(problem.get("fix") or "")
         verdicts = tuple(problem.get("verdicts") or ())
+        told += "".join(f"\n  {one['where']}: {one['message']}" for one in problem.get("problems") or ())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Stop(
             f"the gateway answered with HTTP status {response.status} and no reason",

@@ -15,6 +15,7 @@ from coatcheck.errors import CoatcheckError
 _SHOWN: Final = 12
 _SHORT: Final = "operators"
 """The list that has no pages."""
+_ONE: Final = {"policies": "policy"}
 MOST_LOOKED_AT: Final = 2_000
 """How many names are looked through for one that is close."""
 SERVERS: Final = "servers"
@@ -78,7 +79,8 @@ def unknown_object(reach: Reach, kind: str, name: str, member: str = "name") -> 
         if not names or name in names:
             raise
         fix = suggestion(name, list(dict.fromkeys(names)), kind)
-        raise Stop(f"there is no {kind.removesuffix('s')} {name!r}", exit_code=Exit.NO, fix=fix) from None
+        one = _ONE.get(kind, kind.removesuffix("s"))
+        raise Stop(f"there is no {one} {name!r}", exit_code=Exit.NO, fix=fix) from None
 
 
 def _many(reach: Reach, kind: str) -> list[Any]:

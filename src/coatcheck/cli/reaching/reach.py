@@ -48,6 +48,11 @@ class Reach:
         with self._answer("GET", _url(path, query), None, within) as response:
             return json_of(read_all(response))
 
+    def raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """Return the raw JSON answer to a GET below `/api/v1`, so that numbers in it stay as written."""
+        with self._answer("GET", _url(path, query), None, ANSWER_SECONDS) as response:
+            return read_all(response)
+
     def post(self, path: str, body: bytes, *, within: float = PATIENT_SECONDS) -> bytes:
         """Return the raw JSON answer to a POST below `/api/v1`, so that numbers in it stay as written."""
         with self._answer("POST", _url(path, None), body, within) as response:
@@ -57,7 +62,7 @@ class Reach:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         *,
         query: Mapping[str, str] | None = None,
         version: int | None = None,
@@ -65,10 +70,11 @@ class Reach:
     ) -> Any:
         """Return the JSON answer to a request that changes something, None where it is empty.
 
-        `version` is the one that the change is meant for (`If-Match`).
+        `version` is the one that the change is meant for (`If-Match`). A body of bytes is sent as it is.
         """
         more = {} if version is None else {"If-Match": f'"{version}"'}
-        written = None if method == "DELETE" else json.dumps(body or {}).encode()
+        plain = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        written = None if method == "DELETE" else plain
         with self._answer(method, _url(path, query), written, within, more) as response:
             answer = read_all(response)
         return json_of(answer) if answer else None

@@ -4,36 +4,117 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from coatcheck.core import names
 from coatcheck.core.access import globs, roles, uris
 from coatcheck.core.access.roles import DEFAULT_RULE, Ruling
+from coatcheck.core.access.rules import Applied, Rules
+from coatcheck.core.policy import judging
+from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
 from coatcheck.model.access import Access, AccessList, AccessRule, Nature, RoleAccess
 from coatcheck.model.call import Call, Kind, Target
-from coatcheck.model.decision import Decision, Denial, Permit
+from coatcheck.model.decision import THE_FILE, Decision, Denial, Permit
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.server import Server
+from coatcheck.model.verdict import Charge, Facts, Judgement, PolicyVerdict, Scene
 
 OPERATOR_RULE = "(operator)"
 SCOPE_RULE = "(scope)"
+_NO_CHARGES: Final[tuple[Charge, ...]] = ()
+_UNDECIDED: Final = "This call cannot be judged, so it is not allowed."
+
+
+_UNSEEN: Final = Scene(None, None, None)
+_NONE_APPLIED: Final = Applied()
 
 
 def decide(
-    call: Call, target: Target, principal: Principal, server: Server, access: Access, nature: Nature
+    call: Call,
+    target: Target,
+    principal: Principal,
+    server: Server,
+    rules: Rules,
+    nature: Nature,
+    scene: Scene,
 ) -> Decision:
     """Judge one call: a `Permit` that can be forwarded, or a `Denial` that says why not.
 
-    `nature` is the tool's, and looked at by access by role only; prompts and resources have none.
+    What the scope and the file's rules leave is looked at by the policies, and the most restrictive wins.
+    `nature` is the tool's, and looked at only where `asks_nature` says so; prompts and resources have none.
     """
-    ruling = _judge(target, principal, server, access, nature)
-    if ruling.allow:
-        return Permit(call, target, principal, server, ruling.rule, ruling.because)
-    return Denial(ruling.rule, ruling.because, visible=False)
+    ruling = _judge(target, principal, server, rules.access, nature)
+    if not ruling.allow:
+        return Denial(ruling.rule, ruling.because, visible=False)
+    rule, because, basis, charges = ruling.rule, ruling.because, THE_FILE, _NO_CHARGES
+    applied = _applied(rules, principal, server)
+    if applied.policies:
+        raw = call.params.get("arguments")
+        arguments = NO_ARGUMENTS if raw is None else Arguments(raw)
+        facts = _facts(principal, server, scene)
+        verdict = judging.judge(applied.policies, target, nature, facts, arguments)
+        rule, because, basis = verdict.rule, verdict.because, rules.policies.basis(verdict.rule)
+        if verdict.judgement is not Judgement.ALLOWED:
+            visible = verdict.judgement is not Judgement.HIDDEN
+            told = (verdict.message or _UNDECIDED) if visible else ""
+            return Denial(rule, because, visible, told, basis)
+        charges = verdict.charges
+    return Permit(call, target, principal, server, rule, because, charges, basis)
 
 
-def may_see(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> bool:
+def may_see(target: Target, principal: Principal, server: Server, rules: Rules, nature: Nature) -> bool:
     """Tell whether the caller may learn that `target` exists: exactly when a call is not a hidden denial."""
-    return _judge(target, principal, server, access, nature).allow
+    if not _judge(target, principal, server, rules.access, nature).allow:
+        return False
+    applied = _applied(rules, principal, server)
+    return not applied.policies or judging.may_see(applied.policies, target, nature)
+
+
+def asks_nature(target: Target, principal: Principal, server: Server, rules: Rules) -> bool:
+    """Tell whether a judgement on the target looks at its nature."""
+    if target.kind is not Kind.TOOL:
+        return False
+    return isinstance(rules.access, RoleAccess) or _applied(rules, principal, server).asks_nature
+
+
+def foresee(target: Target, principal: Principal, server: Server, rules: Rules, nature: Nature) -> Ruling:
+    """Say what is known of calls before there is one.
+
+    Allowed is what may be called with some arguments, from somewhere, at some time.
+    """
+    ruling = _judge(target, principal, server, rules.access, nature)
+    applied = _applied(rules, principal, server)
+    if not ruling.allow or not applied.policies:
+        return ruling
+    facts = _facts(principal, server, _UNSEEN)
+    verdict: PolicyVerdict = judging.judge(applied.policies, target, nature, facts, UNRECORDED)
+    allow = verdict.judgement in {Judgement.ALLOWED, Judgement.UNDECIDED}
+    return Ruling(allow, verdict.rule, verdict.because)
+
+
+def by_scope_and_file(
+    target: Target, principal: Principal, server: Server, access: Access, nature: Nature
+) -> Ruling:
+    """Say what the scope of the grant and the file's rules leave, before any policy, for an explanation."""
+    return _judge(target, principal, server, access, nature)
+
+
+def _applied(rules: Rules, principal: Principal, server: Server) -> Applied:
+    """Return the policies on a caller; there are none on the operator of this machine."""
+    return _NONE_APPLIED if principal.voucher is Voucher.LOCAL else rules.policies.on(principal, server)
+
+
+def _facts(principal: Principal, server: Server, scene: Scene) -> Facts:
+    return Facts(
+        principal.subject,
+        principal.roles,
+        principal.grant_id,
+        principal.grant_label,
+        str(server.id),
+        scene.at,
+        scene.client,
+        scene.address,
+    )
 
 
 def _judge(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> Ruling:

@@ -7,17 +7,19 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from coatcheck.core.access.decide import decide
+from coatcheck.core.access.decide import asks_nature, decide
+from coatcheck.core.access.rules import Rules
 from coatcheck.core.wire import messages
 from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError, UpstreamTimeout
-from coatcheck.model.access import Access, Nature
-from coatcheck.model.call import Call, Fault, Kind, Reply, Target
+from coatcheck.model.access import Nature
+from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
 from coatcheck.model.decision import Decision, Denial
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
 from coatcheck.operations.calling.forwarding import Errand, Forwarding, NotForwarded
 from coatcheck.operations.calling.gate import Gate
-from coatcheck.operations.calling.natures import NOT_ASKED, is_asked, learned
+from coatcheck.operations.calling.limiting import Limiting, Taking
+from coatcheck.operations.calling.natures import NOT_ASKED, learned
 from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States, asks_for_input
@@ -42,6 +44,19 @@ def not_found(kind: Kind, shown: str) -> Fault:
     return Fault(-32002, "Resource not found", messages.raw_of({"uri": shown}))
 
 
+def refusal_of(denial: Denial, method: str, target: Target, shown: str) -> Reply:
+    """Return what a caller gets who is denied: as for an unknown name, or where it may know, one sentence.
+
+    A model reads the result of a tool, and not errors; prompts and resources have errors only.
+    """
+    if not denial.visible:
+        return not_found(target.kind, shown)
+    if method != "tools/call":
+        return Fault(messages.INVALID_PARAMS, denial.message, _OURS)
+    content = messages.raw_of([{"type": "text", "text": denial.message}])
+    return Result(messages.object_of({"content": content, "isError": b"true"}))
+
+
 def our_fault(message: str) -> Fault:
     """Return an internal error that says it is the gateway's and not the server's."""
     return Fault(messages.INTERNAL_ERROR, message, _OURS)
@@ -64,6 +79,7 @@ class Calls:
         gate: Gate,
         times: CallTimes,
         states: States,
+        limiting: Limiting,
         severing: Severing | None = None,
     ) -> None:
         self._severing = severing or Severing()
@@ -72,12 +88,13 @@ class Calls:
         self._gate = gate
         self._times = times
         self._states = states
+        self._limiting = limiting
         self._forwarding = Forwarding(servers, times, states)
 
     async def perform(
         self,
         asked: Asked,
-        access: Access,
+        rules: Rules,
         server: Server,
         target: Target,
         call: Call,
@@ -96,32 +113,49 @@ class Calls:
         """
         matter = Matter(call.method, server.name, target.name, call.params.get("arguments"))
         try:
-            nature = await self._nature(asked, access, server, target, conversation)
+            nature = await self._nature(asked, rules, server, target, conversation)
         except UpstreamError as error:
             return await self._unjudged(asked, matter, error)
         except Busy as busy:
             return await self._refused(asked, matter, our_fault(busy.message), "(limit)", busy.message)
         plain = self._states.open(call, asked.principal, server, target)
+        scene = self._records.scene(asked)
 
         def judge(made: Call) -> Decision:
-            return decide(made, target, asked.principal, server, access, nature)
+            return decide(made, target, asked.principal, server, rules, nature, scene)
 
         decision = judge(call if isinstance(plain, Fault) else plain)
         if isinstance(decision, Denial):
-            verdict = Verdict.DENIED if decision.visible else Verdict.HIDDEN
-            await self._records.close(asked, matter, verdict, decision.rule, decision.because, Outcome.DENIED)
-            return Performed(not_found(target.kind, shown), Outcome.DENIED)
+            return await self._denied(asked, matter, decision, server, target, shown, conversation)
         if isinstance(plain, Fault):
             return await self._refused(asked, matter, plain, "(state)", "a state that was never given")
-        return await self._permitted(Errand(asked, matter, decision, judge, notify, shown, conversation))
+        errand = Errand(asked, matter, decision, judge, notify, shown, conversation)
+        return await self._permitted(errand, rules)
 
     async def _nature(
-        self, asked: Asked, access: Access, server: Server, target: Target, conversation: Conversation | None
+        self, asked: Asked, rules: Rules, server: Server, target: Target, conversation: Conversation | None
     ) -> Nature:
-        if not is_asked(target, access):
+        if not asks_nature(target, asked.principal, server, rules):
             return NOT_ASKED
         served = (conversation or self._servers).of(server)
-        return await learned(target, asked.principal, served, access, self._times.quiet)
+        return await learned(target, asked.principal, served, rules, self._times.quiet)
+
+    async def _denied(
+        self,
+        asked: Asked,
+        matter: Matter,
+        denial: Denial,
+        server: Server,
+        target: Target,
+        shown: str,
+        conversation: Conversation | None,
+    ) -> Performed:
+        if denial.visible and not self._may_be_listed(server, target, conversation):
+            denial = replace(denial, visible=False)
+        verdict = Verdict.DENIED if denial.visible else Verdict.HIDDEN
+        rule, because, basis = denial.rule, denial.because, denial.basis
+        await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis)
+        return Performed(refusal_of(denial, matter.method, target, shown), Outcome.DENIED)
 
     async def _unjudged(self, asked: Asked, matter: Matter, error: UpstreamError) -> Performed:
         """Answer a call that cannot be judged, since the server does not tell what the tool does."""
@@ -136,23 +170,63 @@ class Calls:
         await self._records.close(asked, matter, Verdict.DENIED, rule, because, Outcome.DENIED)
         return Performed(fault, Outcome.DENIED)
 
-    async def _permitted(self, errand: Errand) -> Performed:
-        """Take a place among the calls under way, and make the call."""
-        grant_id, server_id = errand.asked.principal.grant_id, errand.permit.server.id
+    def _may_be_listed(self, server: Server, target: Target, conversation: Conversation | None) -> bool:
+        """Tell whether a name can be on a list, by the lists at hand; of others a denial tells nobody."""
+        if target.kind is not Kind.TOOL and target.kind is not Kind.PROMPT:
+            return True
+        try:
+            catalogue = (conversation or self._servers).of(server).catalogue
+        except (UpstreamError, Busy):
+            return True
+        if catalogue is None:
+            return True
+        return target.name in (catalogue.tools if target.kind is Kind.TOOL else catalogue.prompts)
+
+    async def _permitted(self, errand: Errand, rules: Rules) -> Performed:
+        """Take a place among the calls under way and what limits have left, and make the call."""
+        permit = errand.permit
+        grant_id, server_id = errand.asked.principal.grant_id, permit.server.id
         try:
             await self._gate.enter(grant_id, server_id)
         except Busy as busy:
             fault = our_fault(busy.message)
             return await self._refused(errand.asked, errand.matter, fault, "(limit)", busy.message)
         try:
-            return await self._recorded(errand)
+            if not permit.charges:
+                return await self._recorded(errand, "")
+            taking = self._limiting.reserve(permit.charges, rules.policies)
+            if isinstance(taking, Denial):
+                return await self._denied(
+                    errand.asked,
+                    errand.matter,
+                    taking,
+                    permit.server,
+                    permit.target,
+                    errand.shown,
+                    errand.conversation,
+                )
+            return await self._limited(errand, taking)
         finally:
             self._gate.leave(grant_id, server_id)
 
-    async def _recorded(self, errand: Errand) -> Performed:
+    async def _limited(self, errand: Errand, taking: Taking) -> Performed:
+        """Make a call that takes of limits; what it took is given back if the server was never reached."""
+        try:
+            return await self._recorded(errand, taking.charges)
+        finally:
+            self._limiting.end(taking, reached=errand.hop.request_bytes > 0)
+
+    async def _recorded(self, errand: Errand, charges: str) -> Performed:
         permit = errand.permit
-        uses = permit.server.uses
-        opened = await self._records.open(errand.asked, errand.matter, permit.rule, permit.because, uses)
+        opened = await self._records.open(
+            errand.asked,
+            errand.matter,
+            permit.rule,
+            permit.because,
+            permit.server.uses,
+            permit.basis,
+            charges,
+        )
         try:
             with self._severing.under_way(permit.server):
                 reply = await self._forwarding.forward(errand)

@@ -7,8 +7,9 @@ from typing import Final
 
 from coatcheck.core.access.classify import nature_of_tool, nature_of_unlisted
 from coatcheck.core.access.decide import may_see
+from coatcheck.core.access.rules import Rules
 from coatcheck.errors import UpstreamTimeout
-from coatcheck.model.access import Access, Nature, RoleAccess
+from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.catalogue import Catalogue
 from coatcheck.model.grant import Principal
@@ -36,14 +37,7 @@ def explained(target: Target, server: Server, catalogue: Catalogue | None) -> tu
     return nature_of_tool(target.name, entry.members.get("annotations"), server.marks)
 
 
-def is_asked(target: Target, access: Access) -> bool:
-    """Tell whether the rules ask for the nature of the target."""
-    return target.kind is Kind.TOOL and isinstance(access, RoleAccess)
-
-
-async def learned(
-    target: Target, principal: Principal, served: Served, access: Access, wait: float
-) -> Nature:
+async def learned(target: Target, principal: Principal, served: Served, rules: Rules, wait: float) -> Nature:
     """Return the nature of a tool that is about to be called; ask the server if its lists do not name it.
 
     The server is not asked for the sake of a caller who could not use the tool whatever it is.
@@ -57,7 +51,7 @@ async def learned(
     marked, _ = nature_of_unlisted(target.name, server.marks)
     if marked is not Nature.AMBIGUOUS:
         return marked
-    if not any(may_see(target, principal, server, access, nature) for nature in Nature):
+    if not any(may_see(target, principal, server, rules, nature) for nature in Nature):
         return NOT_ASKED
     try:
         async with asyncio.timeout(wait):

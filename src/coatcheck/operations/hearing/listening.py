@@ -138,13 +138,14 @@ class Listening:
     ) -> Mapping[str, Permit]:
         """Return a permit for each resource that the caller may know of and its server can watch."""
         permits: dict[str, Permit] = {}
+        scene = self._records.scene(asked)
         for uri in wanted.uris:
             server = await owner(uri)
             if server is None or not self._can_watch(server):
                 continue
             target = Target(Kind.RESOURCE, uri)
             decision = decide(
-                listen_call(uri), target, asked.principal, server, snapshot.access, Nature.AMBIGUOUS
+                listen_call(uri), target, asked.principal, server, snapshot.rules, Nature.AMBIGUOUS, scene
             )
             if isinstance(decision, Permit):
                 permits[uri] = decision
@@ -206,7 +207,7 @@ class Listening:
             snapshot = self._snapshot()
             server = snapshot.by_id.get(permit.server.id)
             if server is not None and may_see(
-                permit.target, permit.principal, server, snapshot.access, Nature.AMBIGUOUS
+                permit.target, permit.principal, server, snapshot.rules, Nature.AMBIGUOUS
             ):
                 tell(notice)
 

@@ -13,7 +13,7 @@ from coatcheck.model.call import Call, Fault, Kind, Notice, Reply, Result, Targe
 from coatcheck.model.decision import Denial
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
-from coatcheck.operations.calling.call import Calls, not_found
+from coatcheck.operations.calling.call import Calls, refusal_of
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.hearing.watches import Watches, listen_call
 from coatcheck.operations.reaching.conversation import Conversation
@@ -96,14 +96,14 @@ class StandingRequests:
         """Subscribe at a server that has no sessions: its updates come on a stream of ours."""
         target = Target(Kind.RESOURCE, uri)
         matter = Matter(call.method, server.name, uri)
-        access = snapshot.access
-        decision = decide(listen_call(uri), target, asked.principal, server, access, Nature.AMBIGUOUS)
+        rules, scene = snapshot.rules, self._records.scene(asked)
+        decision = decide(listen_call(uri), target, asked.principal, server, rules, Nature.AMBIGUOUS, scene)
+        rule, because, basis = decision.rule, decision.because, decision.basis
         if isinstance(decision, Denial):
-            rule, because = decision.rule, decision.because
-            await self._records.close(asked, matter, Verdict.HIDDEN, rule, because, Outcome.DENIED)
-            return not_found(Kind.RESOURCE, uri)
-        rule, because = decision.rule, decision.because
-        await self._records.close(asked, matter, Verdict.ALLOWED, rule, because, Outcome.OK)
+            verdict = Verdict.DENIED if decision.visible else Verdict.HIDDEN
+            await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis)
+            return refusal_of(decision, call.method, target, uri)
+        await self._records.close(asked, matter, Verdict.ALLOWED, rule, because, Outcome.OK, basis)
         if call.method != SUBSCRIBE:
             conversation.note_watch(server, uri, None)
             return _DONE
@@ -134,7 +134,7 @@ class StandingRequests:
             conversation.told(server, notice)
 
         performed = await self._calls.perform(
-            asked, snapshot.access, server, target, call, told, target.name, conversation
+            asked, snapshot.rules, server, target, call, told, target.name, conversation
         )
         return performed.reply
 

@@ -325,7 +325,7 @@ class Conversation:
         current = snapshot.by_id.get(server.id)
         target = Target(Kind.RESOURCE, uri)
         return current is not None and may_see(
-            target, self.principal, current, snapshot.access, Nature.AMBIGUOUS
+            target, self.principal, current, snapshot.rules, Nature.AMBIGUOUS
         )
 
 

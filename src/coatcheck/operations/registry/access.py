@@ -8,10 +8,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from coatcheck.core.access.decide import decide
+from coatcheck.core.access.decide import foresee
 from coatcheck.errors import Missing
-from coatcheck.model.call import Call, Kind, Target
-from coatcheck.model.decision import Permit
+from coatcheck.model.call import Kind, Target
 from coatcheck.model.grant import Grant, IssuedGrant, Principal, Voucher
 from coatcheck.model.server import Server
 from coatcheck.operations.directory import Snapshot
@@ -22,7 +21,6 @@ from coatcheck.operations.registry.views import GrantState
 from coatcheck.operations.views import ToolView
 
 MAX_ROWS: Final = 100_000
-_ASKING: Final = Call(b"0", "tools/call")
 _OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 
 
@@ -108,7 +106,7 @@ class AccessViews:
     ) -> AccessRows:
         rows: list[AccessRow] = []
         for grant in grants:
-            principal = _principal(snapshot, grant, subject)
+            principal = principal_of(snapshot, grant, subject)
             state = state_of(snapshot, grant, self._desk.now()) if grant is not None else None
             for tool in tools:
                 server = snapshot.servers.get(tool.server)
@@ -123,8 +121,8 @@ def _row(
     snapshot: Snapshot, principal: Principal, state: GrantState | None, server: Server, tool: ToolView
 ) -> AccessRow:
     target = Target(Kind.TOOL, tool.entry.name)
-    decision = decide(_ASKING, target, principal, server, snapshot.access, tool.nature)
-    allowed, rule, because = isinstance(decision, Permit), decision.rule, decision.because
+    ruling = foresee(target, principal, server, snapshot.rules, tool.nature)
+    allowed, rule, because = ruling.allow, ruling.rule, ruling.because
     stored = snapshot.registry.subjects.get(principal.subject)
     if stored is not None and stored.disabled:
         allowed, rule, because = False, "(subject)", "the subject is disabled"
@@ -140,7 +138,7 @@ def _row(
     )
 
 
-def _principal(snapshot: Snapshot, grant: AnyGrant | None, subject: str) -> Principal:
+def principal_of(snapshot: Snapshot, grant: AnyGrant | None, subject: str) -> Principal:
     """Return who would be calling, with the roles of the subject as it is stored."""
     if isinstance(grant, IssuedGrant):
         made = Principal(

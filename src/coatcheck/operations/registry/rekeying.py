@@ -12,6 +12,7 @@ from coatcheck.core.sealing.keys import Keys
 from coatcheck.errors import CoatcheckError, ConfigError, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.operator import Actor
+from coatcheck.operations.merging import PLACES
 from coatcheck.operations.registry.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -142,5 +143,4 @@ class Rekeying:
 
     def _rows(self) -> int:
         kept = self._desk.book.registry
-        rows = len(kept.grants) + len(kept.subjects) + len(kept.servers)
-        return rows + len(kept.operators) + len(kept.overrides) + len(kept.credentials)
+        return sum(len(getattr(kept, place)) for place, _ in PLACES.values())

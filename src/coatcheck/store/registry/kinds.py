@@ -13,9 +13,10 @@ from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
 from coatcheck.model.registry import Object, Override
 from coatcheck.model.server import StoredServer
+from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy
 from coatcheck.model.subject import Subject
 from coatcheck.store import tables
-from coatcheck.store.registry import rows
+from coatcheck.store.registry import rows, rows_of_policies
 from coatcheck.store.registry.rows import Row, Stored
 from coatcheck.store.registry.rows_of_credentials import CredentialSeal
 from coatcheck.store.registry.secrets_of_servers import ReachSeal
@@ -89,5 +90,29 @@ def kinds_for(seal: ReachSeal, credentials: CredentialSeal) -> dict[type[Object]
         ),
         Credential: Kind(
             tables.credential, credentials.row, credentials.noun, lambda credential: credential.id, "name"
+        ),
+        StoredPolicy: Kind(
+            tables.policy,
+            rows_of_policies.policy_row,
+            rows_of_policies.policy_of,
+            lambda one: one.name,
+            "name",
+            again=True,
+            restricts=True,
+        ),
+        PolicyUse: Kind(
+            tables.policy_use,
+            rows_of_policies.use_row,
+            rows_of_policies.use_of,
+            lambda one: one.key,
+            "policy",
+            restricts=True,
+        ),
+        PolicyVersion: Kind(
+            tables.policy_version,
+            rows_of_policies.version_row,
+            rows_of_policies.version_of,
+            lambda one: (one.name, one.number),
+            "name",
         ),
     }

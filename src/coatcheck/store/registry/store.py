@@ -33,7 +33,17 @@ from coatcheck.store.tables import sealing_key
 
 log = logging.getLogger(__name__)
 
-_FIELDS: Final = ("grants", "subjects", "servers", "operators", "overrides", "credentials")
+_FIELDS: Final = (
+    "grants",
+    "subjects",
+    "servers",
+    "operators",
+    "overrides",
+    "credentials",
+    "policies",
+    "policy_uses",
+    "policy_versions",
+)
 
 
 class StoredRegistry:

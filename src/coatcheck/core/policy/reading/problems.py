@@ -33,6 +33,8 @@ class Problem:
 class BadPolicy(Unfit):
     """A document that is no policy. `problems` has what is wrong with it, in the order of the document."""
 
+    code = "bad_policy"
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)

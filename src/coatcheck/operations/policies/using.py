@@ -1,0 +1,158 @@
+"""What policies are used on: everything, a role, a grant (on one server or all), or a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from coatcheck.core.policy.builtin import BUILT_IN
+from coatcheck.errors import Missing, Unfit
+from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.operator import Actor
+from coatcheck.model.registry import Edit
+from coatcheck.model.stored_policy import PolicyUse, UseKind
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.policies.showing import (
+    stored_policy,
+    told_of_use,
+    use_view,
+    uses_of,
+    words_of,
+)
+from coatcheck.operations.policies.views import UseView
+from coatcheck.operations.registry import fitness
+from coatcheck.operations.registry.desk import Desk, server_id_of
+from coatcheck.operations.registry.granting.showing import find_grant
+
+MAX_USES: Final = 100_000
+_ONE_ONLY: Final = frozenset({UseKind.GRANT, UseKind.SERVER})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a policy is to be used on. `of` is a role, a grant's label or id, or a server's name or UUID.
+
+    `server`, a name or UUID, narrows the use on a grant to that server; empty for all.
+    """
+
+    kind: UseKind
+    of: str = ""
+    server: str = ""
+
+
+class PolicyUses:
+    """Uses of policies. They hold for the next request."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def use(self, actor: Actor, name: str, place: Place, because: str = "") -> UseView:
+        """Use a policy. On a grant or a server it takes the place of the one that was used there.
+
+        Raises:
+            Missing: no such policy, grant or server.
+            Unfit: a place that cannot be, or too many uses.
+        """
+        fitness.note_of(because, "a reason")
+        done: list[PolicyUse] = []
+
+        def make(snapshot: Snapshot) -> Edit | None:
+            done.clear()
+            if name not in BUILT_IN:
+                stored_policy(snapshot, name)
+            wanted = self._wanted(snapshot, actor, name, place, because)
+            known = snapshot.registry.policy_uses.get(wanted.key)
+            if known is not None and known.ended_at is None:
+                done.append(known)
+                return None
+            _check_room(snapshot)
+            former = _former(snapshot, wanted)
+            new = replace(wanted, version=known.version + 1 if known is not None else 1)
+            done.extend((new, *former))
+            ended = tuple(self._ended(one, actor, because) for one in former)
+            return Edit((*ended, new), (self._change(snapshot, actor, former, new),))
+
+        edited = await self._desk.book.edit(make)
+        return use_view(edited.snapshot, done[0], done[1].policy if len(done) > 1 else "")
+
+    async def unuse(self, actor: Actor, name: str, place: Place, because: str = "") -> UseView:
+        """Take a policy off something, of which nothing else needs to be there any more.
+
+        Raises:
+            Missing: it is not used there.
+        """
+        fitness.note_of(because, "a reason")
+        done: list[PolicyUse] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            done[:] = [_find(snapshot, name, place)]
+            after = self._ended(done[0], actor, because)
+            return Edit((after,), (self._change(snapshot, actor, done, after),))
+
+        edited = await self._desk.book.edit(make)
+        return use_view(edited.snapshot, done[0])
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    def _wanted(self, snapshot: Snapshot, actor: Actor, name: str, place: Place, because: str) -> PolicyUse:
+        now, server = self._desk.now(), None
+        if place.server:
+            if place.kind is not UseKind.GRANT:
+                raise Unfit("only the use on a grant can be narrowed to a server", fix="leave server out")
+            server = server_id_of(snapshot, place.server)
+        return PolicyUse(name, place.kind, self._of(snapshot, place), now, actor.name, server, because)
+
+    def _of(self, snapshot: Snapshot, place: Place) -> str:
+        match place.kind:
+            case UseKind.EVERYTHING:
+                if place.of:
+                    raise Unfit("everything needs no name", fix="leave of out")
+                return ""
+            case UseKind.ROLE:
+                return next(iter(fitness.roles_of(frozenset({place.of}))))
+            case UseKind.GRANT:
+                return find_grant(snapshot, place.of, self._desk.now()).id
+            case UseKind.SERVER:
+                return str(server_id_of(snapshot, place.of))
+
+    def _ended(self, use: PolicyUse, actor: Actor, because: str) -> PolicyUse:
+        now = self._desk.now()
+        return replace(use, at=now, by=actor.name, because=because, ended_at=now, version=use.version + 1)
+
+    def _change(self, snapshot: Snapshot, actor: Actor, former: list[PolicyUse], after: PolicyUse) -> Change:
+        before = told_of_use(former[0]) if former else None
+        action = "policy.use" if after.ended_at is None else "policy.unuse"
+        what = (ObjectKind.POLICY, after.policy, after.policy)
+        told = told_of_use(after)
+        if told is not None:
+            told["called"] = words_of(use_view(snapshot, after))
+        return self._desk.scribe.changed(actor, action, what, before, told, after.because)
+
+
+def _former(snapshot: Snapshot, wanted: PolicyUse) -> list[PolicyUse]:
+    """Return the use whose place another takes: a grant and a server have one policy each."""
+    if wanted.kind not in _ONE_ONLY:
+        return []
+    place = (wanted.kind, wanted.of, wanted.server)
+    uses = snapshot.registry.policy_uses.values()
+    return [use for use in uses if use.ended_at is None and (use.kind, use.of, use.server) == place]
+
+
+def _find(snapshot: Snapshot, name: str, place: Place) -> PolicyUse:
+    """Return the use that is meant; also on a grant or server that is gone."""
+    for use in uses_of(snapshot, name):
+        view = use_view(snapshot, use)
+        if use.kind is not place.kind or place.of not in {use.of, view.shown}:
+            continue
+        if place.server in {view.server, str(use.server or "")}:
+            return use
+    raise Missing(
+        f"the policy {name!r} is not used there", fix=f"coatcheck policy show {name} tells where it is used"
+    )
+
+
+def _check_room(snapshot: Snapshot) -> None:
+    if len(snapshot.registry.policy_uses) >= MAX_USES:
+        raise Unfit(
+            f"there are {MAX_USES} uses of policies", fix="use policies on roles rather than on grants"
+        )

@@ -1,0 +1,76 @@
+"""Cases are read strictly and tried as calls are judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coatcheck.core.policy.cases import MAX_AFTER, Expected, read_cases, try_case
+from coatcheck.core.policy.reading.problems import BadPolicy
+from policies import a_policy
+
+
+def cases(*some: dict[str, Any], **head: Any) -> dict[str, Any]:
+    return {"coatcheck": 1, "policy": "p", "cases": list(some), **head}
+
+
+def case(**members: Any) -> dict[str, Any]:
+    return {"name": "a", "tool": "t", "expect": "allowed", **members}
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        (cases(case(), policy="q"), {"/policy"}),
+        (cases(case(), coatcheck=2), {"/coatcheck"}),
+        ({"cases": [case()]}, {""}),
+        (cases(case(tol="x")), {"/cases/0/tol"}),
+        (cases(case(prompt="x")), {"/cases/0"}),
+        (cases({"name": "a", "tool": "t"}), {"/cases/0"}),
+        (cases(case(arguments=[1])), {"/cases/0/arguments"}),
+        (cases(case(access="both")), {"/cases/0/access"}),
+        (cases({"name": "a", "prompt": "x", "access": "read", "expect": "hidden"}), {"/cases/0/access"}),
+        (cases(case(at="noon"), case(at="2026-11-18")), {"/cases/0/at", "/cases/1/at"}),
+        (cases(case(caller={"ip": "10.0.0.0/8"}), case(caller={"who": "x"})), {"/cases/0/caller/ip", "/cases/1/caller/who"}),
+        (cases(case(after=MAX_AFTER + 1)), {"/cases/0/after"}),
+        (cases(), {"/cases"}),
+        ([], {""}),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_all_at_once(document: Any, where: set[str]) -> None:
+    assert len(read_cases(cases(case()), "p")) == 1
+    with pytest.raises(BadPolicy) as refused:
+        read_cases(document, "p")
+    assert {problem.where for problem in refused.value.problems} == where
+
+
+def test_a_case_is_a_call_of_its_caller() -> None:
+    policy = a_policy(
+        tools={
+            "t": {
+                "deny_if": [{"not": {"subject": "alice"}}, {"ip": "10.0.0.0/8"}, {"not": {"role": "dev"}}],
+                "limits": [
+                    {"sum": "/n", "most": 10, "per": "day", "each": "grant"},
+                    {"at_once": 1, "each": "all"},
+                ],
+            }
+        }
+    )
+    caller = {"subject": "alice", "roles": ["dev"], "ip": "192.0.2.1"}
+    good = case(caller=caller, arguments={"n": 5}, after=1)
+    (read,) = read_cases(cases(good), "p")
+    assert try_case(policy, read).passed
+    for change, rule in (
+        ({"caller": {**caller, "subject": "bob"}}, "p:/tools/t/deny_if/0"),
+        ({"caller": {**caller, "ip": "10.1.1.1"}}, "p:/tools/t/deny_if/1"),
+        ({"caller": {**caller, "roles": ["ops"]}}, "p:/tools/t/deny_if/2"),
+        ({"after": 2}, "p:/tools/t/limits/0"),
+        ({"arguments": {"n": -1}}, "p:/tools/t/limits/0"),
+    ):
+        (read,) = read_cases(cases({**good, **change}), "p")
+        tried = try_case(policy, read)
+        assert (tried.outcome, tried.rule, tried.passed) == (Expected.DENIED, rule, False)
+        assert tried.because
+    (hidden,) = read_cases(cases({**good, "expect": "hidden"}), "p")
+    assert try_case(a_policy(default="deny-all"), hidden).passed
