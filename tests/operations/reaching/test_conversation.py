@@ -369,7 +369,7 @@ async def test_subscriptions_take_a_session_of_their_own_and_are_judged() -> Non
     assert isinstance(refused, Fault)
     assert conversation.own() == []
     assert bench.entries[0].record.decision is Verdict.HIDDEN
-    bench.apply(SENTRY, GIT, access=denied)  # type: ignore[arg-type]
+    bench.apply(SENTRY, GIT, access=denied)
     await bench.standing.subscribe(ALICE, bench.snapshot, conversation, SENTRY, call, "a:1")
     assert [permit.call for permit in own_of(bench, conversation).forwarded] == [call]
     assert conversation.watched == 1
