@@ -61,8 +61,9 @@ def test_nothing_is_forwarded_or_answered_without_a_record() -> None:
 @pytest.mark.usefixtures("one_trouble")
 def test_a_gateway_that_does_not_wait_for_its_record_is_found_out() -> None:
     verdict = audit.prove_audit(SystemClock(), SystemEntropy(), quiet, short=True, program=EAGER)
-    assert verdict.counts["forwarded_without_record"] >= 8
-    assert verdict.counts["answers_without_outcome"] >= 8
+    # It goes on until it notices by itself that nothing can be written.
+    assert verdict.counts["forwarded_without_record"] > 0
+    assert verdict.counts["answers_without_outcome"] > 0
     assert not verdict.holds
 
 

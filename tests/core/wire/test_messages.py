@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -287,6 +288,54 @@ def test_no_bytes_of_a_server_raise(raw: bytes) -> None:
         if found is not None and isinstance(found.reply, Result):
             found.reply.raw.decode("utf-8")
             assert messages.members_of(found.reply.raw) is not None
+
+
+# --- the quick way ----------------------------------------------------------------------------------------------
+
+PARTS = st.sampled_from(
+    [
+        "name",
+        "uri",
+        "arguments",
+        "_meta",
+        "Name",
+        "_META",
+        "task",
+        "ref",
+        "cursor",
+        "na\u017fe",
+        "progressToken",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PARTS, inner, max_size=3),
+    max_leaves=8,
+)
+ENVELOPES = st.fixed_dictionaries(
+    {
+        "jsonrpc": st.sampled_from(["2.0", "2.0", "2.0", "1.0"]),
+        "id": st.integers(-(2**60), 2**60) | st.text(max_size=130) | VALUES,
+        "method": st.sampled_from(["tools/call", "ping", "", "tools/li\u200bst"]) | VALUES,
+        "params": st.dictionaries(PARTS, VALUES, max_size=4) | VALUES,
+    },
+    optional={"result": VALUES, "Method": VALUES},
+)
+
+
+def outcome_of(body: bytes) -> object:
+    try:
+        return read_message(body)
+    except Unreadable as refusal:
+        return refusal.number, refusal.id, str(refusal)
+
+
+@settings(BRIEF, max_examples=600)
+@given(ENVELOPES)
+def test_the_quick_way_of_reading_reads_what_the_careful_one_does(message: dict[str, object]) -> None:
+    """A line's end behind the message is no part of it, and sends it the careful way."""
+    body = msgspec.json.encode(message)
+    assert outcome_of(body) == outcome_of(body + b"\n")
 
 
 # --- raw values and writing -----------------------------------------------------------------------------------

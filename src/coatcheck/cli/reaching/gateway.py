@@ -55,11 +55,14 @@ def record_of(where: Where, config: Config) -> Iterator[Reach]:
     """Reach a gateway as `gateway_of` does, to read its record: there must be one.
 
     Raises:
-        ConfigError: as for `gateway`; or no gateway runs, and none ever did in the data directory.
+        ConfigError: as for `gateway`; or no gateway runs, and none ever did in the data directory, or its
+            store is on a server that nobody names.
     """
     if where.url is None and config.database is None and find_running(config) is None:
         from coatcheck.store.engines.directory import DATABASE_FILE  # heavy, as what follows is here
+        from coatcheck.store.engines.elsewhere import require_here
 
+        require_here(config.data)
         if not os.path.lexists(config.data / DATABASE_FILE):
             raise ConfigError(
                 f"there is no record in {config.data}: no gateway runs there, and none ever did",

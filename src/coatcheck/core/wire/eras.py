@@ -179,14 +179,12 @@ def versions_supported(fault: Fault) -> tuple[str, ...]:
 # --- headers ---------------------------------------------------------------------------------------------
 
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=\Z", re.DOTALL)
-_PLAIN = re.compile(r"[\x20-\x7e]*\Z")
 
 
 def encode_header(value: str) -> str:
     """Return a header value that survives HTTP: plain ASCII as it is, the rest as `=?base64?...?=`."""
-    if value.isascii() and value.isprintable() and value == value.strip(" ") and not value.startswith("=?"):
-        return value  # as nearly always
-    if _PLAIN.match(value) and value == value.strip() and not _SENTINEL.match(value):
+    plain = value.isascii() and value.isprintable() and value == value.strip(" ")
+    if plain and not (value.startswith("=?") and _SENTINEL.match(value)):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8')).decode('ascii')}?="
 

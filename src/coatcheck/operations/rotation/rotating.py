@@ -75,15 +75,8 @@ class Rotations:
             Missing: no such credential.
             Unfit: nothing is staged.
         """
-
-        def make(snapshot: Snapshot) -> Edit:
-            before = self._counter.stored(snapshot, ref)
-            number = judging.at(before, Stage.STAGED, "coatcheck credential stage").number
-            after = stages.without(before, Stage.STAGED, self._counter.now())
-            return self._counter.step(actor, "credential.discard", before, after, number=number)
-
-        await self._counter.desk.book.edit(make)
-        return self._counter.show(ref)
+        made_by = "coatcheck credential stage"
+        return await self._drop(actor, ref, Stage.STAGED, made_by, "credential.discard")
 
     async def verify(self, actor: Actor, ref: str, progress: Progress | None = None) -> Verdicts:
         """Try the staged version, or else the active one, at every server that uses it. Nothing is switched.
@@ -185,17 +178,22 @@ class Rotations:
             Missing: no such credential.
             Unfit: there is no previous version.
         """
+        made_by = "coatcheck credential rotate"
+        return await self._drop(actor, ref, Stage.PREVIOUS, made_by, "credential.retire")
+
+    # --- within --------------------------------------------------------------------------------------------
+
+    async def _drop(self, actor: Actor, ref: str, stage: Stage, made_by: str, action: str) -> CredentialView:
+        """Forget the version at a stage; `made_by` is the command that makes one."""
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            number = judging.at(before, Stage.PREVIOUS, "coatcheck credential rotate").number
-            after = stages.without(before, Stage.PREVIOUS, self._counter.now())
-            return self._counter.step(actor, "credential.retire", before, after, number=number)
+            number = judging.at(before, stage, made_by).number
+            after = stages.without(before, stage, self._counter.now())
+            return self._counter.step(actor, action, before, after, number=number)
 
         await self._counter.desk.book.edit(make)
         return self._counter.show(ref)
-
-    # --- within --------------------------------------------------------------------------------------------
 
     async def _stage(
         self, actor: Actor, ref: str, material: Secret, expires_at: datetime | None
