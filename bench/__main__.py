@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import machine, nginx
+from bench import decisions, machine, nginx
 from bench.cases import SECONDS, CallsFailed, Case, cases
 from bench.lax import KINDS
 from bench.page import Report, page
@@ -75,12 +75,15 @@ def run(rounds: int, seconds: float, only: Collection[str] | None = None) -> Rep
             plain = running.enter_context(nginx.running(proxy, upstream))
             started = running.enter_context(gateway(upstream))
             lax = {kind: running.enter_context(gateway(upstream, kind)) for kind in KINDS}
-            every = cases(upstream, plain, started, lax, seconds)
+            ruled = running.enter_context(gateway(upstream, policy=decisions.whole()))
+            every = cases(upstream, plain, started, lax, ruled, seconds)
             for number in range(rounds):
                 say(f"round {number + 1} of {rounds}")
                 for case in every:
                     if not only or case.name in only:
                         measure(case, found, number)
+            wanted = not only or "policies" in only
+            decided = decisions.measured() if wanted else {}
             start["memory after the load"] = f"{machine.memory_mib([started.program.pid]):.0f} MiB"
     stated["nginx"] = proxy.version if proxy else f"missing: `{nginx.INSTALL}`"
     stated["rounds"] = f"{rounds}, in bursts of {seconds:g} s"
@@ -89,7 +92,7 @@ def run(rounds: int, seconds: float, only: Collection[str] | None = None) -> Rep
     if others.share() > BUSY:
         say(f"other programs used {others.text()}: run this again when the machine is quiet")
     command = "make bench" if rounds == ROUNDS else f"make bench ROUNDS={rounds}"
-    return Report(command, stated, start, found, None if proxy else nginx.INSTALL)
+    return Report(command, stated, start, found, None if proxy else nginx.INSTALL, decided)
 
 
 def cold_starts(upstream: Upstream) -> dict[str, str]:

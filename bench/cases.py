@@ -13,7 +13,7 @@ from bench import machine
 from bench.load import Settings, settings_text
 from bench.nginx import Nginx
 from bench.programs import ROOT, Gateway, Upstream
-from bench.rows import COATCHECK, DIRECT, NGINX, Burst
+from bench.rows import COATCHECK, DIRECT, NGINX, RULED, Burst
 
 CALLERS = (1, 16, 64)
 STEADY_RATE = 500.0
@@ -53,11 +53,12 @@ def cases(
     nginx: Nginx | None,
     gateway: Gateway,
     lax: Mapping[str, Gateway],
+    ruled: Gateway,
     seconds: float = SECONDS,
 ) -> list[Case]:
     """Return every case, in the order of the page; the targets over HTTP share one server.
 
-    `lax` are gateways whose records are not durable, by the name of their kind.
+    `lax` are gateways whose records are not durable, by the name of their kind; `ruled` has a policy.
     """
     reaches = {DIRECT: Reach(upstream.port, "/mcp", upstream.credential, (upstream.pid,))}
     if nginx:
@@ -77,7 +78,10 @@ def cases(
         target: Reach(one.port, "/mcp/raw", one.grant, (one.program.pid,)) for target, one in records.items()
     }
     rated = over_http(kept, 16, max(seconds, STEADY_SECONDS), DURABLE_RATE)
-    return [*found, Case("durable", 16, rated), Case("durable", 64, over_http(kept, 64, seconds))]
+    found += [Case("durable", 16, rated), Case("durable", 64, over_http(kept, 64, seconds))]
+    judged = Reach(ruled.port, "/mcp/raw", ruled.grant, (ruled.program.pid,))
+    both = {COATCHECK: reaches[COATCHECK], RULED: judged}
+    return [*found, *(Case("policies", callers, over_http(both, callers, seconds)) for callers in (1, 16))]
 
 
 def over_http(

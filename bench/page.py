@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.rows import (
     COATCHECK,
     DIRECT,
     NGINX,
+    RULED,
     UNSYNCED,
     UNWAITED,
     Measured,
@@ -30,6 +31,8 @@ COLUMNS_BESIDE = (
     "p50 beside nginx",
     "CPU beside nginx",
 )
+COLUMNS_RULED = ("callers", "p50 added to coatcheck", "CPU beside coatcheck")
+COLUMNS_DECIDED = ("one decision", "CPU µs", "decisions/s")
 COLUMNS_DURABLE = ("callers", "p50 added to unsynced", "p50 added to unwaited", "calls/s beside unwaited")
 
 
@@ -43,6 +46,8 @@ class Report:
     measured: Measured
     nginx_missing: str | None = None
     """How to install nginx, where there is none."""
+    decided: Mapping[str, float] = field(default_factory=dict)
+    """Microseconds of one decision, by the kind of policy."""
 
 
 def page(report: Report) -> str:
@@ -68,6 +73,9 @@ def section(report: Report, case: str) -> Iterator[str]:
         yield from ("", *table(COLUMNS_BESIDE, beside(report.measured, ours)))
     if UNWAITED in targets:
         yield from ("", *table(COLUMNS_DURABLE, beside_lax(report.measured, ours)))
+    if RULED in targets:
+        yield from ("", *table(COLUMNS_RULED, beside_bare(report.measured, ours)))
+        yield from ("", *table(COLUMNS_DECIDED, map(line_of_decision, report.decided.items())))
 
 
 def lines_of(row: Row, nginx_missing: str | None) -> Iterator[Sequence[str]]:
@@ -100,6 +108,22 @@ def beside_lax(measured: Measured, places: Iterable[Place]) -> Iterator[Sequence
             shown(added_us(measured, ours, UNWAITED), "{:,.0f} µs"),
             shown(times(measured, ours, UNWAITED, lambda burst: burst.rps), "{:.2f} times"),
         )
+
+
+def beside_bare(measured: Measured, places: Iterable[Place]) -> Iterator[Sequence[str]]:
+    """Yield what a policy adds to calls."""
+    for bare in places:
+        ruled = bare._replace(target=RULED)
+        yield (
+            str(bare.callers),
+            shown(added_us(measured, ruled, COATCHECK), "{:,.0f} µs"),
+            shown(times(measured, ruled, COATCHECK, lambda burst: burst.cpu_us_per_call), "{:.2f} times"),
+        )
+
+
+def line_of_decision(kind: tuple[str, float]) -> Sequence[str]:
+    name, took = kind
+    return name, f"{took:,.1f}", f"{1e6 / took:,.0f}"
 
 
 def shown(figure: float | None, form: str) -> str:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,14 @@ def raw_upstream() -> Iterator[Upstream]:
 
 
 @contextmanager
-def gateway(upstream: Upstream, lax: str = "") -> Iterator[Gateway]:
+def gateway(
+    upstream: Upstream, lax: str = "", policy: Mapping[str, object] | None = None
+) -> Iterator[Gateway]:
     """Start a gateway on an empty data directory and yield it once it has answered a call.
 
-    `lax` is a kind of `bench.lax`: a gateway that is not the product.
+    `lax` is a kind of `bench.lax`: a gateway that is not the product. `policy` is used on everything.
     """
-    state = BUILD / (lax or "data")
+    state = BUILD / (lax or ("ruled" if policy else "data"))
     shutil.rmtree(state, ignore_errors=True)
     grant = mint(secrets.token_bytes)
     write_private(state / "servers.json", json.dumps(declaration(upstream, grant), indent=2))
@@ -79,9 +81,26 @@ def gateway(upstream: Upstream, lax: str = "") -> Iterator[Gateway]:
     program = Program(lax or "coatcheck", command, BUILD / f"{lax or 'coatcheck'}.log", env)
     try:
         first_call(program, port, "/mcp/raw", grant)
-        yield Gateway(program, port, grant, (time.perf_counter() - began) * 1e3)
+        cold_ms = (time.perf_counter() - began) * 1e3
+        if policy:
+            put_in_use(policy, state, env)
+            first_call(program, port, "/mcp/raw", grant)
+        yield Gateway(program, port, grant, cold_ms)
     finally:
         program.stop()
+
+
+def put_in_use(policy: Mapping[str, object], state: Path, env: Mapping[str, str]) -> None:
+    """Put a policy and use it on everything. Raises `DidNotStart`."""
+    file = state / "bench.policy.json"
+    file.write_text(json.dumps(policy), encoding="utf-8")
+    for words in (("put", str(file)), ("use", str(policy["name"]), "--everything")):
+        command = [sys.executable, "-m", "coatcheck", "policy", *words, "--data", str(state)]
+        ended = subprocess.run(
+            command, env=dict(env), capture_output=True, text=True, timeout=60, check=False
+        )
+        if ended.returncode:
+            raise DidNotStart(f"the policy is not in use: {ended.stderr}")
 
 
 def first_call(program: Program, port: int, path: str, bearer: str) -> None:

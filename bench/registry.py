@@ -120,7 +120,8 @@ def fill(state: Path, upstream: int, servers: int, grants: int) -> Made:
         made.secrets.append(secret)
         url = f"http://127.0.0.1:{upstream}/mcp"
         headers = {"Authorization": f"Bearer {secret}"}
-        api.ask("POST", "/servers", {"name": f"server{number:03}", "url": url, "headers": headers})
+        body = {"name": f"server{number:03}", "url": url, "headers": headers, "default": "allow-all"}
+        api.ask("POST", "/servers", body)
     for start in range(0, grants, BATCH):
         many = [
             {"label": f"laptop-{number:05}", "subject": f"person-{number % 2000:04}", "servers": None}

@@ -68,7 +68,7 @@ class Rotated:
         return f"v{number}", f"planted-{number}-{secrets.token_urlsafe(24)}"
 
     def _add(self, transport: str) -> str:
-        body: dict[str, Any] = {"name": SERVER}
+        body: dict[str, Any] = {"name": SERVER, "default": "allow-all"}
         if transport == "http":
             body |= {"url": self._door.url, "headers": {"Authorization": f"Bearer {self._token}"}}
         else:

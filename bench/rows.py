@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import NamedTuple
 
-DIRECT, NGINX, COATCHECK, UNSYNCED, UNWAITED = TARGETS = (
+DIRECT, NGINX, COATCHECK, UNSYNCED, UNWAITED, RULED = TARGETS = (
     "direct",
     "nginx",
     "coatcheck",
     "unsynced",
     "unwaited",
+    "200 rules",
 )
 
 

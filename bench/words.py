@@ -33,6 +33,13 @@ Over HTTP, to three gateways: the product, and two that exist in this benchmark 
 same but never waits for the disk; `unwaited` besides lets calls and answers go before their entries are
 written. The 16 callers send a steady 1,000 calls a second, the 64 their next call when the last was
 answered.""",
+    "policies": """\
+## Policies
+
+The same call over HTTP, to the gateway as above and to one with a policy of 200 rules on everything, each
+with a condition on an argument; the last is for the tool that is called, and all of its conditions are
+asked. Below it what one decision takes of the CPU within one process, by how many of the rules are for the
+tool.""",
 }
 
 FOOT = """\

@@ -28,6 +28,7 @@ from coatcheck.config import load_config
 from coatcheck.errors import CoatcheckError
 from coatcheck.front.protocol import GuardedProtocol
 from coatcheck.model.operator import LOCAL_ACTOR
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.operations.registry.patches import NewServer, OauthWanted
 
@@ -129,7 +130,7 @@ async def main(url: str) -> int:
     told = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     with tempfile.TemporaryDirectory() as folder:
         async with a_gateway(Path(folder)) as gateway, httpx2.AsyncClient(timeout=20) as http:
-            new = NewServer(NAME, Secret(url), oauth=wanted(scenario, told))
+            new = NewServer(NAME, Secret(url), oauth=wanted(scenario, told), default=Default.ALLOW_ALL)
             await gateway.registered.servers.add(LOCAL_ACTOR, new)
             client = Client(gateway, http)
             await client.connect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -45,12 +46,31 @@ def asked(word: str, *conditions: dict[str, Any]) -> ReadyPolicy:
 
 # --- generated ----------------------------------------------------------------------------------------------
 
-NAMES = st.sampled_from(("get", "get_x", "Get", "del", "del_x", "x", "", "\uff27\uff25\uff34", "get\u200b"))
-URIS = st.sampled_from(("file:///a/b", "file:///a/../b", "FILE:///a", "db://x/y", "db://x/%79", "x"))
-GLOBS = st.sampled_from(("*", "get", "get*", "*_x", "g*t", "*e*", "del", "Get*", "x"))
-URI_GLOBS = st.sampled_from(("*", "file:///a/*", "db://x/y", "*y", "file:///*"))
-PATHS = st.sampled_from(("/a", "/b", "/a/b", "/l/*", "/l/*/a", "/*", "/l/0", "/a~1b"))
-TEXTS = st.sampled_from(("", "a", "b", "ab", "A", "1", "true", "\uff41", "…", "a\u200bb", "x" * 30))
+NAMES = st.sampled_from(
+    (
+        "get",
+        "get_x",
+        "Get",
+        "del",
+        "del_x",
+        "x",
+        "",
+        "\uff27\uff25\uff34",
+        "get\u200b",
+        "get_del_x",
+        "*",
+        "get*",
+    )
+)
+URIS = st.sampled_from(
+    ("file:///a/b", "file:///a//b", "file:///a/../b", "FILE:///a", "db://x/y", "db://x/%79", "x", "*")
+)
+GLOBS = st.sampled_from(("*", "**", "get", "get*", "get_*", "*_x", "*_*", "g*t", "g*_*x", "*e*", "*el*", "del", "Get*", "x"))  # fmt: skip
+URI_GLOBS = st.sampled_from(("*", "file:///a/*", "file:///a/b", "db://x/y", "db:*", "*y", "file:///*"))
+PATHS = st.sampled_from(("/a", "/b", "/a/b", "/l/*", "/l/*/a", "/*", "/*/*", "/l/0", "/a~1b", "/a/*/b"))
+TEXTS = st.sampled_from(
+    ("", "a", "b", "ab", "A", "1", "true", "\uff41", "…", "a\u200bb", " a", "b\n", "x" * 30)
+)
 PLAIN_TEXTS = st.sampled_from(("a", "b", "ab", "1", "true"))
 NUMBERS = st.integers(-3, 3) | st.sampled_from(
     (10**20, Decimal("0.1"), Decimal("1.5"), Decimal("1E+100"), Decimal("-2.25"), 2**63)
@@ -120,7 +140,7 @@ CALLERS = st.sampled_from(
 @cache
 def conditions(arguments: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     leaves: st.SearchStrategy[Any] = (comparisons() | CALLERS) if arguments else CALLERS
-    nested: st.SearchStrategy[dict[str, Any]] = st.recursive(leaves, _joined, max_leaves=4)
+    nested: st.SearchStrategy[dict[str, Any]] = st.recursive(leaves, _joined, max_leaves=9)
     return nested.filter(lambda one: _depth(one) <= 8)
 
 
@@ -203,10 +223,10 @@ def documents() -> st.SearchStrategy[dict[str, Any]]:
         },
         st.sampled_from(("allow-all", "read-only", "deny-all")),
         st.sampled_from(("", "What it is for,\nin two lines.")),
-        st.dictionaries(GLOBS, entries(), max_size=4),
+        st.dictionaries(GLOBS, entries(), max_size=5),
         st.dictionaries(st.sampled_from(("read", "write")), entries(), max_size=2),
-        st.dictionaries(GLOBS, entries(), max_size=1),
-        st.dictionaries(URI_GLOBS, entries(arguments=False), max_size=2),
+        st.dictionaries(GLOBS, entries(), max_size=3),
+        st.dictionaries(URI_GLOBS, entries(arguments=False), max_size=3),
         st.lists(limits(sums=False), max_size=1),
     )
 
@@ -239,3 +259,63 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 OBJECTS = st.dictionaries(st.sampled_from(("a", "b", "l", "A", "\uff41", "a/b")), VALUES, max_size=4)
+
+# --- as they are written -----------------------------------------------------------------------------------
+
+LEXEMES = st.sampled_from(
+    ("0", "-0", "-0.0", "1", "1.0", "1E0", "-1", "0.1", "0.30000000000000000001", "1E3", "9007199254740993", "1e400", "-1e400", "1e-400", "1e99999999999999999999", "-1E-99999999999999999999", "9" * 400, "0." + "3" * 400)
+)  # fmt: skip
+_WRITTEN_TEXTS = st.sampled_from(
+    ('"a"', '"\\u0061"', '"\\ud800"', '"\\u0000"', '" a "', '"{\\"a\\":1}"', '"\uff41"', '"a\\u200b"', '"1"', '"true"', '""', '"x\\ny"')
+)  # fmt: skip
+_WRITTEN_NAMES = st.sampled_from(
+    ('"a"', '"b"', '"l"', '"A"', '"\\u0061"', '"a/b"', '"0"', '""', '"\uff42"', '"*"')
+)
+
+
+def _written_below(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    lists = st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+    return lists | written_objects(inner)
+
+
+def written_objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Return objects as they come over the wire, with members that are equal or look alike among them."""
+    pairs = st.lists(st.tuples(_WRITTEN_NAMES, inner), max_size=3)
+    return pairs.map(lambda found: "{" + ",".join(f"{name}:{value}" for name, value in found) + "}")
+
+
+WRITTEN = st.recursive(
+    st.one_of(LEXEMES, _WRITTEN_TEXTS, st.sampled_from(("true", "false", "null"))),
+    _written_below,
+    max_leaves=6,
+)
+"""JSON as text: whatever a caller may write as arguments, and more than the strict reader lets pass."""
+WRITTEN_ARGUMENTS = st.one_of(written_objects(WRITTEN), written_objects(WRITTEN), WRITTEN).map(str.encode)
+
+
+@st.composite
+def narrowed(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a document, and the same one with one restriction more."""
+    found = draw(documents())
+    more = copy.deepcopy(found)
+    section, key = draw(st.sampled_from(("tools", "access", "prompts", "resources"))), draw(GLOBS)
+    key = draw(st.sampled_from(("read", "write"))) if section == "access" else key
+    word = draw(st.sampled_from(("deny", "hide", "deny_if", "allow_if", "limits", "default", "whole")))
+    if word == "default":
+        order = ("allow-all", "read-only", "deny-all")
+        more["default"] = draw(st.sampled_from(order[order.index(found["default"]) :]))
+        return found, more
+    if word == "whole":
+        more.setdefault("limits", []).append(draw(limits(sums=False)))
+        return found, more
+    entry = more.setdefault(section, {}).get(key, {})
+    if word in {"deny", "hide"}:
+        more[section][key] = {"outcome": word}
+    elif entry.get("outcome") not in {"deny", "hide"}:
+        arguments = section != "resources"
+        one = draw(limits(arguments)) if word == "limits" else draw(clauses(arguments))
+        at = draw(st.integers(0, 2))
+        more[section][key] = {**entry, word: [*entry.get(word, [])[:at], one, *entry.get(word, [])[at:]]}
+    else:
+        more[section][key] = entry
+    return found, more

@@ -29,6 +29,7 @@ from coatcheck.model.credential import (
 )
 from coatcheck.model.grant import Claim, IssuedGrant, Proof
 from coatcheck.model.operator import Operator, OperatorRole
+from coatcheck.model.pin import Definition, Pin
 from coatcheck.model.policy import Policy
 from coatcheck.model.registry import Edit, Object, Override, Verdict
 from coatcheck.model.secret import Secret
@@ -195,6 +196,12 @@ def a_policy_use(policy: str = "caps", **changes: Any) -> PolicyUse:
     return dataclasses.replace(use, **changes)
 
 
+def a_pin(tool: str = "create_charge", **changes: Any) -> Pin:
+    before, after = Definition("a" * 64, '{"name":"create_charge"}'), Definition("b" * 64, "")
+    pin = Pin(UUID(int=7), tool, before, START, "gateway", "seen", True, after, START, START)
+    return dataclasses.replace(pin, **changes)
+
+
 def one_of_each() -> tuple[Object, ...]:
     return (
         a_grant(),
@@ -208,6 +215,7 @@ def one_of_each() -> tuple[Object, ...]:
         a_stored_policy(),
         a_policy_use(),
         a_policy_version(),
+        a_pin(),
     )
 
 

@@ -137,6 +137,7 @@ EVERY: dict[str, Any] = {
     "retention": "90d",
     "segments": "/archive/segments",
     "receipts": False,
+    "quarantine_tools": "any",
     "log_level": "debug",
 }
 

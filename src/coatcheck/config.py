@@ -20,6 +20,7 @@ from coatcheck.declared.reading.problems import Unfit, nearest
 from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider
+from coatcheck.model.pin import Quarantine
 from coatcheck.model.secret import Secret
 from coatcheck.model.sink import SinkRules
 
@@ -89,6 +90,7 @@ class Config:
     segments: Path | None
     receipts: bool
     notices_webhook: Secret | None
+    quarantine_tools: Quarantine
     log_level: str
     sinks: tuple[SinkRules, ...]
     sources: Mapping[str, str]

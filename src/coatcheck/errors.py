@@ -83,6 +83,12 @@ class Unproven(NotVerified):
     code = "unproven"
 
 
+class ToolChanged(CallerError):
+    """A tool is not any more as an operator saw it who accepts it. REST: 409."""
+
+    code = "tool_changed"
+
+
 class Forbidden(CallerError):
     """The operator's role, or a setting, does not allow it. REST: 403."""
 

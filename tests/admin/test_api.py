@@ -53,7 +53,7 @@ def test_tools_are_told_with_both_names_and_their_schema(hall: Hall) -> None:
     assert (status, body["failing"]) == (200, [])
     echo = next(tool for tool in body["items"] if tool["name"] == "echo")
     assert echo == {
-        "server": "srv", "name": "echo", "exposed_name": "srv__echo", "title": "", "description": "", "access": "ambiguous", "access_reason": "the name has no verb that tells", "input_schema": {"type": "object"},
+        "server": "srv", "name": "echo", "exposed_name": "srv__echo", "title": "", "description": "", "access": "ambiguous", "access_reason": "the name has no verb that tells", "by_default": "allowed", "default_rule": "(no policy)", "input_schema": {"type": "object"},
     }  # fmt: skip
     assert "denied" in [tool["name"] for tool in body["items"]]  # the operator sees what a caller does not
     assert ask(hall, "GET", "/api/v1/tools", server="none")[0] == 404

@@ -36,7 +36,7 @@ def named(office: Office, guarded: Peer, request: pytest.FixtureRequest) -> Iter
 
 def register(office: Office, name: str, peer: Peer, **more: Any) -> Told:
     body = {"name": name, "url": peer.url, "headers": {"Authorization": f"Bearer {OLD}"}, **more}
-    made = office.ask("POST", "/servers", "policy_manager", body)
+    made = office.ask("POST", "/servers", "policy_manager", {"default": "allow-all", **body})
     assert made.status == 201, made
     return made
 
@@ -301,6 +301,7 @@ def test_a_server_whose_credential_has_no_value_yet_says_so(office: Office, guar
     assert (kept.status, kept.body["state"], kept.body["versions"]) == (201, "lacking", [])
     headers = {"Authorization": "Bearer ${credential:later}"}
     server = {"name": "waits", "url": guarded.url, "headers": headers, "plain": ["Authorization"]}
+    server["default"] = "allow-all"
     made = office.ask("POST", "/servers", "admin", server)
     assert (made.status, made.body["tools"]) == (201, None)
     for lacking in (made.body["error"], made.body["server"]["lacking"]):

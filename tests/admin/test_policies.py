@@ -101,6 +101,21 @@ def test_use_takes_names_of_roles_grants_and_servers_only(office: Office) -> Non
     )
 
 
+def test_who_is_not_let_in_is_not_explained_as_allowed(office: Office) -> None:
+    new = {"label": "over", "subject": "frida", "servers": None}
+    assert office.ask("POST", "/grants", "admin", new).status == 201
+    server = office.ask("GET", "/tools").body["items"][0]["server"]
+
+    def asked(**who: str) -> Any:
+        return office.ask("POST", "/access/explain", "viewer", {"server": server, "tool": "echo", **who})
+
+    assert asked(grant="over").status == 200
+    assert office.ask("POST", "/subjects/frida/disable", "admin", {}).status == 200
+    for who in ({"grant": "over"}, {"subject": "frida"}):
+        refused = asked(**who)
+        assert (refused.code, "not let in" in str(refused.body)) == ("unfit", True)
+
+
 def test_what_a_call_would_get_is_explained(office: Office) -> None:
     large = {"path": "/amount", "op": "gt", "value": 10, "message": "Ask finance."}
     document = {
@@ -138,11 +153,18 @@ def test_what_a_call_would_get_is_explained(office: Office) -> None:
     first = policy["steps"][0]
     assert (first["rule"], first["denies"]) == ("small:/tools/ec*/deny_if/0", True)
     assert explained(subject="nobody-yet")["outcome"] == "allowed"
+    resource = explained(subject="erin", tool="", resource="note://x", at="2026-11-18T12:00:00+01:00")
+    assert (resource["outcome"], resource["why"], resource["layers"][1]["limits"]) == ("allowed", "", [])
     for body, code in (
         ({"server": server, "tool": "nothing", "subject": "x"}, "not_found"),
         ({"server": "nowhere", "tool": "echo", "subject": "x"}, "not_found"),
         ({"server": server, "tool": "echo", "grant": "nobody"}, "not_found"),
         ({"server": server, "tool": "echo"}, "unfit"),
+        ({"server": server, "subject": "x"}, "unfit"),
+        ({"server": server, "subject": "x", "tool": "echo", "prompt": "echo"}, "unfit"),
+        ({"server": server, "subject": "x", "prompt": "nothing"}, "not_found"),
+        ({"server": server, "subject": "x", "tool": "echo", "address": "here"}, "unfit"),
+        ({"server": server, "subject": "x", "tool": "echo", "at": "2026-11-18T12:00:00"}, "unfit"),
         ({"server": server, "tool": "echo", "subject": "x", "arguments": [1]}, "unfit"),
     ):
         assert office.ask("POST", "/access/explain", "viewer", body).code == code, body

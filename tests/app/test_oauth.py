@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from coatcheck.app.real import SystemClock
 from coatcheck.model.operator import LOCAL_ACTOR
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.operations.registry.patches import NewServer, OauthWanted
 from doubles.authorization import World
@@ -18,7 +19,8 @@ async def test_tokens_outlive_a_restart_and_are_nowhere_to_be_read(tmp_path: Pat
         async with a_gateway(tmp_path) as (gateway, http):
             wanted = OauthWanted(client_id="ours", client_secret=Secret("planted-client-secret"))
             await gateway.registered.servers.add(
-                LOCAL_ACTOR, NewServer("github", Secret(world.url), oauth=wanted)
+                LOCAL_ACTOR,
+                NewServer("github", Secret(world.url), oauth=wanted, default=Default.ALLOW_ALL),
             )
             assert "never connected: coatcheck credential connect github-oauth" in await call(http)
             begun = await gateway.oauth.connecting.begin(LOCAL_ACTOR, "github-oauth", str(http.base_url))

@@ -106,7 +106,7 @@ def test_commands_say_it_in_a_sentence_and_the_records_stay_readable(
     running = gateway.logs("--subject", "alice")
     changes = gateway.logs("--admin", "--since", "1h")
     assert [one["tool"] for one in running if one["method"] == "tools/call"] == ["echo"]
-    assert [one["action"] for one in changes] == ["config.start"]
+    assert [one["action"] for one in changes] == ["config.start", "tools.pin"]
     assert changes[0]["after"]["servers"]
     gateway.stop()
     assert gateway.logs("--subject", "alice") == running, "with no gateway either"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.cases import DURABLE_RATE, STEADY_RATE
 from bench.page import Report, page
-from bench.rows import COATCHECK, DIRECT, NGINX, UNSYNCED, UNWAITED, Burst, Place
+from bench.rows import COATCHECK, DIRECT, NGINX, RULED, UNSYNCED, UNWAITED, Burst, Place
 from bench.tables import table
 from bench.words import SECTIONS
 
@@ -32,7 +32,10 @@ WHOLE = Report(
         Place(COATCHECK, "durable", 16): [burst(900), burst(1100)],
         Place(UNSYNCED, "durable", 16): [burst(700), burst(900)],
         Place(UNWAITED, "durable", 16): [burst(400), burst(500)],
+        Place(COATCHECK, "policies", 1): [burst(500, 100), burst(500, 100)],
+        Place(RULED, "policies", 1): [burst(520, 110), burst(540, 112)],
     },
+    decided={"no policy": 2.0, "200 rules, the last for the tool": 12.5},
 )
 
 
@@ -64,6 +67,13 @@ def test_what_durable_records_add_stands_beside_gateways_without() -> None:
     found = lines(page(WHOLE))
     assert "| callers | p50 added to unsynced | p50 added to unwaited | calls/s beside unwaited |" in found
     assert "| 16 | 200 µs | 550 µs | 1.00 times |" in found
+
+
+def test_what_a_policy_adds_stands_beside_a_gateway_without_and_one_decision_by_itself() -> None:
+    found = lines(page(WHOLE))
+    assert "| callers | p50 added to coatcheck | CPU beside coatcheck |" in found
+    assert "| 1 | 30 µs | 1.11 times |" in found
+    assert "| 200 rules, the last for the tool | 12.5 | 80,000 |" in found
 
 
 def test_the_load_says_what_it_cost_where_it_was_busiest() -> None:

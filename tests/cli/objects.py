@@ -94,6 +94,22 @@ def registered(name: str, **changes: Any) -> dict[str, Any]:
         "credentials": [{"place": "headers/Authorization", "name": "github-authorization", "number": 1}],
         "lacking": "",
         "upkeep": {"replace": "overlap", "probe": None},
+        "default": "read-only",
+        "approved": None,
+        "trusted": False,
+        **changes,
+    }
+
+
+def tool(name: str, access: str = "read", by_default: str = "allowed", **changes: Any) -> dict[str, Any]:
+    """Return a tool of a server that is `read-only`."""
+    rule = "read-only:/default"
+    return {
+        "server": "github",
+        "name": name,
+        "access": access,
+        "by_default": by_default,
+        "default_rule": rule,
         **changes,
     }
 

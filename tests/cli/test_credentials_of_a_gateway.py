@@ -76,7 +76,15 @@ async def desk(make_gateway: Callable[..., Gateway]) -> AsyncIterator[Desk]:
             lambda: make_gateway({"mcpServers": {}}, env={"COATCHECK_NOTICES_WEBHOOK": url})
         )
         desk = Desk(made, server, hook)
-        words = ("--url", server.url, "--header", "Authorization: Bearer @-", "--json")
+        words = (
+            "--url",
+            server.url,
+            "--header",
+            "Authorization: Bearer @-",
+            "--default",
+            "allow-all",
+            "--json",
+        )
         added = await desk.run("server", "add", "github", *words, given=OLD)
         assert added.json["credentials"] == [NAME]
         yield desk

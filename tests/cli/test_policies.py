@@ -314,4 +314,15 @@ def test_what_a_call_would_get_is_told_by_layers(api: FakeApi, run: Run) -> None
     assert "x caps:/default read-only: it hides it" in out
     for wrong in ("[1]", "{", '{"a": 1, "a": 2}'):
         assert run(*words, "--args", wrong).code == 2
+    for more in (("--prompt", "ask"), ("--at", "noon"), ("--ip", "here")):
+        assert run(*words, *more).code == 2
+    assert run(*words[:-2]).code == 2, "neither a tool nor a prompt nor a resource"
+    run(*words[:-2], "--resource", "file:///a", "--at", "2026-11-18T12:00:00+01:00", "--client", "bot")
+    assert api.asked[-1].json() == {
+        "subject": "alice",
+        "server": "stripe",
+        "resource": "file:///a",
+        "at": "2026-11-18T11:00:00Z",
+        "client": "bot",
+    }
     assert run(*words[:2], *words[4:]).code == 2

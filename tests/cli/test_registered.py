@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.fake_api import Canned, FakeApi, items, refusal
-from cli.objects import ended, registered
+from cli.objects import ended, registered, tool
 from cli.ran import Run
 from cli.terminal import on_terminal
 
@@ -20,7 +20,7 @@ SECRET = "canary-4471"
 
 @pytest.fixture
 def adding(api: FakeApi) -> FakeApi:
-    tools = [{"name": "get_issue"}, {"name": "make_issue"}]
+    tools = [tool("get_issue"), tool("make_issue", "write", "hidden"), tool("fork", "ambiguous", "hidden")]
     api.answers["POST /servers"] = Canned(
         {
             "server": registered("github"),
@@ -123,7 +123,11 @@ def test_what_callers_will_see(adding: FakeApi) -> None:
     assert code == 0
     assert "added github\n" in shown
     assert "route: /mcp/github/, and on /mcp as github__TOOL\n" in shown
-    assert "see 2 tools: get_issue, make_issue\n" in shown
+    assert "default: read-only\nallows 1 tool: get_issue\nhides 1 tool: make_issue\n" in shown
+    assert "hides 1 tool that cannot be classified: fork\n" in shown
+    assert "to allow all: coatcheck server change github --default allow-all\n" in shown
+    assert "readOnlyHint): coatcheck server change github --trusted\n" in shown
+    assert "approve" not in shown
     again = "to give it another value: coatcheck credential rotate github-authorization"
     assert f"credential github-authorization; {again}\n" in shown
 
@@ -183,6 +187,69 @@ def test_a_server_that_could_not_be_asked_is_added_all_the_same(api: FakeApi) ->
     assert code == 0
     assert "added github\n" in shown
     assert "could not ask it for its tools: it answered 401" in shown
+    assert "coatcheck server show github --tools\n" in shown
+    assert "default: read-only\n" in shown
+
+
+def test_what_a_server_allows_of_itself_is_said(adding: FakeApi, run: Run) -> None:
+    words = ("--default", "deny-all", "--trusted", "--approve", "get_*", "--approve", "list_*")
+    assert run("server", "add", "github", "--url", URL, *words).code == 0
+    said = {"default": "deny-all", "approved": ["get_*", "list_*"], "trusted": True}
+    assert {name: value for name, value in body(adding).items() if name in said} == said
+    assert run("server", "add", "github", "--url", URL).code == 0
+    assert not body(adding).keys() & said.keys()
+    assert run("server", "add", "github", "--url", URL, "--default", "read").code == 2
+
+    adding.answers["GET /servers/github"] = Canned(registered("github"))
+    adding.answers["PATCH /servers/github"] = adding.answers["POST /servers"]
+    patches: dict[str, dict[str, Any]] = {
+        "--default allow-all": {"default": "allow-all"},
+        "--approve get_*": {"approved": ["get_*"]},
+        "--approve-all --no-trusted": {"approved": None, "trusted": False},
+        "--trusted": {"trusted": True},
+    }
+    for said_so, patch in patches.items():
+        assert run("server", "change", "github", *said_so.split()).code == 0
+        assert body(adding) == patch
+    assert run("server", "change", "github", "--approve", "x", "--approve-all").code == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "tools", "lines", "absent"),
+    [
+        ({}, [tool(f"get_{n:02}") for n in range(23)], ["allows 23 tools: get_00, get_01, ", "get_19, and 3 more\n"], "to allow"),
+        ({}, [tool("a", "write", "hidden")], ["default: read-only\nhides 1 tool: a\n", "to allow some: "], "approve"),
+        ({"approved": ["get_*"], "trusted": True}, [tool("b", "read", "hidden", default_rule="(approved)")], ["default: read-only, narrowed\n", "github --approve GLOB"], "to allow"),
+        ({"default": "allow-all"}, [tool("c", "ambiguous", default_rule="(no policy)")], ["default: allow-all\nallows 1 tool that cannot be classified: c\n"], "to allow"),
+        ({}, [tool("d", "write", "denied", default_rule="caps:/tools/d/outcome"), tool("e", "write", "hidden", default_rule="caps:/default")], ["used on it: the policy caps (default: read-only)\n", "denies 1 tool: d\n"], "to allow"),
+        ({}, [], ["it offers no tools\n"], "to allow"),
+    ],
+)  # fmt: skip
+def test_the_tools_of_a_server_as_its_default_has_them(
+    api: FakeApi, run: Run, changes: dict[str, Any], tools: list[Any], lines: list[str], absent: str
+) -> None:
+    api.answers["GET /servers/github"] = Canned(registered("github", **changes))
+    api.answers["GET /tools"] = Canned({"items": tools, "failing": [], "next": None})
+    code, shown = on_terminal(["server", "show", "github", "--tools"])
+    assert code == 0
+    assert [line for line in lines if line not in shown] == [], shown
+    assert absent not in shown
+    assert json.loads(run("server", "show", "github", "--tools").out)["listed"] == tools
+    assert "listed" not in json.loads(run("server", "show", "github").out)
+
+
+def test_a_server_that_does_not_tell_its_tools(api: FakeApi, run: Run) -> None:
+    api.answers["GET /servers/github"] = Canned(registered("github"))
+    failing = [{"server": "github", "error": "it is down"}]
+    api.answers["GET /tools"] = Canned({"items": [], "failing": failing, "next": None})
+    code, shown = on_terminal(["server", "show", "github", "--tools"])
+    assert (code, "it does not tell its tools: it is down" in shown) == (0, True)
+    told = json.loads(run("server", "show", "github", "--tools").out)
+    assert (told["listed"], told["failing"]) == (None, "it is down")
+    asked = len([one for one in api.asked if one.path == "/tools"])
+    api.answers["GET /servers/github"] = Canned(registered("github", state="disabled"))
+    assert json.loads(run("server", "show", "github", "--tools").out)["failing"] == "it is disabled"
+    assert len([one for one in api.asked if one.path == "/tools"]) == asked
 
 
 def test_change(api: FakeApi, run: Run) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.core.recording.record_lines import FIELDS, json_line, line_of, rfc3339
+from coatcheck.core.recording.stored import stored_record
 from coatcheck.model.record import Outcome, RecordEntry, Verdict
 from ledgers import START, a_record, its_settlement
 
@@ -34,6 +35,7 @@ def test_a_settled_entry() -> None:
         credentials=("pat@2",),
         argument_prints='{"/q":"0123456789abcdef"}',
         argument_values="v1:sealed",
+        charges='[5,[[["caps","/limits/0","hour","/amount","grant+tool","g1","s/tool/x"],"2.50"],[["caps","/tools/*/limits/1","day","",""],"1"]]]',
     )
     settlement = its_settlement(
         record,
@@ -66,6 +68,15 @@ def test_a_settled_entry() -> None:
         "decision": "allowed",
         "rule": "/acl/roles/dev/1",
         "reason": "role dev may read",
+        "charges": [
+            {
+                "rule": "caps:/limits/0",
+                "per": "hour",
+                "each": {"grant": "g1", "tool": "s/tool/x"},
+                "took": "2.50",
+            },
+            {"rule": "caps:/tools/*/limits/1", "per": "day", "each": {}, "took": "1"},
+        ],
         "outcome": "tool_error",
         "detail": "no such row",
         "duration_ms": 250.0,
@@ -92,6 +103,23 @@ def test_an_entry_under_way_has_all_fields() -> None:
         "outcome", "detail", "duration_ms", "upstream_ms", "upstream_status", "request_bytes", "answer_bytes", "settled",
         "arguments", "argument_prints", "argument_values",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "odd", ["x", "[]", "[1]", '[1,[[["a"],"1"]]]', '[1,[[["a","/b","day","","x"],"1"]]]']
+)
+def test_charges_that_nobody_wrote_are_shown_as_they_are(odd: str) -> None:
+    line = line_of(RecordEntry(1, a_record(charges=odd), None))
+    assert line["charges"] == odd
+
+
+def test_what_a_call_took_is_among_the_bytes_that_the_chain_is_over() -> None:
+    taken, edited = (
+        a_record(id=ID, charges=f'[5,[[["p","/limits/0","day","",""],"{took}"]]]') for took in (9, 1)
+    )
+    assert (
+        stored_record(taken).replace(b'\\"9\\"', b'\\"1\\"') == stored_record(edited) != stored_record(taken)
+    )
 
 
 def test_credentials_are_those_used_or_where_nobody_can_tell_those_in_reach() -> None:

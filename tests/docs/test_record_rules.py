@@ -8,7 +8,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "reference" / "record.md").read_text(encoding="utf-8")
-WRITERS: Final = ("core/access", "mcp", "operations")
+WRITERS: Final = ("core/access", "core/pins", "core/policy", "mcp", "operations")
 
 
 def test_the_rules_are_those_of_the_page() -> None:

@@ -107,6 +107,7 @@ def snapshot_of(
         AuditRules(),
         MappingProxyType({}),
         MappingProxyType({}),
+        sight=epoch,
     )
 
 

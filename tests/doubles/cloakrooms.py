@@ -7,6 +7,7 @@ from typing import Any
 from coatcheck.core.filling import values_of
 from coatcheck.errors import UpstreamCredentialRefused
 from coatcheck.model.declaration import Declaration
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.credentials import Credentials
@@ -64,7 +65,11 @@ class Cloakroom(Office):
 
     async def add(self, name: str = "github", **more: Any) -> str:
         """Register a server over HTTP with the old secret; returns the name of its credential."""
-        fields: dict[str, Any] = {"headers": {"Authorization": Secret(f"Bearer {OLD}")}, **more}
+        fields: dict[str, Any] = {
+            "headers": {"Authorization": Secret(f"Bearer {OLD}")},
+            "default": Default.ALLOW_ALL,
+            **more,
+        }
         added = await self.registered.add(ROOT, NewServer(name, Secret(f"https://{name}.test/mcp"), **fields))
         assert added.tools is not None, added.error
         return added.credentials[0]

@@ -38,7 +38,8 @@ class Peer:
     """What the server offers and what it saw.
 
     `tools` maps names to what each does with its exchange; a tool returns a result, or None if it wrote the
-    answer itself. `extra` are further entries of the list of tools. `broken` makes every request fail with 500;
+    answer itself. `extra` are further entries of the list of tools; one of the name of a tool of `tools` stands
+    for it there. `broken` makes every request fail with 500;
     `good` are the Authorization headers that it takes, empty: any; `refusal` is what it says to others;
     `held` keeps calls of `hang` waiting.
     """
@@ -229,7 +230,12 @@ def _discover(exchange: Exchange) -> dict[str, Any]:
 
 
 def _tools(exchange: Exchange) -> dict[str, Any]:
-    names = (*TOOLS, *exchange.peer.tools)
+    given = [one.get("name") for one in exchange.peer.extra]
+    names = [
+        name
+        for name in (*TOOLS, *exchange.peer.tools)
+        if name not in exchange.peer.tools or name not in given
+    ]
     tools = [{"name": name, "inputSchema": OBJECT, "x-vendor": {"kept": [1, 2.50]}} for name in names]
     return {"tools": tools + exchange.peer.extra}
 

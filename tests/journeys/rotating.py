@@ -57,7 +57,7 @@ class Stand:
         """Register a server by its URL and token, and make it the one that calls go to."""
         self.server = server
         self.planted.append(token)
-        words = ("--url", door.url, "--header", "Authorization: Bearer @-")
+        words = ("--url", door.url, "--header", "Authorization: Bearer @-", "--default", "allow-all")
         added = self.asked("server", "add", server, *words, stdin=token)
         assert (added["credentials"], len(added["tools"])) == ([self.name], 2)
 

@@ -38,9 +38,8 @@ def peer() -> Iterator[Peer]:
 def gateway(make_gateway: Make, peer: Peer) -> Gateway:
     """A gateway whose one server was registered by a command."""
     made = make_gateway({"mcpServers": {}})
-    added = asked(
-        made, "server", "add", "srv", "--url", peer.url, "--header", f"Authorization: Bearer {CREDENTIAL}"
-    )
+    header = ("--header", f"Authorization: Bearer {CREDENTIAL}")
+    added = asked(made, "server", "add", "srv", "--url", peer.url, *header, "--default", "allow-all")
     assert "echo" in [tool["name"] for tool in added["tools"]]
     return made
 

@@ -270,7 +270,9 @@ def test_a_grant_narrowed_to_tools_sees_and_calls_no_others(office: Office) -> N
 def test_a_disabled_server_is_gone_at_once_and_comes_back(office: Office, server: str) -> None:
     hall = office.hall
     if server == "added":
-        made = office.locally("POST", "/servers", {"name": "added", "url": hall.peer.url})
+        made = office.locally(
+            "POST", "/servers", {"name": "added", "url": hall.peer.url, "default": "allow-all"}
+        )
         assert "echo" in json.dumps(made)
     token = issue(office)
     assert echo(hall, token, server) == 200

@@ -18,6 +18,7 @@ from joserfc.jwk import KeySet
 from coatcheck.app.real import SystemClock
 from coatcheck.model.change import ChangeFilter, ObjectKind
 from coatcheck.model.operator import LOCAL_ACTOR
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.operations.registry.patches import NewServer, OauthWanted
 from doubles.authorization import World
@@ -114,7 +115,7 @@ async def test_64_callers_do_not_notice_that_tokens_live_two_seconds(tmp_path: P
         world = Guarded(SystemClock(), resource={"scopes_supported": ["profile"]})
         world.issuer_elsewhere, world.keys = provider.issuer, await provider.ready()
         async with world, a_gateway(tmp_path / "data") as (gateway, http):
-            new = NewServer("github", Secret(world.url), oauth=OauthWanted())
+            new = NewServer("github", Secret(world.url), oauth=OauthWanted(), default=Default.ALLOW_ALL)
             await gateway.registered.servers.add(LOCAL_ACTOR, new)
             began = asyncio.get_running_loop().time()
             begun = await gateway.oauth.connecting.begin(LOCAL_ACTOR, "github-oauth", str(http.base_url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sys
@@ -13,19 +12,16 @@ from typing import Any, Final
 
 import pytest
 
-from coatcheck.app.unsealing.opening import unseal
-from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.model.credential import NO_BLANKS
-from coatcheck.model.registry import Object
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import AccessMarks, StdioReach
-from coatcheck.model.stored_policy import PolicyUse, StoredPolicy, UseKind
-from coatcheck.store.opening import open_database
+from coatcheck.model.stored_policy import PolicyUse, UseKind
 from gateway import new_grant
+from journeys.policing import keep, on_roles
 from journeys.running import Hall, Session, hall_at
 from journeys.wire import Got
 from ledgers import START
-from registered import SystemEntropy, a_server, an_edit
+from registered import a_server
 
 PEER = str(Path(__file__).parent / "children" / "roles_peer.py")
 TOOLS = ("get_issue", "search", "get_and_lock", "delete_issue", "purge_all", "echo", "glance", "get_asked")
@@ -51,31 +47,6 @@ DOCUMENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "limited-legacy": {"tools": {"echo": {"limits": [{"calls": 2, "per": "day", "each": "grant"}]}}},
     "killed": {"tools": {"echo": {"limits": [{"calls": 3, "per": "day", "each": "grant"}]}}},
 }  # fmt: skip
-
-
-def keep(folder: Path, *objects: Object) -> None:
-    """Put objects into the store of a gateway that does not run."""
-
-    async def put() -> None:
-        database = open_database(folder, None)
-        try:
-            _, store = await unseal(database, folder, {}, SystemEntropy())
-            await store.commit(an_edit(list(objects)))
-        finally:
-            database.close()
-
-    folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(put())
-
-
-def on_roles(*names: str) -> list[Object]:
-    """Return policies, each used on the role of its name."""
-    found: list[Object] = []
-    for name in names:
-        plain = {"coatcheck": 1, "name": name, "default": "allow-all", **DOCUMENTS[name]}
-        found.append(StoredPolicy(name, read_policy(plain), START, "ann"))
-        found.append(PolicyUse(name, UseKind.ROLE, name, START, "ann"))
-    return found
 
 
 @dataclass
@@ -116,7 +87,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         "added", reach=StdioReach(sys.executable, (Secret(PEER),)), blanks=NO_BLANKS, marks=AccessMarks()
     )
     read_only = PolicyUse("read-only", UseKind.SERVER, str(added.id), START, "ann")
-    keep(folder, added, read_only, *on_roles(*DOCUMENTS))
+    keep(folder, added, read_only, *on_roles(DOCUMENTS))
     pairs = {role: new_grant() for role in (*DOCUMENTS, "free")}
     declared: dict[str, Any] = {
         "mcpServers": {"child": {"command": sys.executable, "args": [PEER]}},
@@ -231,7 +202,7 @@ def test_a_limit_is_told_and_the_tool_stays_listed(team: Team, era: str) -> None
 
 def test_a_limit_is_kept_when_the_gateway_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    keep(folder, *on_roles("killed"))
+    keep(folder, *on_roles({"killed": DOCUMENTS["killed"]}))
     grant, key = new_grant()
     with hall_at(folder, {"tokens": {key: {"subject": "eve", "roles": ["killed"]}}}) as hall:
 

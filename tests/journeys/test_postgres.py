@@ -68,7 +68,8 @@ def kept(make_gateway: Make, postgres_url: Secret) -> Iterator[Kept]:
         child = {"command": sys.executable, "args": [STDIO]}
         gateway = make_gateway({"mcpServers": {"child": child}}, env={"COATCHECK_DATABASE": url})
         kept = Kept(gateway, url, peer)
-        added = kept.ask("server", "add", "srv", "--url", peer.url, "--header", "X-Key: planted-header-7")
+        words = ("--url", peer.url, "--header", "X-Key: planted-header-7", "--default", "allow-all")
+        added = kept.ask("server", "add", "srv", *words)
         assert "echo" in [tool["name"] for tool in added["tools"]]
         yield kept
         said = (gateway.directory / "stderr.log").read_text()

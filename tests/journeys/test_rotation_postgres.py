@@ -104,7 +104,7 @@ def add(stand: Stand, material: str, *more: str) -> str:
     """Register the server that takes its database from the environment; return its credential's name."""
     stand.planted.append(material)
     command = ("--", *npm_server("mcp-postgres-server", "build/index.js"))
-    words = ("server", "add", stand.server, "--env", "DATABASE_URL=@-")
+    words = ("server", "add", stand.server, "--env", "DATABASE_URL=@-", "--default", "allow-all")
     (name,) = stand.asked(*words, *more, *command, stdin=material)["credentials"]
     assert name == f"{stand.server}-database_url"
     return str(name)
@@ -149,7 +149,8 @@ def test_one_role_whose_password_changes(
     stand.planted.append(first := database.password(role))
     stand.asked("credential", "add", "pg-password", stdin=first)
     dsn = database.dsn(role, "${credential:pg-password}")
-    stand.asked("server", "add", stand.server, "--probe", PROBE, "--", *node_server("postgres"), dsn)
+    command = ("--", *node_server("postgres"), dsn)
+    stand.asked("server", "add", stand.server, "--default", "allow-all", "--probe", PROBE, *command)
     crowd = stand.crowd("query", arguments=WHO, read=who)
     with crowd.calling():
         second, changed = database.password(role), database.now()

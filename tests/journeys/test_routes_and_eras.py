@@ -292,8 +292,8 @@ def test_openings_announce_what_is_relayed(house: House) -> None:
         capabilities = hall.session(f"/mcp/{server}").opened.result["capabilities"]
         assert capabilities == {
             "tools": {"listChanged": True},
-            "prompts": {},
-            "resources": {"subscribe": True},
+            "prompts": {"listChanged": True},
+            "resources": {"subscribe": True, "listChanged": True},
             "completions": {},
         }
     found = hall.ask("server/discover").result

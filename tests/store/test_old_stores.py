@@ -16,6 +16,7 @@ from coatcheck.core.sealing.keys import Purpose
 from coatcheck.core.tokens import Pepper
 from coatcheck.model.change import ChangeFilter
 from coatcheck.model.credential import Upkeep
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach
 from coatcheck.store import schema, tables
@@ -64,21 +65,25 @@ async def check(database: Database) -> None:
     assert isinstance(first.reach, HttpReach)
     assert first.reach.headers["Authorization"] == Secret("Bearer planted-header")
     assert all((dict(one.blanks), one.upkeep) == ({}, Upkeep()) for one in (first, second))
+    assert {(one.default, one.approved, one.trusted) for one in (first, second)} == {
+        (Default.ALLOW_ALL, None, False)
+    }
     assert len(await store.list_changes(ChangeFilter())) == 2
 
     blanks = a_server().blanks
     policy, use, version = a_stored_policy(), a_policy_use(), a_policy_version()
-    edited = dataclasses.replace(first, version=3, blanks=blanks)
+    narrowed: dict[str, Any] = {"default": Default.READ_ONLY, "approved": ("get_*",), "trusted": True}
+    edited = dataclasses.replace(first, version=3, blanks=blanks, **narrowed)
     await store.commit(an_edit([edited, a_credential(), policy, use, version]))
     again = await (await StoredRegistry.open(database, KEYS, SystemEntropy())).load()
     assert again.damaged == ()
     assert again.policies == {"caps": policy}
     assert list(again.policy_uses.values()) == [use]
     assert again.policy_versions == {("caps", 1): version}
-    assert again.servers[UUID(int=1)].blanks == blanks
+    assert again.servers[UUID(int=1)] == edited
     assert again.servers[UUID(int=2)] == second
 
-    for column in ("blanks", "upkeep"):
+    for column in ("blanks", "upkeep", "allowing"):
         await attack(database, store, column)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from coatcheck.errors import Sealed, Stale, Taken, Unfit
 from coatcheck.model.change import ChangeFilter, ObjectKind
 from coatcheck.model.credential import Credential, Custody, Stage, Upkeep
 from coatcheck.model.grant import Seen
+from coatcheck.model.policy import Default
 from coatcheck.model.registry import Object, Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import StoredServer
@@ -60,6 +61,7 @@ def all_of(registry: Registry) -> list[Object]:
         registry.policies,
         registry.policy_uses,
         registry.policy_versions,
+        registry.pins,
     )
     return [noun for nouns in kept for noun in nouns.values()]
 
@@ -75,7 +77,7 @@ async def test_what_was_committed_is_loaded_equal(
     assert loaded.damaged == ()
     assert sorted(map(repr, all_of(loaded))) == sorted(map(repr, puts))
     assert all(one in all_of(loaded) for one in puts), "secrets are equal too"
-    grant, subject, server, child, _, _, credential, oauth, policy, use, version = puts
+    grant, subject, server, child, _, _, credential, oauth, policy, use, version, pin = puts
     assert loaded.grants == {grant.id: grant}  # type: ignore[union-attr]
     assert loaded.subjects == {"alice": subject}
     assert {one.id for one in loaded.servers.values()} == set(loaded.servers)
@@ -91,6 +93,7 @@ async def test_what_was_committed_is_loaded_equal(
     assert loaded.policies == {"caps": policy}
     assert loaded.policy_uses == {(UseKind.GRANT, "g1", UUID(int=7), "caps"): use}
     assert loaded.policy_versions == {("caps", 1): version}
+    assert loaded.pins == {(UUID(int=7), "create_charge"): pin}
 
 
 async def test_what_has_no_limits_is_kept_so(store: StoredRegistry) -> None:
@@ -162,6 +165,44 @@ async def test_names_of_credentials_in_use_are_unique_without_case(store: Stored
     with pytest.raises(Taken):
         await store.commit(an_edit([dataclasses.replace(first, version=3, ended_at=None)]))
     assert (await store.load()).credentials[next_one.id] == next_one
+
+
+@pytest.mark.parametrize("approved", [None, (), ("*",), ("a b", '"]', "caf\u00e9")])
+@pytest.mark.parametrize("default", Default)
+async def test_what_a_server_allows_of_itself_is_kept(
+    store: StoredRegistry, default: Default, approved: tuple[str, ...] | None
+) -> None:
+    put = [
+        a_server(f"s{trusted}", default=default, approved=approved, trusted=trusted)
+        for trusted in (False, True)
+    ]
+    await store.commit(an_edit(put))
+    assert (await store.load()).servers == {one.id: one for one in put}
+
+
+async def test_a_default_that_was_widened_in_the_database_is_noticed(
+    store: StoredRegistry, any_database: Database
+) -> None:
+    server = a_server(default=Default.READ_ONLY, approved=("get_*",), trusted=False)
+    await store.commit(an_edit([server]))
+    column = tables.server.c.allowing
+    before = any_database.read_now(lambda reading: reading.execute(select(column)).scalar_one())
+    wider = (
+        '["allow-all",["get_*"],false]',
+        '["read-only",null,false]',
+        '["read-only",["*"],false]',
+        '["read-only",["get_*"],true]',
+        before.replace(",", ", "),
+        None,
+    )
+    for text in (*wider, before):
+        wanted = update(tables.server).values(allowing=text)
+        any_database.write_now(lambda writing, wanted=wanted: writing.execute(wanted))  # type: ignore[misc]
+        loaded = await store.load()
+        if text == before:
+            assert (loaded.servers, loaded.damaged) == ({server.id: server}, ())
+        else:
+            assert (loaded.servers, loaded.damaged) == ({}, ("server github",)), text
 
 
 async def test_what_a_credential_lacks_stays_lacking(store: StoredRegistry) -> None:

@@ -93,6 +93,7 @@ TABLES = [
     tables.policy,
     tables.policy_use,
     tables.policy_version,
+    tables.pin,
 ]
 
 
@@ -137,6 +138,7 @@ def count(registry: Registry) -> int:
         registry.policies,
         registry.policy_uses,
         registry.policy_versions,
+        registry.pins,
     )
     return sum(len(nouns) for nouns in kept)
 

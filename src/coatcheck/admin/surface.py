@@ -28,8 +28,10 @@ from coatcheck.admin.resources.grants import GrantRoutes
 from coatcheck.admin.resources.keys import KeyRoutes
 from coatcheck.admin.resources.operators import OperatorRoutes
 from coatcheck.admin.resources.policies import PolicyRoutes
+from coatcheck.admin.resources.policy_replays import PolicyReplayRoutes
 from coatcheck.admin.resources.reading import Bundle, ReadingRoutes
 from coatcheck.admin.resources.records import RecordRoutes
+from coatcheck.admin.resources.reviews import ReviewRoutes
 from coatcheck.admin.resources.segments import SegmentRoutes
 from coatcheck.admin.resources.servers import ServerRoutes
 from coatcheck.admin.resources.sinks import SinkRoutes
@@ -44,8 +46,11 @@ from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.oauth.connecting import Connecting
+from coatcheck.operations.pinning.reviewing import Reviewing
 from coatcheck.operations.policies.explaining import Explaining
 from coatcheck.operations.policies.policies import Policies
+from coatcheck.operations.policies.replaying import Replays
+from coatcheck.operations.policies.suggesting import Suggestions
 from coatcheck.operations.policies.using import PolicyUses
 from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.access import AccessViews
@@ -88,6 +93,9 @@ class Parts:
     policy_uses: PolicyUses
     access: AccessViews
     explaining: Explaining
+    replays: Replays
+    suggestions: Suggestions
+    reviewing: Reviewing
     changes: ListChanges
     exports: Exports
     evidence: Bundle
@@ -129,11 +137,13 @@ def admin_of(parts: Parts) -> Admin:
         *RotationRoutes(parts.rotations, parts.hasty, parts.connecting, parts.origin).routes(),
         *KeyRoutes(parts.key).routes(),
         *ToolRoutes(parts.directory, parts.views, parts.calls).routes(),
+        *ReviewRoutes(parts.reviewing).routes(),
         *GrantRoutes(parts.grants, parts.origin).routes(),
         *SubjectRoutes(parts.subjects).routes(),
         *PolicyRoutes(parts.policies, parts.policy_uses).routes(),
         *AccessRoutes(parts.access).routes(),
         *ExplainingRoutes(parts.explaining).routes(),
+        *PolicyReplayRoutes(parts.replays, parts.suggestions, parts.readers).routes(),
         *RecordRoutes(parts.ledger, streams, parts.values, parts.readers).routes(),
         *SegmentRoutes(parts.retention).routes(),
         *ReadingRoutes(parts.exports, parts.evidence, streams, parts.readers).routes(),

@@ -16,9 +16,11 @@ from coatcheck.admin.probes import Probes, Readiness
 from coatcheck.admin.surface import Parts, admin_of
 from coatcheck.app.auditing import checkpointing_of
 from coatcheck.app.credentials import cloakroom_of
+from coatcheck.app.gauges import gauges_of
 from coatcheck.app.keeping.copying import backup_of
 from coatcheck.app.oauth import oauth_of
-from coatcheck.app.readings import readings_of
+from coatcheck.app.pinning import pinned
+from coatcheck.app.readings import readings_of, replays_of
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.recording import recording_of
 from coatcheck.app.registry import Identifying, registered
@@ -51,7 +53,6 @@ from coatcheck.operations.calling.patience import CallTimes
 from coatcheck.operations.calling.severing import Severing
 from coatcheck.operations.calling.states import States
 from coatcheck.operations.checkpointing import Checkpointing
-from coatcheck.operations.credentials.views import CredentialState
 from coatcheck.operations.cutting import Cutting, Gone
 from coatcheck.operations.directory import Directory, Snapshot
 from coatcheck.operations.hearing.changes import Changes
@@ -59,6 +60,7 @@ from coatcheck.operations.hearing.listening import Listening
 from coatcheck.operations.hearing.watches import Watches
 from coatcheck.operations.inflight import Inflight
 from coatcheck.operations.lists import Lists
+from coatcheck.operations.policies.suggesting import Suggestions
 from coatcheck.operations.reaching.conversation import Conversations
 from coatcheck.operations.reaching.places import PlaceLimits, Places
 from coatcheck.operations.reaching.served import ListTimes
@@ -183,7 +185,10 @@ class Gateway:
             clock,
             entropy,
             FilesOfKey(config.data, environment, entropy),
+            self.limiting,
         )
+        self.pinned = pinned(self.registered.desk, self.servers, self._snapshot, config.quarantine_tools)
+        self.reviewing = self.pinned.reviewing
         self.cloakroom = cloakroom_of(self.registered.desk, self.servers, self.records)
         self.readings = readings_of(config, database, checkpointing, self._snapshot, clock, entropy)
         self.admin = admin_of(
@@ -205,6 +210,9 @@ class Gateway:
                 policy_uses=self.registered.policy_uses,
                 access=self.registered.access,
                 explaining=self.registered.explaining,
+                replays=replays_of(self.registered.desk, self.views, self.readings, self.recording),
+                suggestions=Suggestions(self.registered.desk, self.views, ledger.list),
+                reviewing=self.reviewing,
                 changes=store.list_changes,
                 exports=self.readings.exports,
                 retention=self.readings.retention,
@@ -285,6 +293,7 @@ class Gateway:
     def _follow(self, snapshot: Snapshot, gone: Gone) -> None:
         """Bring everything that depends on the snapshot in line with it, at once."""
         self.records.log_arguments = snapshot.audit.log_arguments
+        self.pinned.follow()
         self.servers.apply(snapshot.servers)
         self.conversations.follow()
         self.cutting.begin(gone)
@@ -309,6 +318,7 @@ class Gateway:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CUT_SECONDS):
                 await self.sessions.drain()
+        await self.pinned.keeping.close()
         await self.servers.close(0.0)
         await self.oauth.bearers.close()
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
@@ -359,38 +369,16 @@ class Gateway:
             "calls_under_way": self.inflight.count,
             "sessions": len(self.sessions),
             "streams": self.inflight.lasting,
+            "tools": self.pinned.told(),
             "damaged": list(self.directory.snapshot.registry.damaged),
             "sinks": [shown(status) for status in self.sinks.statuses()],
         }
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
-        return {
-            "calls_under_way": ("Requests being answered.", self.inflight.count),
+        return gauges_of(
+            self.directory, self.servers, self.inflight, self.cloakroom, self.reviewing.waiting()
+        ) | {
             "sessions": ("Sessions of legacy clients.", len(self.sessions)),
-            "streams": ("Streams that clients keep open to listen.", self.inflight.lasting),
             "own_children": ("Children that run for single sessions.", len(self.places)),
-            "sessions_upstream": ("Sessions open with servers over HTTP.", self.servers.sessions()),
-            "grants": (
-                "Grants that operators issued, and have not revoked.",
-                _standing(self.directory.snapshot),
-            ),
-            "credentials_failing": (
-                "Credentials that are refused, lack a value or must be connected anew.",
-                self.cloakroom.count(
-                    CredentialState.FAILING, CredentialState.LACKING, CredentialState.RECONNECT
-                ),
-            ),
-            "credentials_due": (
-                "Credentials that are due or overdue for rotation.",
-                self.cloakroom.count(CredentialState.DUE, CredentialState.OVERDUE),
-            ),
-            "damaged_rows": ("Stored rows changed outside.", len(self.directory.snapshot.registry.damaged)),
-            "servers": ("Servers in the snapshot in force.", len(self.directory.snapshot.servers)),
-            "config_epoch": ("Number of the snapshot in force.", self.directory.snapshot.epoch),
-            "config_edit_bad": ("1 while a bad edit is not used.", float(bool(self.directory.edit.error))),
             "ledger_healthy": ("1 while records can be written.", float(self.ledger.healthy)),
         }
-
-
-def _standing(snapshot: Snapshot) -> int:
-    return sum(grant.revoked_at is None for grant in snapshot.registry.grants.values())

@@ -10,15 +10,19 @@ from coatcheck.app.auditing import old_keys
 from coatcheck.app.keeping.evidence import evidence_of
 from coatcheck.app.keeping.proof import Proof
 from coatcheck.app.keeping.segments import FOLDER, SegmentFolder
+from coatcheck.app.recording import Recording
 from coatcheck.config import Config
 from coatcheck.model.record import RecordFilter
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.evidence import Bundles, Grants
 from coatcheck.operations.exporting import Exports
+from coatcheck.operations.policies.replaying import Replays
 from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.changes import Scribe
+from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.retention import Retention
+from coatcheck.operations.views import Views
 from coatcheck.ports import Clock, Entropy
 from coatcheck.store.engines.database import Database
 from coatcheck.store.records.retiring import StoredSegments
@@ -74,3 +78,8 @@ def readings_of(
     bundles = Bundles(exports, key, grants, clock, __version__, old_keys(config))
     readers = Readers(StoredChanges(database), Scribe(clock, entropy), clock)
     return Readings(config, exports, bundles, retention, readers)
+
+
+def replays_of(desk: Desk, views: Views, readings: Readings, recording: Recording) -> Replays:
+    """Return what replays recorded calls; it opens the values of arguments that were kept."""
+    return Replays(desk, views, readings.exports.reading, recording.values.open, recording.prints.of_value)

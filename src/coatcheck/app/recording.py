@@ -20,12 +20,13 @@ from coatcheck.store.registry.store import StoredRegistry
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """All that makes records. `values` opens the arguments that were sealed."""
+    """All that makes records. `values` opens the arguments that were sealed, `prints` prints values."""
 
     records: Records
     refusals: Refusals
     knocking: Knocking
     values: ArgumentValues
+    prints: ArgumentPrints
 
 
 def recording_of(
@@ -38,6 +39,7 @@ def recording_of(
 ) -> Recording:
     """Return what makes records; its keys stay the same when the key of the store is changed."""
     values = ArgumentValues(store.lasting_key(Purpose.ARGUMENT_SEAL))
+    prints = ArgumentPrints(store.lasting_key(Purpose.ARGUMENT_PRINT))
     records = Records(
         ledger,
         clock,
@@ -45,8 +47,8 @@ def recording_of(
         tally.settled,
         note_seen,
         replica=platform.node(),
-        prints=ArgumentPrints(store.lasting_key(Purpose.ARGUMENT_PRINT)).of,
+        prints=prints.of,
         seal_values=lambda raw, id: values.seal(raw, id, entropy.token(NONCE_BYTES)),
     )
     knocking = Knocking()
-    return Recording(records, Refusals(records, clock, tally, knocking.note), knocking, values)
+    return Recording(records, Refusals(records, clock, tally, knocking.note), knocking, values, prints)

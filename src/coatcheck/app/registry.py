@@ -9,6 +9,7 @@ from coatcheck.core.tokens import Pepper
 from coatcheck.declared.registering import parted_of
 from coatcheck.identity.chain import chain_for
 from coatcheck.model.known import Known
+from coatcheck.operations.calling.limiting import Limiting
 from coatcheck.operations.cutting import Cutting
 from coatcheck.operations.directory import Directory, Identify
 from coatcheck.operations.policies.explaining import Explaining
@@ -71,6 +72,7 @@ def registered(
     clock: Clock,
     entropy: Entropy,
     key_files: KeyFiles,
+    limiting: Limiting,
 ) -> Registered:
     """Return the use cases over a store, a directory and what cuts off what ends."""
     book = Book(store, directory, cutting)
@@ -85,7 +87,7 @@ def registered(
         Policies(desk),
         PolicyUses(desk),
         AccessViews(desk, views),
-        Explaining(desk, views),
+        Explaining(desk, views, limiting),
         Expiring(directory, cutting, clock),
         Rekeying(desk, key_files),
     )

@@ -19,6 +19,7 @@ from coatcheck.declared.reading.addresses import (
 )
 from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.reading.units import bytes_of, count_of, seconds_of
+from coatcheck.model.pin import Quarantine
 from coatcheck.model.secret import Secret
 
 PREFIX: Final = "COATCHECK_"
@@ -101,6 +102,13 @@ def _level(value: Any) -> str:
     if level not in LEVELS:
         raise Unfit(f"is not one of {', '.join(LEVELS)}")
     return level
+
+
+def _quarantine(value: Any) -> Quarantine:
+    word = _text(value).lower()
+    if word not in list(Quarantine):
+        raise Unfit(f"is not one of {', '.join(Quarantine)}")
+    return Quarantine(word)
 
 
 def _networks(read: Callable[[str], Network]) -> Callable[[Any], tuple[Network, ...]]:
@@ -244,6 +252,12 @@ SETTINGS: Final = (
         "receipts", _flag, True, "Whether answers carry the receipt of their outcome on record.", "true|false"
     ),
     Setting("notices_webhook", _webhook, None, "Where notices about credentials are posted to.", "URL"),
+    Setting(
+        "quarantine_tools",
+        _quarantine,
+        "widening",
+        "Which changed tools are hidden until they are accepted: widening, any or never.",
+    ),
     Setting("log_level", _level, "info", "How much is logged: debug, info, warning or error."),
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from coatcheck.core.access.decide import may_see
+from coatcheck.core import names
+from coatcheck.core.access.decide import SCOPE_RULE, may_see
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.eras import reply_for
 from coatcheck.core.wire.levels import LEVELS, is_level
@@ -222,13 +223,23 @@ class Methods:
         return performed.reply
 
     async def _nowhere(self, request: Request, kind: Kind, shown: str) -> Fault:
-        """Answer a name that leads to no server; on record like any other refusal."""
-        matter = Matter(request.call.method, request.server.name if request.server else "", shown)
+        """Answer a name that leads to no server; on record like any other refusal.
+
+        The record, and nothing else, tells a server out of the caller's reach from one that there is not.
+        """
+        server, rule = request.server.name if request.server else "", "(unknown)"
         because = "no server in reach has this name"
-        await self._records.close(request.asked, matter, Verdict.HIDDEN, "(unknown)", because, Outcome.DENIED)
+        beyond = request.snapshot.servers.get(names.server_of(shown) or "") if kind in _NAMED else None
+        if request.server is None and beyond is not None:
+            server, rule, because = beyond.name, SCOPE_RULE, f"the grant does not reach {beyond.name}"
+            shown = shown.partition(names.SEPARATOR)[2]
+        matter = Matter(request.call.method, server, shown)
+        await self._records.close(request.asked, matter, Verdict.HIDDEN, rule, because, Outcome.DENIED)
         return not_found(kind, shown)
 
 
+_NAMED: Final = frozenset({Kind.TOOL, Kind.PROMPT})
+"""What has the name of its server before its own on the route of all servers."""
 _OWED: Final[Mapping[str, tuple[str, str]]] = {
     "completion/complete": ("completions", ""),
     SET_LEVEL: ("logging", ""),

@@ -13,6 +13,8 @@ from coatcheck.model.era import LEGACY_VERSIONS, SERVED_VERSIONS, Era
 _NEVER_RELAYED: Final = frozenset({"tasks"})
 """Capabilities that do not pass through us and so must not be announced."""
 _ONLY_IN_SESSIONS: Final = frozenset({"logging"})
+_LISTED: Final = frozenset({"tools", "prompts", "resources"})
+"""Capabilities with lists. They change with what the caller may see, whatever the server says of them."""
 _AGGREGATE: Final = (
     b'{"tools":{"listChanged":true},"prompts":{"listChanged":true},'
     b'"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}'
@@ -60,6 +62,7 @@ def _introduction(greeting: Greeting | None, instructions: str | None, era: Era)
 def _truthful(greeting: Greeting, era: Era) -> Mapping[str, bytes]:
     """Return a server's capabilities less what does not pass through us to a client of this era.
 
+    Lists can change here that never change at the server, so that they do is said of all of them.
     A server that only has sessions keeps log level and subscriptions in them, and a modern client has none.
     """
     crossing = era is Era.MODERN and greeting.era is Era.LEGACY
@@ -67,12 +70,16 @@ def _truthful(greeting: Greeting, era: Era) -> Mapping[str, bytes]:
     for name, raw in greeting.capabilities.items():
         if name in _NEVER_RELAYED or (crossing and name in _ONLY_IN_SESSIONS):
             continue
-        members = messages.members_of(raw) if name in {"resources", "extensions"} else None
-        if members is not None:
-            members.pop(eras.TASKS_EXTENSION, None)
-            if crossing:
-                members.pop("subscribe", None)
-        kept[name] = raw if members is None else messages.object_of(members)
+        members = messages.members_of(raw) if name in _LISTED or name == "extensions" else None
+        if members is None:
+            kept[name] = raw
+            continue
+        members.pop(eras.TASKS_EXTENSION, None)
+        if crossing:
+            members.pop("subscribe", None)
+        if name in _LISTED:
+            members["listChanged"] = b"true"
+        kept[name] = messages.object_of(members)
     return kept
 
 

@@ -45,7 +45,8 @@ class Catalogue:
 
     `mirrored` are the headers that a modern server wants with calls of a tool: header name -> the names that
     lead to its value in the arguments (SEP-2243). `quarantined` names entries left out and says why; `ttl_ms`
-    is how long the server lets a list be kept.
+    is how long the server lets a list be kept. `held_back` are tools that nobody may see or call until an
+    operator accepts what the server made of them; they are not among `tools`.
     """
 
     greeting: Greeting
@@ -57,5 +58,6 @@ class Catalogue:
         default_factory=lambda: MappingProxyType({})
     )
     quarantined: tuple[str, ...] = ()
+    held_back: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     ttl_ms: int = 0
     version: int = 0

@@ -14,6 +14,7 @@ from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.credential import Credential
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
+from coatcheck.model.pin import Pin
 from coatcheck.model.server import StoredServer
 from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy, UseKey
 from coatcheck.model.subject import Subject
@@ -55,6 +56,7 @@ Object = (
     | StoredPolicy
     | PolicyUse
     | PolicyVersion
+    | Pin
 )
 """What the registry keeps. Each has a `version`, which grows by one with each change of it."""
 
@@ -81,6 +83,8 @@ class Registry:
     policy_uses: Mapping[UseKey, PolicyUse] = field(default_factory=lambda: _NOTHING)
     policy_versions: Mapping[tuple[str, int], PolicyVersion] = field(default_factory=lambda: _NOTHING)
     """By the name of the policy and the number of the version."""
+    pins: Mapping[tuple[UUID, str], Pin] = field(default_factory=lambda: _NOTHING)
+    """By server and tool."""
     damaged: tuple[str, ...] = ()
     uncertain: bool = False
 

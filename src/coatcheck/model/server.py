@@ -96,8 +96,10 @@ class Server:
     """One registered server. Two equal servers need no new connection or child; unequal ones do.
 
     `default` is what its tools, prompts and resources are allowed by where no policy is used on it or on a
-    caller's grant. `uses` are the credentials in its reach. `lacking` says in one sentence why it cannot be
-    used, such as a credential that is not there; empty if it can.
+    caller's grant; `approved` are globs over its own names that narrow this default to the tools that one of
+    them matches, None for no narrowing. `trusted` says that its word on what its tools do is believed.
+    `uses` are the credentials in its reach. `lacking` says in one sentence why it cannot be used, such as a
+    credential that is not there; empty if it can.
     """
 
     id: UUID
@@ -110,6 +112,8 @@ class Server:
     uses: tuple[Use, ...] = ()
     lacking: str = ""
     default: Default = field(default=Default.ALLOW_ALL, compare=False)
+    approved: tuple[str, ...] | None = field(default=None, compare=False)
+    trusted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,8 @@ class StoredServer:
     """A server that an operator registered, as the store keeps it; its secrets are sealed there.
 
     Wherever `blanks` has a value to be filled in, `reach` has a stand-in: `-`, or in a URL one that leaves it
-    a URL. `plain` names the headers or variables whose values may be shown. `version` counts the changes,
-    from 1.
+    a URL. `plain` names the headers or variables whose values may be shown. `default`, `approved` and
+    `trusted` are as in `Server`. `version` counts the changes, from 1.
     """
 
     id: UUID
@@ -136,4 +140,6 @@ class StoredServer:
     upkeep: Upkeep = Upkeep()
     blanks: Mapping[str, Blank] = field(default_factory=lambda: NO_BLANKS)
     default: Default = Default.ALLOW_ALL
+    approved: tuple[str, ...] | None = None
+    trusted: bool = False
     version: int = 1

@@ -89,7 +89,8 @@ class PolicyVerdict(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """One part of a policy that was looked at: where it stands, what it says, and what came of it.
 
-    `truth` is None for what is no condition. `denies` tells that this part alone would deny or hide.
+    `truth` is None for what is no condition. `denies` tells that this part alone would deny or hide. `charge`
+    is what the call takes of a limit.
     """
 
     rule: str
@@ -97,3 +98,4 @@ class Step(msgspec.Struct, frozen=True):
     truth: Truth | None = None
     because: str = ""
     denies: bool = False
+    charge: Charge | None = None

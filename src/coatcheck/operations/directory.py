@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
@@ -23,6 +23,7 @@ from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import AuditRules, Declaration, Problem
 from coatcheck.model.grant import Grant, IssuedGrant, Principal
 from coatcheck.model.known import Known
+from coatcheck.model.pin import Pin
 from coatcheck.model.registry import Object, Registry
 from coatcheck.model.server import Server
 from coatcheck.operations import merging
@@ -36,6 +37,9 @@ MAX_ENDED: Final = 10_000
 """How many ended grants are remembered, so that their holders are told so. The oldest are forgotten first."""
 FORWARDED: Final = "forwarded:"
 """What the grant id of a principal begins with whom a proxy vouches for; the subject follows."""
+_BY_CALLER_OR_LIST: Final = frozenset({"grants", "subjects", "operators", "pins"})
+_SEEN_BY_ALL: Final = frozenset(one.name for one in fields(Registry)) - _BY_CALLER_OR_LIST
+"""Parts of the registry that may change what is visible, beside who is calling and the lists at hand."""
 _NO_ISSUED: Final[Mapping[str, IssuedGrant]] = MappingProxyType({})
 
 Identify = Callable[[Presented], Principal | Refused]
@@ -69,6 +73,8 @@ class Snapshot:
     registry: Registry = field(default_factory=Registry)
     policy: str = ""
     """The version of `access`."""
+    sight: int = 0
+    """The epoch since when everybody may see what they may see now; grants and subjects come and go."""
 
     @property
     def access(self) -> Access:
@@ -242,7 +248,9 @@ class Directory:
         """
         old = self.snapshot
         kinds = merging.touched(puts)
-        snapshot = replace(old, epoch=old.epoch + 1, registry=registry)
+        pins_only = bool(puts) and all(isinstance(put, Pin) for put in puts)
+        # The lists at hand say what is held back by pins, and lists have versions of their own.
+        snapshot = replace(old, epoch=old.epoch + (not pins_only), registry=registry)
         if kinds.servers:
             servers = merging.servers_of(old.declared, registry)
             by_id = MappingProxyType({server.id: server for server in servers.values()})
@@ -288,7 +296,8 @@ class Directory:
             anonymous=self._anonymous and not snapshot.registry.grants,
         )
         rules = Rules(snapshot.rules.access, self._policies_of(snapshot.registry))
-        self._snapshot = snapshot = replace(snapshot, identify=self._make_identify(known), rules=rules)
+        identify, sight = self._make_identify(known), _sight(self._snapshot, snapshot, rules)
+        self._snapshot = snapshot = replace(snapshot, identify=identify, rules=rules, sight=sight)
         for listener in self._listeners:
             listener(snapshot, gone)
 
@@ -303,6 +312,19 @@ class Directory:
             return old.rules.policies
         policies, self._ready = policies_of(registry.policies, registry.policy_uses.values(), self._ready)
         return policies
+
+
+def _sight(old: Snapshot | None, new: Snapshot, rules: Rules) -> int:
+    """Return since which epoch the same is visible: grants and subjects count only by who is calling."""
+    if old is None:
+        return new.epoch
+    same = (
+        old.servers is new.servers
+        and old.rules.access is rules.access
+        and old.rules.policies is rules.policies
+        and all(getattr(old.registry, part) is getattr(new.registry, part) for part in _SEEN_BY_ALL)
+    )
+    return old.sight if same else new.epoch
 
 
 def _gone(snapshot: Snapshot, ends: merging.Ends) -> Gone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,14 @@ class View:
     conversation: Conversation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A list as one caller is shown it: the raw result, and what tells it from every other."""
+
+    raw: bytes
+    digest: bytes
+
+
 class Lists:
     """Answers list requests. Joins raw entries and keeps the answer per view and catalogue version."""
 
@@ -76,8 +85,10 @@ class Lists:
         self._servers = servers
         self._records = records
         self._wait = wait
-        self._cache: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._cache: OrderedDict[tuple[object, ...], Shown] = OrderedDict()
         self._cached_bytes = 0
+        self.joined = 0
+        """How many lists were joined since the start, and not found ready."""
 
     async def list(
         self,
@@ -92,15 +103,20 @@ class Lists:
         Raises:
             LedgerUnavailable: the record could not be made durable.
         """
-        matter = Matter(wanted.method, server.name if server else "")
+        matter, view = (
+            Matter(wanted.method, server.name if server else ""),
+            View(snapshot, server, conversation),
+        )
         opened = await self._records.open(asked, matter, "(list)", _LISTED)
         try:
-            reply, outcome = await self._gather(asked.principal, View(snapshot, server, conversation), wanted)
+            found, outcome = await self._gather(asked.principal, view, wanted)
         except BaseException as end:
             await self._records.abandon(opened, end)
             raise
         if conversation is not None:
-            conversation.listed_methods.add(wanted.method)
+            shown = found if isinstance(found, Shown) else self.shown(asked.principal, view, wanted)
+            conversation.seen[wanted.method] = shown.digest
+        reply = Result(found.raw) if isinstance(found, Shown) else found
         try:
             await self._records.settle(opened, outcome)
         except LedgerUnavailable:
@@ -114,7 +130,9 @@ class Lists:
         await self._records.close(asked, matter, Verdict.DENIED, "(cursor)", because, Outcome.DENIED)
         return Fault(messages.INVALID_PARAMS, "Invalid cursor: this list comes in one page.")
 
-    async def _gather(self, principal: Principal, view: View, wanted: ListKind) -> tuple[Reply, Outcome]:
+    async def _gather(
+        self, principal: Principal, view: View, wanted: ListKind
+    ) -> tuple[Shown | Fault, Outcome]:
         if view.server is not None:
             try:
                 await self._of(view.server, view.conversation).fresh()
@@ -122,12 +140,12 @@ class Lists:
                 return our_fault(error.message), Outcome.UPSTREAM_ERROR
             except Busy as busy:
                 return our_fault(f"{busy.message} {busy.fix}."), Outcome.DENIED
-            return Result(self.shown(principal, view, wanted)), Outcome.OK
+            return self.shown(principal, view, wanted), Outcome.OK
         reachable = view.snapshot.reachable(principal)
         failed = await self.bring_up(reachable, view.conversation)
         if reachable and len(failed) == len(reachable):
             return our_fault(f"No server answered: {failed[0]}"), Outcome.UPSTREAM_ERROR
-        return Result(self.shown(principal, view, wanted)), Outcome.OK
+        return self.shown(principal, view, wanted), Outcome.OK
 
     async def bring_up(
         self, servers: Sequence[Server], conversation: Conversation | None = None
@@ -167,7 +185,7 @@ class Lists:
         servers = view.snapshot.reachable(principal) if view.server is None else [view.server]
         return [found for one in servers if (found := self.find(one, view.conversation)) is not None]
 
-    def shown(self, principal: Principal, view: View, wanted: ListKind) -> bytes:
+    def shown(self, principal: Principal, view: View, wanted: ListKind) -> Shown:
         """Return the result of a list request by what is known now, without asking any server."""
         snapshot, prefixed = view.snapshot, view.server is None
         known = [
@@ -176,31 +194,33 @@ class Lists:
             if (catalogue := served.catalogue) is not None
         ]
         key = (
-            snapshot.epoch,
+            snapshot.sight,
             wanted.method,
             prefixed,
             (principal.subject, principal.roles, principal.servers, principal.tools, principal.voucher),
             principal.grant_id if snapshot.rules.policies.by_grant else "",
             tuple((served.serial, catalogue.version) for served, catalogue in known),
         )
-        raw = self._cache.get(key)
-        if raw is None:
+        found = self._cache.get(key)
+        if found is None:
             items = [
                 entry
                 for served, catalogue in known
                 for entry in _visible(principal, snapshot, served.server, wanted, catalogue, prefixed)
             ]
             raw = b'{"%b":[%b]}' % (wanted.member.encode(), b",".join(items))
-            self._keep(key, raw)
+            found = Shown(raw, hashlib.blake2b(raw, digest_size=16).digest())
+            self._keep(key, found)
         else:
             self._cache.move_to_end(key)
-        return raw
+        return found
 
-    def _keep(self, key: tuple[object, ...], raw: bytes) -> None:
-        self._cache[key] = raw
-        self._cached_bytes += len(raw)
+    def _keep(self, key: tuple[object, ...], shown: Shown) -> None:
+        self.joined += 1
+        self._cache[key] = shown
+        self._cached_bytes += len(shown.raw)
         while len(self._cache) > MAX_CACHED or self._cached_bytes > MAX_CACHED_BYTES:
-            self._cached_bytes -= len(self._cache.popitem(last=False)[1])
+            self._cached_bytes -= len(self._cache.popitem(last=False)[1].raw)
 
 
 def _visible(
@@ -212,6 +232,7 @@ def _visible(
     prefixed: bool,
 ) -> list[bytes]:
     items = []
+    server = snapshot.by_id.get(server.id, server)  # of a client's own it is as it was when that was opened
     for own, entry in wanted.entries(catalogue).items():
         target = Target(wanted.kind, own)
         nature = nature_of(target, server, catalogue)

@@ -15,6 +15,7 @@ from coatcheck.model.credential import Credential
 from coatcheck.model.declaration import Declaration, Problem
 from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Operator
+from coatcheck.model.pin import Pin
 from coatcheck.model.registry import Object, Override, Registry, Verdict
 from coatcheck.model.server import Server, Source, StoredServer
 from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy
@@ -43,6 +44,7 @@ PLACES: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     StoredPolicy: ("policies", lambda one: one.name),
     PolicyUse: ("policy_uses", lambda one: one.key),
     PolicyVersion: ("policy_versions", lambda one: (one.name, one.number)),
+    Pin: ("pins", lambda one: one.key),
 }
 """The field of the registry that each kind of object is in, and its key there."""
 
@@ -109,6 +111,8 @@ def server_of(stored: StoredServer) -> Server:
         Source.STORE,
         upkeep=stored.upkeep,
         default=stored.default,
+        approved=stored.approved,
+        trusted=stored.trusted,
     )
 
 

@@ -48,13 +48,17 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class ToolView:
-    """One tool of one server; what it does to the world, and why that is thought."""
+    """One tool of one server; what it does to the world, and why that is thought.
+
+    `held_back`: nobody may see or call it until an operator accepts what its server made of it.
+    """
 
     server: str
     exposed: str
     entry: Entry
     nature: Nature
     why: str
+    held_back: bool = False
 
 
 class Views:
@@ -84,10 +88,23 @@ class Views:
             _tool_view(served.server, served.catalogue, entry)
             for served in chosen
             if served.catalogue is not None
-            for entry in served.catalogue.tools.values()
+            for entry in (*served.catalogue.tools.values(), *served.catalogue.held_back.values())
         ]
         failing = [(served.server.name, _why(served)) for served in chosen if served.catalogue is None]
         return tools, failing
+
+    async def prompts(self, name: str) -> frozenset[str] | None:
+        """Return the prompts of a server by name; None if it gave no list.
+
+        Raises:
+            KeyError: there is no server of that name.
+        """
+        served = next((one for one in self._servers.all() if one.server.name == name), None)
+        if served is None:
+            raise KeyError(name)
+        if not served.is_fresh():
+            await self._ask([served])
+        return frozenset(served.catalogue.prompts) if served.catalogue is not None else None
 
     async def _ask(self, wanted: Sequence[Served]) -> None:
         """Ask servers for their lists side by side; what takes too long goes on without us."""
@@ -111,7 +128,8 @@ def _why(served: Served) -> str:
 
 def _tool_view(server: Server, catalogue: Catalogue, entry: Entry) -> ToolView:
     nature, why = explained(Target(Kind.TOOL, entry.name), server, catalogue)
-    return ToolView(server.name, names.exposed(server.name, entry.name), entry, nature, why)
+    exposed, held_back = names.exposed(server.name, entry.name), entry.name in catalogue.held_back
+    return ToolView(server.name, exposed, entry, nature, why, held_back)
 
 
 def _view(served: Served) -> ServerView:

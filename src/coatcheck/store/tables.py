@@ -6,7 +6,7 @@ Their keys, and those of `change`, are the numbers of one chain: none is in two 
 every row, which keeps an append at the right edge of each tree, whatever the record ids. What an entry says
 is in `stored`; the other columns follow from it, and are there to search by.
 
-The tables of the registry (`grant` to `policy_use`) hold only texts and whole numbers, so that the MAC of a
+The tables of the registry (`grant` to `pin`) hold only texts and whole numbers, so that the MAC of a
 row can be taken over exactly what the database returns. Times are microseconds since 1970, UTC; lists are
 JSON.
 """
@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-from coatcheck.store import parts_of_tables, tables_of_policies
+from coatcheck.store import parts_of_tables, tables_of_pins, tables_of_policies
 from coatcheck.store.columns import Instant, UuidBytes
 from coatcheck.store.parts_of_tables import KEY as _KEY
 from coatcheck.store.parts_of_tables import chained as _chained
@@ -41,6 +41,7 @@ metadata = parts_of_tables.metadata
 policy = tables_of_policies.policy
 policy_version = tables_of_policies.policy_version
 policy_use = tables_of_policies.policy_use
+pin = tables_of_pins.pin
 
 record = Table(
     "record",
@@ -214,10 +215,12 @@ server = Table(
     _text("mac"),
     Column("upkeep", Text),
     Column("blanks", Text),
+    Column("allowing", Text),
 )
 """One row per `model.server.StoredServer`; secrets inside `reach` and `blanks` are sealed.
 
-`upkeep` and `blanks` are null in rows that were written before there were such columns.
+`allowing` has its default, the tools approved and whether it is trusted. It, `upkeep` and `blanks` are null
+in rows that were written before there were such columns.
 """
 
 operator = Table(

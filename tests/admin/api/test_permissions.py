@@ -7,7 +7,7 @@ import pytest
 from coatcheck.admin.api.permissions import ROLES, Permission, may
 from coatcheck.model.operator import OperatorRole
 
-VIEWING = {"self", "status.read", "servers.read", "credentials.read", "tools.read", "grants.read", "subjects.read", "access.read"}  # fmt: skip
+VIEWING = {"self", "status.read", "servers.read", "credentials.read", "tools.read", "grants.read", "subjects.read", "policies.read", "access.read"}  # fmt: skip
 
 
 def test_every_role_is_in_the_table() -> None:
@@ -16,7 +16,7 @@ def test_every_role_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("role", "beyond"),
-    [("viewer", set()), ("auditor", {"records.read", "changes.read", "operators.read", "key.read", "checkpoint.make"}), ("policy_manager", {"servers.write", "credentials.write", "grants.write", "subjects.write"})],
+    [("viewer", set()), ("auditor", {"records.read", "changes.read", "operators.read", "key.read", "checkpoint.make"}), ("policy_manager", {"servers.write", "credentials.write", "grants.write", "subjects.write", "policies.write"})],
 )  # fmt: skip
 def test_what_the_lesser_roles_may(role: str, beyond: set[str]) -> None:
     allowed = {permission.value for permission in Permission if may(OperatorRole(role), permission)}

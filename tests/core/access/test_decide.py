@@ -259,7 +259,7 @@ def test_lists_and_calls_share_one_judgement() -> None:
     functions = {
         node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
     }
-    for name in ("decide", "may_see", "foresee", "by_scope_and_file"):
+    for name in ("decide", "may_see", "rehearse", "by_scope_and_file"):
         calls = [
             node.func.id
             for node in ast.walk(functions[name])
@@ -267,7 +267,7 @@ def test_lists_and_calls_share_one_judgement() -> None:
         ]
         assert "_judge" in calls
     assert {name for name in functions if not name.startswith("_")} == {
-        "decide", "may_see", "foresee", "asks_nature", "by_scope_and_file",
+        "decide", "may_see", "foresee", "rehearse", "asks_nature", "by_scope_and_file",
     }  # fmt: skip
 
 

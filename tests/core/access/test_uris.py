@@ -13,7 +13,7 @@ from coatcheck.core.access.uris import is_plain, scheme_of
 PLAIN = (
     "", "note", "note://one", "file:///srv/public/a.txt", "file:///a%20b", "file:///a%2Fb", "file:///a%E2%82%AC", "file:///...", "file:///a..b/.hidden", "file:///{path}",
     "file:///{+path}{?x,y}", "db://Table/Schema", "slack://C012345/thread", "https://example.com/A/B", "https://example.com/a?b=../c", "https://example.com/a#../b", "https://example.com:8080/",
-    "urn:isbn:0451450523", "mailto:A@example.com", "issue://1", "a/b/c", "?..", "x:y:..z", "http://127.0.0.1/", "http://[::1]:8000/", "https://h:8443/x", "note://private:80/1", "note://u@h/1", "{scheme}://a", "s3://bucket/Key", "file:///a%5Cb",
+    "urn:isbn:0451450523", "mailto:A@example.com", "issue://1", "a/b/c", "?..", "x:y:..z", "http://127.0.0.1/", "http://[::1]:8000/", "https://h:8443/x", "note://private:80/1", "note://u@h/1", "note://a/100%25", "note://a?u=http://b", "{scheme}://a", "s3://bucket/Key", "file:///a%5Cb",
 )  # fmt: skip
 ODD = (
     "file:///srv/public/../private", "file:///srv/./a", "file:///..", "file:///a/..", "file:///a/.", "..", ".", "./a", "a/../b", "file:///a/%2e%2e/b", "file:///a/.%2E/b", "file:///a/%2E%2e%2fb",
@@ -22,6 +22,7 @@ ODD = (
     "file:/secret/x", "file://localhost/secret/x", "file:secret", " file:///a", "\x01note://a", "note://a ", "note://pri\tvate/1", "note://pri\nvate/1", "note://a\x7f", "note://private:/1",
     "https://h:443/x", "https://h:/x", "https://h:0443/x", "http://h:80/", "ws://h:80/", "https:/h/x", "https:h/x", "https:///h/x", "https:\\\\h\\x", "note://a\\b", "https://example.com",
     "https://ex%61mple.com/", "https://ex%C3%A4mple.com/", "http://2130706433/", "http://0x7f.1/", "http://127.1/", "http://[0:0:0:0:0:0:0:1]/", "http://[x]/", "note://a%2fb", "note://a%c3%A4",
+    "file:///etc//passwd", "file:////etc/passwd", "note://a//b", "note://a/b/%2Fc", "https://h//x", "note://a/%2561", "note://a/%252e%252E/b", "file:///a%25%34%31",
     "note://a%e2", "note://a%2", "note://a%", "note://a%zz", "note://caf\u00e9", "note://a b", 'note://"a"', "note://<a>", "note://a|b", "note://a`b", "note://a^b",
 )  # fmt: skip
 

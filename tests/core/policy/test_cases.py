@@ -34,6 +34,7 @@ def case(**members: Any) -> dict[str, Any]:
         (cases(case(at="noon"), case(at="2026-11-18")), {"/cases/0/at", "/cases/1/at"}),
         (cases(case(caller={"ip": "10.0.0.0/8"}), case(caller={"who": "x"})), {"/cases/0/caller/ip", "/cases/1/caller/who"}),
         (cases(case(after=MAX_AFTER + 1)), {"/cases/0/after"}),
+        (cases(case(every=-1), case(under_way="2")), {"/cases/0/every", "/cases/1/under_way"}),
         (cases(), {"/cases"}),
         ([], {""}),
     ],
@@ -74,3 +75,16 @@ def test_a_case_is_a_call_of_its_caller() -> None:
         assert tried.because
     (hidden,) = read_cases(cases({**good, "expect": "hidden"}), "p")
     assert try_case(a_policy(default="deny-all"), hidden).passed
+
+
+@pytest.mark.parametrize(
+    ("before", "passed"),
+    [
+        ({}, True), ({"after": 2}, True), ({"after": 3}, False), ({"after": 3, "every": 20}, False), ({"after": 300, "every": 31}, True),
+        ({"under_way": 1}, True), ({"under_way": 2}, False), ({"after": 1, "under_way": 1}, True), ({"after": 2, "under_way": 1}, False), ({"after": 2, "every": 61, "under_way": 1}, True),
+    ],
+)  # fmt: skip
+def test_calls_before_are_at_one_moment_or_spread_or_under_way(before: dict[str, int], passed: bool) -> None:
+    limits = [{"calls": 3, "per": "minute", "each": "grant"}, {"at_once": 2, "each": "grant"}]
+    (read,) = read_cases(cases(case(**before)), "p")
+    assert try_case(a_policy(limits=limits), read).passed is passed

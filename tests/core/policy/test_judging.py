@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from decimal import Decimal
 from typing import Any
@@ -32,11 +31,10 @@ from policies import (
     TARGETS,
     a_policy,
     asked,
-    clauses,
     document,
     documents,
     judged,
-    limits,
+    narrowed,
 )
 
 BRIEF = settings(max_examples=120, deadline=None)
@@ -71,34 +69,6 @@ def test_a_list_shows_exactly_what_a_call_does_not_find_hidden(
     assert bool(verdict.message) is (verdict.judgement is Judgement.DENIED)
     assert verdict.judgement is Judgement.ALLOWED or not verdict.charges
     assert judge([ready(found)], target, nature, facts, Arguments(arguments)) == verdict
-
-
-@st.composite
-def narrowed(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a document, and the same one with one restriction more."""
-    found = draw(documents())
-    more = copy.deepcopy(found)
-    section, key = draw(st.sampled_from(("tools", "access", "prompts", "resources"))), draw(GLOBS)
-    key = draw(st.sampled_from(("read", "write"))) if section == "access" else key
-    word = draw(st.sampled_from(("deny", "hide", "deny_if", "allow_if", "limits", "default", "whole")))
-    if word == "default":
-        order = ("allow-all", "read-only", "deny-all")
-        more["default"] = draw(st.sampled_from(order[order.index(found["default"]) :]))
-        return found, more
-    if word == "whole":
-        more.setdefault("limits", []).append(draw(limits(sums=False)))
-        return found, more
-    entry = more.setdefault(section, {}).get(key, {})
-    if word in {"deny", "hide"}:
-        more[section][key] = {"outcome": word}
-    elif entry.get("outcome") not in {"deny", "hide"}:
-        arguments = section != "resources"
-        one = draw(limits(arguments)) if word == "limits" else draw(clauses(arguments))
-        at = draw(st.integers(0, 2))
-        more[section][key] = {**entry, word: [*entry.get(word, [])[:at], one, *entry.get(word, [])[at:]]}
-    else:
-        more[section][key] = entry
-    return found, more
 
 
 @settings(max_examples=300, deadline=None)

@@ -200,3 +200,33 @@ def test_counts_are_bounded_and_forgotten() -> None:
     taken(windows, 0, charge(key="3"))
     taken(windows, 2 * LENGTH, charge(key="another"))
     assert len(windows) == 1
+
+
+def test_what_never_reached_a_server_leaves_no_count_behind() -> None:
+    """Callers write names: calls of names that there are not must not use up the room for counts."""
+    windows = Windows(max_counts=2)
+    for number in range(5):
+        windows.give_back(taken(windows, 0, charge(key=f"nothing-{number}")))
+    assert len(windows) == 0
+    kept = taken(windows, 0, charge(key="a"))
+    windows.give_back(taken(windows, 0, charge(key="a")))
+    assert len(windows) == 1
+    taken(windows, 0, charge(key="b"))
+    refused(windows, 0, charge(key="c"))
+    windows.end(kept)
+
+
+def test_what_would_be_refused_can_be_asked_and_takes_nothing() -> None:
+    windows = Windows()
+    calls, once = charge(most=2), charge(key="once", per=None, most=1)
+    for number in range(2):
+        for _ in range(3):
+            assert windows.would_refuse((calls, once), 0) is None
+            assert (windows.used(calls, 0), windows.used(once, 0)) == (number, 0)
+        held = taken(windows, 0, calls, once)
+        assert windows.used(once, 0) == 1
+        assert windows.would_refuse((once,), 0) == windows.reserve((once,), 0)
+        windows.end(held)
+    assert windows.would_refuse((calls, once), 0) == windows.reserve((calls, once), 0)
+    later = LENGTH + 2 * PART
+    assert (windows.used(calls, later), windows.would_refuse((calls,), later)) == (0, None)

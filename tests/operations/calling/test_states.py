@@ -31,6 +31,12 @@ ASKING = Result(
 )
 
 
+OTHER_CALLS: dict[str, dict[str, Any]] = {
+    "method": {"method": "prompts/get"},
+    "arguments": {"arguments": b'{"amount":1}'},
+}
+
+
 def modern(asked: Asked = ALICE) -> Asked:
     return replace(asked, caller=MODERN)
 
@@ -62,7 +68,7 @@ def test_the_server_gets_back_exactly_what_it_gave() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["subject", "grant", "server", "tool", "method", "late", "changed", "number"]
+    "case", ["subject", "grant", "server", "tool", "method", "arguments", "late", "changed", "number"]
 )
 def test_a_state_is_good_for_whom_and_what_it_was_given(case: str) -> None:
     kept, clock = states()
@@ -77,8 +83,9 @@ def test_a_state_is_good_for_whom_and_what_it_was_given(case: str) -> None:
         server = GIT
     elif case == "tool":
         target = Target(Kind.TOOL, "other")
-    elif case == "method":
-        call = replace(call, method="prompts/get")
+    elif case in OTHER_CALLS:
+        other = OTHER_CALLS[case]
+        call = replace(call, method=other.get("method", call.method), params={**call.params, **other})
     elif case == "late":
         clock.advance(KEPT_SECONDS + 1)
     elif case == "changed":
@@ -88,6 +95,29 @@ def test_a_state_is_good_for_whom_and_what_it_was_given(case: str) -> None:
     refused = kept.open(call, who, server, target)
     assert isinstance(refused, Fault)
     assert refused.code == -32602
+
+
+def test_arguments_may_be_written_in_another_order_and_say_the_same() -> None:
+    """Limits count what each round says: a state must not stand for other arguments than it was given for."""
+    kept, _ = states()
+
+    def written(raw: bytes, state: str = "") -> Call:
+        more = {"requestState": raw_of(state)} if state else {}
+        return Call(b"8", "tools/call", {"name": b'"find"', "arguments": raw, **more})
+
+    first = '{"amount":1.50,"to":{"b":[1,2],"a":"\u00e9"},"big":100000000000000000000000000000}'.encode()
+    sealed = sealed_of(kept.seal(ASKING, written(first), ALICE.principal, SENTRY, FIND))
+    same = b'{"big": 100000000000000000000000000000, "to": {"a": "\\u00e9", "b": [1, 2]}, "amount": 1.50}'
+    for raw in (first, same):
+        assert isinstance(kept.open(written(raw, sealed), ALICE.principal, SENTRY, FIND), Call)
+    for one, other in (
+        (b"1.50", b"0.01"),
+        (b"1,2", b"2,1"),
+        (b'"amount"', b'"Amount"'),
+        (b"1.50", b'"1.50"'),
+    ):
+        changed = written(first.replace(one, other), sealed)
+        assert isinstance(kept.open(changed, ALICE.principal, SENTRY, FIND), Fault)
 
 
 def test_a_call_without_state_is_left_alone_and_so_is_a_result_without() -> None:

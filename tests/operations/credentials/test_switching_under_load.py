@@ -21,6 +21,7 @@ from coatcheck.core.wire import messages
 from coatcheck.errors import NotVerified
 from coatcheck.model.call import Kind, Result, Target
 from coatcheck.model.credential import Assurance, Probe, Replace, Upkeep
+from coatcheck.model.policy import Default
 from coatcheck.model.record import Outcome
 from coatcheck.model.secret import Secret
 from coatcheck.operations.calling.call import Calls
@@ -112,7 +113,8 @@ async def over_http(rig: Rig, server: TokenServer, **more: Any) -> str:
     await rig.room.open()
     headers = {"Authorization": Secret(f"Bearer {ONE}")}
     added = await rig.room.registered.add(
-        ROOT, NewServer("checks", Secret(server.url), headers=headers, **more)
+        ROOT,
+        NewServer("checks", Secret(server.url), headers=headers, default=Default.ALLOW_ALL, **more),
     )
     assert added.tools, added.error
     return added.credentials[0]
@@ -129,6 +131,7 @@ async def as_child(rig: Rig, tmp_path: Path, **more: Any) -> str:
         args=(Secret(str(CHILD)),),
         env=env,
         plain=frozenset({"GOOD", "STRICT"}),
+        default=Default.ALLOW_ALL,
         **more,
     )
     added = await rig.room.registered.add(ROOT, new)

@@ -307,7 +307,7 @@ async def test_who_has_not_seen_a_list_is_not_told_that_it_changed() -> None:
     await bench.lists.list(ALICE, bench.snapshot, None, KINDS["tools/list"], conversation)
     bench.upstreams.of("sentry").offer(Ask.TOOLS, ["other"])
     await bench.servers.of(SENTRY).ask()
-    await settle_down()
+    await voice.hears()
     assert [notice.method for notice in voice.told] == ["notifications/tools/list_changed"]
     await conversation.close()
 

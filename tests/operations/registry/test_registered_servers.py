@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from coatcheck.errors import CoatcheckError, ConfigError, Forbidden, Missing, Stale, Taken, Unfit
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, Source, Transport
 from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
@@ -97,6 +99,66 @@ async def test_commands_are_for_admins_and_only_where_they_are_allowed() -> None
     office.registered._allow_commands = False
     with pytest.raises(Forbidden, match="not taken here"):
         await office.registered.add(ROOT, child("other"))
+
+
+async def test_what_a_command_allows_may_be_changed_by_those_who_may_not_change_the_command() -> None:
+    office = await Office().open()
+    named = {"args": (Secret("--key=${credential:kid-key}"),)}
+    await office.registered.add(ROOT, child())
+    await office.registered.change(ROOT, "kid", ServerPatch(**named), None)  # type: ignore[arg-type]
+    office.registered._allow_commands = False
+    before = office.directory.snapshot.servers["kid"]
+    for patch in (
+        ServerPatch(default=Default.DENY_ALL),
+        ServerPatch(approved=("get_*",)),
+        ServerPatch(trusted=True, note="looked at"),
+    ):
+        assert not patch.runs
+        await office.registered.change(KEEPER, "kid", patch, None)
+    after = office.directory.snapshot.servers["kid"]
+    assert after == before, "what runs is the same"
+    assert (after.default, after.approved, after.trusted) == (Default.DENY_ALL, ("get_*",), True)
+    for patch in (ServerPatch(default=Default.ALLOW_ALL, args=()), ServerPatch(cwd="/"), ServerPatch(env={})):
+        assert patch.runs
+        with pytest.raises(Forbidden):
+            await office.registered.change(KEEPER, "kid", patch, None)
+
+
+async def test_what_a_server_allows_of_itself() -> None:
+    office = await Office().open()
+    view = (await office.registered.add(ROOT, remote())).server
+    assert (view.default, view.approved, view.trusted) == (Default.READ_ONLY, None, False)
+    wanted = {"default": Default.ALLOW_ALL, "approved": ("get_*", "get_*", "x"), "trusted": True}
+    view = (await office.registered.add(ROOT, remote("second", **wanted))).server
+    assert (view.default, view.approved, view.trusted) == (Default.ALLOW_ALL, ("get_*", "x"), True)
+
+    async def changed(**patch: Any) -> tuple[Default, tuple[str, ...] | None, bool]:
+        now = (await office.registered.change(ROOT, "second", ServerPatch(**patch), None)).server
+        server = office.directory.snapshot.servers["second"]
+        assert (now.default, now.approved, now.trusted) == (server.default, server.approved, server.trusted)
+        return now.default, now.approved, now.trusted
+
+    assert await changed(note="n") == (Default.ALLOW_ALL, ("get_*", "x"), True)
+    assert await changed(default=Default.DENY_ALL) == (Default.DENY_ALL, ("get_*", "x"), True)
+    assert await changed(approved=None, trusted=False) == (Default.DENY_ALL, None, False)
+    assert await changed(approved=()) == (Default.DENY_ALL, (), False)
+    outlines = [json.loads(change.after) for change in office.store.changes if change.object_name == "second"]
+    assert [(one["default"], one["approved"], one["trusted"]) for one in outlines] == [
+        ("allow-all", ["get_*", "x"], True),
+        ("allow-all", ["get_*", "x"], True),
+        ("deny-all", ["get_*", "x"], True),
+        ("deny-all", None, False),
+        ("deny-all", [], False),
+    ]
+    for unfit in (("",), ("a b",), ("x" * 257,), ("a\n",), tuple(f"t{n}" for n in range(201))):
+        with pytest.raises(Unfit):
+            await changed(approved=unfit)
+        with pytest.raises(Unfit):
+            await office.registered.add(ROOT, remote("third", approved=unfit))
+    file_view = await office.registered.get("git")
+    assert (file_view.default, file_view.approved, file_view.trusted) == (Default.ALLOW_ALL, None, False)
+    with pytest.raises(Unfit, match="declared in the file"):
+        await office.registered.change(ROOT, "git", ServerPatch(default=Default.DENY_ALL), None)
 
 
 async def test_a_change_keeps_what_it_does_not_name() -> None:

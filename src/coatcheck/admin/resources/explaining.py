@@ -10,12 +10,15 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
-from coatcheck.admin.resources.values import Name
+from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.model.access import Nature
+from coatcheck.model.call import Kind
+from coatcheck.model.policy import Per
 from coatcheck.model.verdict import Judgement, Step
-from coatcheck.operations.policies.explaining import Explaining, Explanation, Layer, Question
+from coatcheck.operations.policies.explaining import Explaining, Explanation, Layer, LimitUse, Question
 
 Word = Annotated[str, Meta(max_length=256)]
+Uri = Annotated[str, Meta(max_length=4_096)]
 
 
 class StepShape(Struct, kw_only=True):
@@ -31,20 +34,35 @@ class StepShape(Struct, kw_only=True):
     denies: bool
 
 
+class LimitShape(Struct, kw_only=True):
+    """How a limit stands now: `taken` of `most`, exact numbers as text; `per` is null for calls at one time.
+
+    `takes` is what the call would take, and `fits` whether so much is left.
+    """
+
+    rule: str
+    takes: str
+    taken: str
+    most: str
+    per: Per | None
+    fits: bool
+
+
 class LayerShape(Struct, kw_only=True):
-    """One layer, and what it alone would say."""
+    """One layer, and what it alone would say. `limits` are those that count the call."""
 
     called: str
     outcome: Judgement
     rule: str
     because: str
     steps: list[StepShape]
+    limits: list[LimitShape]
 
 
 class ExplanationShape(Struct, kw_only=True):
     """What a call with one grant would get; `grant` empty: with one that reaches everything.
 
-    `message` is what a denied caller is told. `access` is what the tool does, and `why` that is thought.
+    `message` is what a denied caller is told. `access` is what a tool does, and `why` that is thought.
     """
 
     subject: str
@@ -66,15 +84,22 @@ class ExplanationList(Struct):
 
 
 class QuestionBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A call that is not made: of a subject with each of its grants, or with one grant."""
+    """A call that is not made, of one `tool`, `prompt` or `resource` (a URI), by the server's own name.
+
+    It is of a `subject` with each of its grants, or with one `grant`. `at` is now unless it is said; limits
+    are told as they stand now.
+    """
 
     server: Name
-    tool: Name
+    tool: Word = ""
+    prompt: Word = ""
+    resource: Uri = ""
     subject: Word = ""
     grant: Word = ""
     arguments: Raw | UnsetType = UNSET
     address: Word = ""
     client: Word = ""
+    at: Moment | None = None
 
 
 class ExplainingRoutes:
@@ -105,16 +130,27 @@ class ExplainingRoutes:
         raw = None if isinstance(body.arguments, UnsetType) else bytes(body.arguments)
         if raw is not None and not raw.startswith(b"{"):
             raise problem("unfit", "The arguments must be an object.", "", "arguments")
+        kind, name = _asked_about(body)
         question = Question(
             server=body.server,
-            tool=body.tool,
+            kind=kind,
+            name=name,
             subject=body.subject,
             grant=body.grant,
             arguments=raw,
             address=body.address,
             client=body.client,
+            at=body.at,
         )
         return Reply(ExplanationList([_shape(one) for one in await self._explaining.explain(question)]))
+
+
+def _asked_about(body: QuestionBody) -> tuple[Kind, str]:
+    named = ((Kind.TOOL, body.tool), (Kind.PROMPT, body.prompt), (Kind.RESOURCE, body.resource))
+    given = [(kind, name) for kind, name in named if name]
+    if len(given) != 1:
+        raise problem("unfit", "Name a tool, a prompt or a resource.", "give one of the three", "tool")
+    return given[0]
 
 
 def _shape(one: Explanation) -> ExplanationShape:
@@ -138,6 +174,18 @@ def _layer(layer: Layer) -> LayerShape:
         rule=layer.rule,
         because=layer.because,
         steps=[_step(step) for step in layer.steps],
+        limits=[_limit(use) for use in layer.limits],
+    )
+
+
+def _limit(use: LimitUse) -> LimitShape:
+    return LimitShape(
+        rule=use.rule,
+        takes=str(use.takes),
+        taken=str(use.taken),
+        most=str(use.most),
+        per=use.per,
+        fits=use.fits,
     )
 
 

@@ -12,8 +12,10 @@ from coatcheck.admin.resources.tools import JsonObject, ToolShape, tool_shape
 from coatcheck.admin.resources.values import MAX_NAMES, Moment, Name, Note, said
 from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Source, Transport
+from coatcheck.operations.registry.fitness import MAX_TOOLS
 from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerPatch, Unsaid
 from coatcheck.operations.registry.serving.servers import ServerAdded
 from coatcheck.operations.registry.views import RegisteredView
@@ -27,6 +29,7 @@ Values = Annotated[dict[Name, Secret], Meta(max_length=100)]
 ValuesOrNull = Annotated[dict[Name, Secret | None], Meta(max_length=100)]
 Words = Annotated[list[Secret], Meta(max_length=MAX_NAMES)]
 Names = Annotated[list[Name], Meta(max_length=100)]
+Approved = Annotated[list[Name], Meta(max_length=MAX_TOOLS)]
 
 
 class ProbeShape(Struct):
@@ -56,7 +59,8 @@ class ServerShape(Struct, kw_only=True):
 
     `plain` are values of headers or variables that may be shown, `sealed` names those that may not;
     `args` counts the arguments of a command, which are not shown either. `lacking` says why the server cannot
-    be used: a credential that it needs is not there.
+    be used: a credential that it needs is not there. `default` holds where no policy is used on it or on a
+    grant, for tools only as far as one of the globs in `approved` matches; null: for all of them.
     """
 
     name: str
@@ -71,6 +75,9 @@ class ServerShape(Struct, kw_only=True):
     credentials: list[PlacedShape]
     lacking: str
     upkeep: UpkeepShape
+    default: Default
+    approved: list[str] | None
+    trusted: bool
     disabled: bool
     because: str
     created_at: Moment | None
@@ -129,7 +136,8 @@ class NewServerBody(Struct, forbid_unknown_fields=True, kw_only=True):
     """A server to register: `url` with `headers`, or `command` with `args`, `env` and `cwd`.
 
     Values of headers and variables become credentials and are never told again, but for those that `plain`
-    names. With `oauth` the server gets tokens, and its credential is to be connected.
+    names. With `oauth` the server gets tokens, and its credential is to be connected. `approved` are globs
+    over its own tools; of a `trusted` server `readOnlyHint` is believed.
     """
 
     name: Name
@@ -144,10 +152,16 @@ class NewServerBody(Struct, forbid_unknown_fields=True, kw_only=True):
     note: Note = ""
     upkeep: UpkeepBody = UpkeepBody()
     oauth: OauthBody | None = None
+    default: Default = Default.READ_ONLY
+    approved: Approved | None = None
+    trusted: bool = False
 
 
 class ServerPatchBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Changes of a server; what is left out stays. In `headers` and `env` a null takes one away."""
+    """Changes of a server; what is left out stays. In `headers` and `env` a null takes one away.
+
+    `approved` null: the default holds for all tools again.
+    """
 
     url: Secret | UnsetType = UNSET
     transport: Transport | UnsetType | None = UNSET
@@ -159,6 +173,9 @@ class ServerPatchBody(Struct, forbid_unknown_fields=True, kw_only=True):
     plain: Names | UnsetType = UNSET
     note: Note | UnsetType = UNSET
     upkeep: UpkeepBody | UnsetType = UNSET
+    default: Default | UnsetType = UNSET
+    approved: Approved | UnsetType | None = UNSET
+    trusted: bool | UnsetType = UNSET
 
 
 def server_shape(view: RegisteredView, standing: ServerView | None, actor: Actor) -> ServerShape:
@@ -182,6 +199,9 @@ def server_shape(view: RegisteredView, standing: ServerView | None, actor: Actor
         credentials=_placed(view, standing),
         lacking=standing.server.lacking if standing else "",
         upkeep=_upkeep_shape(view.upkeep),
+        default=view.default,
+        approved=None if view.approved is None else list(view.approved),
+        trusted=view.trusted,
         disabled=view.disabled,
         because=view.because,
         created_at=view.created_at,
@@ -230,7 +250,7 @@ def _standing(view: RegisteredView, standing: ServerView | None) -> dict[str, An
 
 def added_shape(added: ServerAdded, standing: ServerView | None, actor: Actor) -> ServerAddedShape:
     """Return a server that was just registered or changed."""
-    tools = None if added.tools is None else [tool_shape(view) for view in added.tools]
+    tools = None if added.tools is None else [tool_shape(one) for one in added.tools]
     return ServerAddedShape(
         server=server_shape(added.server, standing, actor),
         tools=tools,
@@ -254,6 +274,9 @@ def new_of(body: NewServerBody) -> NewServer:
         note=body.note,
         upkeep=_upkeep(body.upkeep, Upkeep()),
         oauth=wanted_of(body.oauth) if body.oauth is not None else None,
+        default=body.default,
+        approved=None if body.approved is None else tuple(body.approved),
+        trusted=body.trusted,
     )
 
 
@@ -270,6 +293,9 @@ def patch_of(body: ServerPatchBody, before: Upkeep) -> ServerPatch:
         plain=_made(body.plain, frozenset),
         note=said(body.note),
         upkeep=UNSAID if isinstance(body.upkeep, UnsetType) else _upkeep(body.upkeep, before),
+        default=said(body.default),
+        approved=None if body.approved is None else _made(body.approved, tuple),
+        trusted=said(body.trusted),
     )
 
 

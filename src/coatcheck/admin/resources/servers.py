@@ -97,7 +97,7 @@ class ServerRoutes:
                 method="PATCH",
                 path="/servers/{ref}",
                 permission=Permission.SERVERS_WRITE,
-                summary="Change how a server is reached. Calls under way end as they began.",
+                summary="Change how a server is reached, and its default. Calls under way end as they began.",
                 answer=self.change,
                 gives=ServerAddedShape,
                 query=Nothing,

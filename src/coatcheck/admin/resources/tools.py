@@ -17,10 +17,12 @@ from coatcheck.model.call import Call, Fault, Kind, Target
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.operator import LOCAL_ACTOR, Actor
 from coatcheck.model.record import Outcome
+from coatcheck.model.verdict import Judgement
 from coatcheck.operations.calling.call import Calls, Performed
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.records import Asked
-from coatcheck.operations.views import OPERATOR, OPERATORS_TOOL, ToolView, Views
+from coatcheck.operations.registry.serving.judged import JudgedTool, judged
+from coatcheck.operations.views import OPERATOR, OPERATORS_TOOL, Views
 
 ROUTE: Final = "cli"
 """The route on records of calls made through this API."""
@@ -30,7 +32,11 @@ JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 
 class ToolShape(Struct, kw_only=True):
-    """One tool; `access` is what it does to the world as far as can be told, `access_reason` why."""
+    """One tool; `access` is what it does to the world as far as can be told, `access_reason` why.
+
+    `by_default` is what the policy used on the server, or else its own default, makes of calls for grants
+    without a policy of their own, and `default_rule` the rule; scopes and access rules may take away more.
+    """
 
     server: str
     name: str
@@ -39,6 +45,8 @@ class ToolShape(Struct, kw_only=True):
     description: str
     access: Nature
     access_reason: str
+    by_default: Judgement
+    default_rule: str
     input_schema: Raw
 
 
@@ -87,8 +95,9 @@ class CallAnswer(Struct, kw_only=True):
     error: CallError | UnsetType = UNSET
 
 
-def tool_shape(view: ToolView) -> ToolShape:
+def tool_shape(judged: JudgedTool) -> ToolShape:
     """Return a tool as it is told."""
+    view = judged.tool
     members = view.entry.members
     return ToolShape(
         server=view.server,
@@ -98,6 +107,8 @@ def tool_shape(view: ToolView) -> ToolShape:
         description=messages.text_of(members.get("description")) or "",
         access=view.nature,
         access_reason=view.why,
+        by_default=judged.default.judgement,
+        default_rule=judged.default.rule,
         input_schema=Raw(members.get("inputSchema", b"{}")),
     )
 
@@ -145,7 +156,8 @@ class ToolRoutes:
             tools, failing = await self._views.tools(name)
         except KeyError:
             raise no_server() from None
-        return Reply(ToolList([tool_shape(view) for view in tools], [FailingShape(*one) for one in failing]))
+        items = [tool_shape(one) for one in judged(self._directory.snapshot, tools)]
+        return Reply(ToolList(items, [FailingShape(*one) for one in failing]))
 
     async def call(self, asking: Asking[Nothing, CallBody]) -> Reply:
         """Answer POST /calls."""

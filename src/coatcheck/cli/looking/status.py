@@ -96,6 +96,7 @@ class Look:
                 }.items()
             ),
             "servers": self._of_servers(),
+            "tools": _of_tools(self.told.get("tools") or {}),
             "record": self._of_record(),
             "signed": self._of_checkpoints(now),
             "sinks": "; ".join(_of_sink(sink) for sink in told.get("sinks") or ()) or "none",
@@ -162,3 +163,10 @@ def _of_sink(sink: Mapping[str, Any]) -> str:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def _of_tools(told: Mapping[str, int]) -> str:
+    waiting, hidden = told.get("waiting", 0), told.get("quarantined", 0)
+    if not waiting:
+        return "none waits to be accepted"
+    return f"{waiting} wait to be accepted, {hidden} of them hidden: coatcheck server review"

@@ -29,9 +29,10 @@ _DESCRIPTION_CHARS: Final = 160
 def list_tools(server: str | None, where: Where, as_json: bool) -> int:
     """List the tools of SERVER, or of every server, with their arguments.
 
-    ACCESS tells whether access by role takes a tool for reading or writing; it takes ambiguous ones for
-    writing. Required arguments are marked with a star. With --json, each tool has its whole input schema.
-    With no gateway running, the servers are started for this one command.
+    ACCESS tells whether a tool is taken for reading or writing; ambiguous ones are taken for writing. BY
+    DEFAULT is what the server's default makes of calls for grants without a policy of their own. Required
+    arguments are marked with a star. With --json, each tool has its whole input schema. With no gateway
+    running, the servers are started for this one command.
     """
     with gateway_of(where, options.load(where)) as reach:
         try:
@@ -46,7 +47,8 @@ def list_tools(server: str | None, where: Where, as_json: bool) -> int:
         show.put_list(items, failing=failing)
     elif items:
         show.put_table(
-            ("SERVER", "TOOL", "ACCESS", "ARGUMENTS", "DESCRIPTION"), [_row(item) for item in items]
+            ("SERVER", "TOOL", "ACCESS", "BY DEFAULT", "ARGUMENTS", "DESCRIPTION"),
+            [_row(item) for item in items],
         )
     if not items and not failing:
         show.say(
@@ -79,4 +81,5 @@ def arguments_of(schema: Any) -> str:
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     words = show.shorten(item.get("description") or item.get("title") or "", _DESCRIPTION_CHARS)
     arguments = arguments_of(item.get("input_schema"))
-    return item["server"], show.clean_line(item["name"]), item.get("access") or "", arguments, words
+    taken = item.get("access") or "", item.get("by_default") or ""
+    return item["server"], show.clean_line(item["name"]), *taken, arguments, words

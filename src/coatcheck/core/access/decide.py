@@ -8,8 +8,10 @@ from typing import Final
 
 from coatcheck.core import names
 from coatcheck.core.access import globs, roles, uris
+from coatcheck.core.access.arguments import arguments_of
 from coatcheck.core.access.roles import DEFAULT_RULE, Ruling
 from coatcheck.core.access.rules import Applied, Rules
+from coatcheck.core.pins import refusal
 from coatcheck.core.policy import judging
 from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
 from coatcheck.model.access import Access, AccessList, AccessRule, Nature, RoleAccess
@@ -37,19 +39,22 @@ def decide(
     rules: Rules,
     nature: Nature,
     scene: Scene,
+    *,
+    held_back: bool = False,
 ) -> Decision:
     """Judge one call: a `Permit` that can be forwarded, or a `Denial` that says why not.
 
     What the scope and the file's rules leave is looked at by the policies, and the most restrictive wins.
     `nature` is the tool's, and looked at only where `asks_nature` says so; prompts and resources have none.
+    `held_back`: it is not as it was accepted, so that it is hidden from everybody.
     """
-    ruling = _judge(target, principal, server, rules.access, nature)
+    ruling = _judge(target, principal, server, rules.access, nature, held_back=held_back)
     if not ruling.allow:
         return Denial(ruling.rule, ruling.because, visible=False)
     rule, because, basis, charges = ruling.rule, ruling.because, THE_FILE, _NO_CHARGES
     applied = _applied(rules, principal, server)
     if applied.policies:
-        raw = call.params.get("arguments")
+        raw = arguments_of(call)
         arguments = NO_ARGUMENTS if raw is None else Arguments(raw)
         facts = _facts(principal, server, scene)
         verdict = judging.judge(applied.policies, target, nature, facts, arguments)
@@ -62,9 +67,17 @@ def decide(
     return Permit(call, target, principal, server, rule, because, charges, basis)
 
 
-def may_see(target: Target, principal: Principal, server: Server, rules: Rules, nature: Nature) -> bool:
+def may_see(
+    target: Target,
+    principal: Principal,
+    server: Server,
+    rules: Rules,
+    nature: Nature,
+    *,
+    held_back: bool = False,
+) -> bool:
     """Tell whether the caller may learn that `target` exists: exactly when a call is not a hidden denial."""
-    if not _judge(target, principal, server, rules.access, nature).allow:
+    if not _judge(target, principal, server, rules.access, nature, held_back=held_back).allow:
         return False
     applied = _applied(rules, principal, server)
     return not applied.policies or judging.may_see(applied.policies, target, nature)
@@ -77,19 +90,47 @@ def asks_nature(target: Target, principal: Principal, server: Server, rules: Rul
     return isinstance(rules.access, RoleAccess) or _applied(rules, principal, server).asks_nature
 
 
-def foresee(target: Target, principal: Principal, server: Server, rules: Rules, nature: Nature) -> Ruling:
+def foresee(
+    target: Target,
+    principal: Principal,
+    server: Server,
+    rules: Rules,
+    nature: Nature,
+    *,
+    held_back: bool = False,
+) -> Ruling:
     """Say what is known of calls before there is one.
 
     Allowed is what may be called with some arguments, from somewhere, at some time.
     """
-    ruling = _judge(target, principal, server, rules.access, nature)
-    applied = _applied(rules, principal, server)
-    if not ruling.allow or not applied.policies:
-        return ruling
-    facts = _facts(principal, server, _UNSEEN)
-    verdict: PolicyVerdict = judging.judge(applied.policies, target, nature, facts, UNRECORDED)
+    if held_back:
+        return _judge(target, principal, server, rules.access, nature, held_back=True)
+    verdict = rehearse(target, principal, server, rules, nature, _UNSEEN, UNRECORDED)
     allow = verdict.judgement in {Judgement.ALLOWED, Judgement.UNDECIDED}
     return Ruling(allow, verdict.rule, verdict.because)
+
+
+def rehearse(
+    target: Target,
+    principal: Principal,
+    server: Server,
+    rules: Rules,
+    nature: Nature,
+    scene: Scene,
+    arguments: Arguments,
+) -> PolicyVerdict:
+    """Say what `decide` would of a call that is not there: nothing can be forwarded by this.
+
+    Undecided is what needs something that the scene or the arguments do not have.
+    """
+    ruling = _judge(target, principal, server, rules.access, nature)
+    if not ruling.allow:
+        return PolicyVerdict(Judgement.HIDDEN, ruling.rule, ruling.because)
+    applied = _applied(rules, principal, server)
+    if not applied.policies:
+        return PolicyVerdict(Judgement.ALLOWED, ruling.rule, ruling.because)
+    facts = _facts(principal, server, scene)
+    return judging.judge(applied.policies, target, nature, facts, arguments)
 
 
 def by_scope_and_file(
@@ -117,7 +158,22 @@ def _facts(principal: Principal, server: Server, scene: Scene) -> Facts:
     )
 
 
-def _judge(target: Target, principal: Principal, server: Server, access: Access, nature: Nature) -> Ruling:
+def _judge(
+    target: Target,
+    principal: Principal,
+    server: Server,
+    access: Access,
+    nature: Nature,
+    *,
+    held_back: bool = False,
+) -> Ruling:
+    ruling = _by_scope_and_file(target, principal, server, access, nature)
+    return refusal.held_back(target, server) if held_back and ruling.allow else ruling
+
+
+def _by_scope_and_file(
+    target: Target, principal: Principal, server: Server, access: Access, nature: Nature
+) -> Ruling:
     if principal.voucher is Voucher.LOCAL:
         return Ruling(True, OPERATOR_RULE, "the operator of this machine")
     if not principal.may_reach(server.id):

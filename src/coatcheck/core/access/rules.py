@@ -14,18 +14,20 @@ from uuid import UUID
 import msgspec
 
 from coatcheck.core.policy.builtin import BUILT_IN
-from coatcheck.core.policy.judging import ReadyPolicy
-from coatcheck.model.access import OPEN, Access
+from coatcheck.core.policy.defaults import default_of, ready_default
+from coatcheck.core.policy.judging import NO_POLICY, ReadyPolicy, Standing
+from coatcheck.model.access import OPEN, Access, Nature
+from coatcheck.model.call import Kind, Target
 from coatcheck.model.decision import Basis
 from coatcheck.model.grant import Principal
 from coatcheck.model.policy import Default, Policy, Section
 from coatcheck.model.server import Server
 from coatcheck.model.stored_policy import PolicyUse, StoredPolicy, UseKind
+from coatcheck.model.verdict import Judgement
 
 BUILT_IN_VERSION: Final = "built-in"
 _REMEMBERED: Final = 4_096
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
-_BUILT_IN: Final = {name: ReadyPolicy(policy) for name, policy in BUILT_IN.items()}
 _NOTHING_ALLOWED: Final = BUILT_IN[Default.DENY_ALL.value]
 
 
@@ -40,6 +42,9 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 _NONE_APPLIED: Final = Applied()
+ALLOWED: Final = Standing(Judgement.ALLOWED, NO_POLICY.rule, NO_POLICY.because)
+"""What holds of everything where no policy applies."""
+_Key = tuple[str, frozenset[str], UUID, Default, tuple[str, ...] | None]
 
 
 class Policies:
@@ -65,7 +70,7 @@ class Policies:
         self._servers = servers
         self._versions = versions
         self._is_bare = not (everything or roles or grants or servers)
-        self._applied: dict[tuple[str, frozenset[str], UUID, Default], Applied] = {}
+        self._applied: dict[_Key, Applied] = {}
 
     @property
     def by_grant(self) -> bool:
@@ -74,9 +79,9 @@ class Policies:
 
     def on(self, principal: Principal, server: Server) -> Applied:
         """Return what applies to a caller at a server."""
-        if self._is_bare and server.default is Default.ALLOW_ALL:
+        if self._is_bare and server.default is Default.ALLOW_ALL and server.approved is None:
             return _NONE_APPLIED
-        key = (principal.grant_id, principal.roles, server.id, server.default)
+        key = (principal.grant_id, principal.roles, server.id, server.default, server.approved)
         found = self._applied.get(key)
         if found is None:
             found = self._find(principal, server)
@@ -98,18 +103,20 @@ class Policies:
         allowing = (
             self._grants.get((principal.grant_id, server.id))
             or self._grants.get((principal.grant_id, None))
-            or self._default(server)
+            or self.default_of(server)
         )
         if allowing is not None:
             found.append(allowing)
         return Applied(tuple(found), any(_asks_nature(one.policy) for one in found))
 
-    def _default(self, server: Server) -> ReadyPolicy | None:
-        """Return the policy used on the server, or else what its own default is, if that restricts."""
-        found = self._servers.get(server.id)
-        if found is not None or server.default is Default.ALLOW_ALL:
-            return found
-        return _BUILT_IN[server.default.value]
+    def default_of(self, server: Server) -> ReadyPolicy | None:
+        """Return the policy used on the server, or else its own default; None if neither restricts."""
+        return self._servers.get(server.id) or default_of(server.default, server.approved)
+
+    def by_default(self, server: Server, tool: str, nature: Nature) -> Standing:
+        """Say what holds of a tool for a grant that has no policy of its own, wherever else it is denied."""
+        allowing = self.default_of(server)
+        return ALLOWED if allowing is None else allowing.standing(Target(Kind.TOOL, tool), nature)
 
 
 NO_POLICIES: Final = Policies()
@@ -150,8 +157,9 @@ def policies_of(
 
 
 def _ready(name: str, stored: StoredPolicy | None, before: Mapping[str, ReadyPolicy]) -> ReadyPolicy:
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
+    built_in = ready_default(name)
+    if built_in is not None:
+        return built_in
     policy = replace(_NOTHING_ALLOWED, name=name) if stored is None else stored.policy
     old = before.get(name)
     return old if old is not None and old.policy == policy else ReadyPolicy(policy)

@@ -10,9 +10,11 @@ from urllib.parse import unquote
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ODD_OCTET: Final = re.compile(
-    r"%(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]|3[0-9]|2[DE]|5F|7E|.?[a-f]|[a-f])|%(?![0-9A-Fa-f]{2})"
+    r"%25[0-9A-Fa-f%]|%(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]|3[0-9]|2[DE]|5F|7E|.?[a-f]|[a-f])|%(?![0-9A-Fa-f]{2})"
 )
 """Letters, digits, `-`, `.`, `_` and `~` written as octets, small hexadecimal digits, a bare per cent sign.
+
+So is an octet for a per cent sign before two digits: what decodes twice reads another character there.
 
 RFC 3986, sections 2.1, 2.3 and 6.2.2: nothing asks for any of these.
 """
@@ -30,9 +32,9 @@ _MAX_CACHED: Final = 1024
 def is_plain(uri: str) -> bool:
     """Tell whether a URI has no other spelling that it is equal to (RFC 3986, section 6.2.2; WHATWG URL).
 
-    Not plain are, among others, steps such as `..`, octets that stand for plain characters, blanks and
-    controls, backslashes, letters beyond ASCII, capitals in the scheme, empty and default ports, a host of
-    `file`, and hosts that are numbers. Works for URI templates as well.
+    Not plain are, among others, steps such as `..` and empty ones, octets that stand for plain characters,
+    blanks and controls, backslashes, letters beyond ASCII, capitals in the scheme, empty and default ports,
+    a host of `file`, and hosts that are numbers. Works for URI templates as well.
     """
     return _remembered(uri) if len(uri) <= _MAX_CACHED else _is_plain(uri)
 
@@ -51,8 +53,9 @@ def _is_plain(uri: str) -> bool:
     if scheme != scheme.lower():
         return False
     rest = re.split(r"[?#]", uri, maxsplit=1)[0][found.end() if found else 0 :]
-    if not _STEPS.isdisjoint(re.split(r"[/\\]", unquote(rest))):
-        return False
+    steps = re.split(r"[/\\]", unquote(rest))
+    if not _STEPS.isdisjoint(steps) or (scheme and "" in steps[3:-1]):
+        return False  # a server's files are the same with two slashes for one
     return _is_plainly_placed(scheme, rest)
 
 

@@ -38,7 +38,7 @@ CHANGE_FIELDS: Final = (
 TRIAL_TEXT: Final = "a test entry of coatcheck: it stands for nothing that happened"
 
 _CUT: Final = "cut"
-_CUT_FIRST: Final = ("argument_prints", "arguments", "before", "after")
+_CUT_FIRST: Final = ("argument_prints", "arguments", "charges", "before", "after")
 _CUT_CHARS: Final = 64
 """Characters that are left of a text when an object is too large for its message."""
 _WHOLE: Final = frozenset({"kind", "seq", "position", "id", "time", "settled", "request_id", "grant_id"})

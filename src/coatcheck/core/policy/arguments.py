@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from coatcheck.core.policy.paths import Missing, Path, values_at
+from coatcheck.core.policy.paths import Missing, Path, Printed, values_at
 from coatcheck.core.policy.texts import look_of
 from coatcheck.core.policy.values import read_exact
 
@@ -55,6 +56,16 @@ class Arguments:
         except (ValueError, RecursionError):
             return Missing.UNCLEAR
         return value if isinstance(value, dict) else Missing.UNCLEAR
+
+
+class Outline(Arguments):
+    """Arguments of which a replay has the names at the top, all of them, and not the values."""
+
+    __slots__ = ()
+
+    def __init__(self, members: Mapping[str, Printed]) -> None:
+        super().__init__(b"")
+        self._value = dict(members)
 
 
 NO_ARGUMENTS: Final = Arguments(b"{}")

@@ -16,7 +16,7 @@ from coatcheck.core.policy.judging import ReadyPolicy, judge
 from coatcheck.core.policy.reading.place import Place
 from coatcheck.core.policy.reading.problems import BadPolicy, Notes
 from coatcheck.core.policy.tracing import trace
-from coatcheck.core.policy.windows import Refused, Windows
+from coatcheck.core.policy.windows import SECOND, Refused, Windows
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.verdict import Facts, Judgement, PolicyVerdict, Step
@@ -24,6 +24,8 @@ from coatcheck.model.verdict import Facts, Judgement, PolicyVerdict, Step
 FORM: Final = 1
 MAX_CASES: Final = 1_000
 MAX_AFTER: Final = 100_000
+MAX_EVERY: Final = 86_400
+MAX_UNDER_WAY: Final = 1_000
 _NOON: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 """When a call is made that says nothing of it: a Thursday."""
 _KEYS: Final = ("coatcheck", "policy", "cases")
@@ -37,6 +39,8 @@ _CASE_KEYS: Final = (
     "caller",
     "at",
     "after",
+    "every",
+    "under_way",
     "expect",
     "rule",
 )
@@ -63,9 +67,10 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call. `after` is how many such calls were made at the same moment before.
+    """One call. `after` is how many such calls were made before, one `every` so many seconds.
 
-    `rule` is the pointer, without the policy's name, that shall decide; empty for whichever does.
+    `under_way` is how many more of them have not ended. `rule` is the pointer, without the policy's name,
+    that shall decide; empty for whichever does.
     """
 
     name: str
@@ -76,6 +81,8 @@ class Case:
     expected: Expected
     rule: str = ""
     after: int = 0
+    every: int = 0
+    under_way: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ def try_case(policy: ReadyPolicy, case: Case) -> Tried:
     """Judge the call of a case as the gateway would."""
     verdict = judge([policy], case.target, case.nature, case.facts, case.arguments)
     outcome, rule, because = _outcome(verdict), verdict.rule, verdict.because
-    if outcome is Expected.ALLOWED and (refused := _refused(verdict, case.after)):
+    if outcome is Expected.ALLOWED and (refused := _refused(verdict, case)):
         outcome, rule = Expected.DENIED, refused.charge.rule
         because = refused.because
     return Tried(
@@ -113,15 +120,16 @@ def _outcome(verdict: PolicyVerdict) -> Expected:
     return Expected.ALLOWED if verdict.judgement is Judgement.ALLOWED else Expected.DENIED
 
 
-def _refused(verdict: PolicyVerdict, after: int) -> Refused | None:
-    windows = Windows()
-    for _ in range(after):
-        reservation = windows.reserve(verdict.charges, 0)
+def _refused(verdict: PolicyVerdict, case: Case) -> Refused | None:
+    windows, now = Windows(), 0
+    for number in range(case.after + case.under_way + 1):
+        now = min(number, case.after) * case.every * SECOND
+        reservation = windows.reserve(verdict.charges, now)
         if isinstance(reservation, Refused):
             return reservation
-        windows.end(reservation)
-    last = windows.reserve(verdict.charges, 0)
-    return last if isinstance(last, Refused) else None
+        if number < case.after:
+            windows.end(reservation)
+    return None
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -175,10 +183,16 @@ def _read_case(place: Place) -> Case | None:
     arguments = _read_arguments(keys["arguments"]) if "arguments" in keys else NO_ARGUMENTS
     facts = _read_facts(keys)
     rule = (keys["rule"].line(1_000) or "") if "rule" in keys else ""
-    after = keys["after"].integer(0, MAX_AFTER) if "after" in keys else 0
-    if name is None or expected is None or target is None or access is None or facts is None or after is None:
+    before = _read_before(keys)
+    if name is None or expected is None or target is None or access is None or facts is None:
         return None
-    return Case(name, target, _NATURES[access], facts, arguments, expected, rule, after)
+    return Case(name, target, _NATURES[access], facts, arguments, expected, rule, *before)
+
+
+def _read_before(keys: dict[str, Place]) -> list[int]:
+    """Return how many calls were made before, in which distance, and how many are under way."""
+    bounds = {"after": MAX_AFTER, "every": MAX_EVERY, "under_way": MAX_UNDER_WAY}
+    return [(keys[key].integer(0, most) or 0) if key in keys else 0 for key, most in bounds.items()]
 
 
 def _read_target(place: Place, keys: dict[str, Place]) -> Target | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.paths import Missing, Path, read_path
+from coatcheck.core.policy.paths import Missing, Path, Printed, read_path
 from coatcheck.core.policy.values import add, as_number
 from coatcheck.model.call import Target
 from coatcheck.model.policy import AtOnceLimit, Each, Limit, Number, SumLimit
@@ -64,6 +64,8 @@ class ReadyLimit:
         total: Number = 0
         where = self.limit.path if isinstance(self.limit, SumLimit) else ""
         for value in arguments.at(path):
+            if value is Missing.UNRECORDED or type(value) is Printed:
+                raise Unrecorded
             if isinstance(value, Missing):
                 said = "is not there" if value is Missing.ABSENT else "is not clear"
                 raise Uncountable(f"{where} {said}, and it has to be counted")

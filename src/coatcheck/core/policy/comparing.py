@@ -1,17 +1,23 @@
-"""Compares one argument with what a condition says; a value of another type is never equal nor unequal."""
+"""Compares one argument with what a condition says; a value of another type is never equal nor unequal.
+
+Numbers are compared as written and as doubles, as most servers read them; where the two differ, it cannot be
+told. So is text that is equal but for blanks around it, which servers like to take off.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
 from decimal import Decimal
+from math import nan
 from typing import Any, Final
 
 from coatcheck.core.policy import truth
 from coatcheck.core.policy.paths import MAX_VALUES
 from coatcheck.core.policy.patterns import Pattern
-from coatcheck.core.policy.texts import readings
+from coatcheck.core.policy.texts import MAX_CHARS, readings
 from coatcheck.core.policy.truth import UNKNOWN
+from coatcheck.core.policy.values import as_double
 from coatcheck.model.policy import ArgumentCondition, Op, Scalar
 from coatcheck.model.verdict import Truth
 
@@ -58,7 +64,7 @@ def _text(test: Callable[[str], bool]) -> Comparison:
             return UNKNOWN
         try:
             first = test(forms[0])
-            if any(test(form) is not first for form in forms[1:]):
+            if len(forms) > 1 and any(test(form) is not first for form in forms[1:]):
                 return UNKNOWN
         except UnicodeEncodeError:
             return UNKNOWN
@@ -75,9 +81,10 @@ def _equal(operands: tuple[Scalar, ...], fold: bool) -> Comparison:
     """Return a comparison with the operands of the value's own type; without one, it cannot be told."""
     texts = frozenset(_folded(one, fold) for one in operands if isinstance(one, str))
     numbers = frozenset(one for one in operands if type(one) is int or type(one) is Decimal)
+    doubles = frozenset(map(as_double, numbers))
     flags = frozenset(one for one in operands if type(one) is bool)
     nothing = None in operands
-    compare_text = _text(lambda text: _folded(text, fold) in texts)
+    compare_text = _equal_text(texts, fold)
 
     def compare(value: Any) -> Truth:
         kind = type(value)
@@ -86,16 +93,40 @@ def _equal(operands: tuple[Scalar, ...], fold: bool) -> Comparison:
         if kind is bool:
             return truth.of(value in flags) if flags else UNKNOWN
         if kind is int or kind is Decimal:
-            return truth.of(value in numbers) if numbers else UNKNOWN
+            if value in numbers:
+                return truth.TRUE
+            return truth.FALSE if numbers and as_double(value) not in doubles else UNKNOWN
         return truth.TRUE if value is None and nothing else UNKNOWN
 
     return compare
 
 
+def _equal_text(texts: frozenset[str], fold: bool) -> Comparison:
+    """Return a comparison that cannot tell of text which is equal only without the blanks around it."""
+    compare_readings = _text(lambda text: _folded(text, fold) in texts)
+
+    def compare(value: str) -> Truth:
+        if value.isascii() and value.isprintable() and len(value) <= MAX_CHARS:  # most have one reading
+            found = truth.of(_folded(value, fold) in texts)
+        else:
+            found = compare_readings(value)
+        bare = value.strip()
+        if found is not truth.FALSE or len(bare) == len(value):
+            return found
+        return truth.FALSE if compare_readings(bare) is truth.FALSE else UNKNOWN
+
+    return compare
+
+
 def _ordered(holds: Callable[[Any, Any], bool], operand: Scalar) -> Comparison:
+    double = as_double(operand) if isinstance(operand, int | Decimal) else nan
+
     def compare(value: Any) -> Truth:
         kind = type(value)
-        return truth.of(holds(value, operand)) if kind is int or kind is Decimal else UNKNOWN
+        if kind is not int and kind is not Decimal:
+            return UNKNOWN
+        found = holds(value, operand)
+        return truth.of(found) if holds(as_double(value), double) is found else UNKNOWN
 
     return compare
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import UTC
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Final
 
 from coatcheck.core.access import globs
 from coatcheck.core.policy import truth
 from coatcheck.core.policy.arguments import Arguments
 from coatcheck.core.policy.comparing import Comparison, comparison_of
-from coatcheck.core.policy.paths import EVERY, Missing, read_path
+from coatcheck.core.policy.paths import EVERY, Missing, Printed, read_path
 from coatcheck.core.policy.texts import look_of, readings
 from coatcheck.core.policy.times import is_within, zone_of
 from coatcheck.core.policy.truth import UNKNOWN, UNRECORDED
@@ -86,13 +86,35 @@ def judgement_of(condition: ArgumentCondition) -> Comparison:
     if compare is None:
         absent = truth.of(not condition.operands[0])
     present = truth.opposite(absent)
+    printed = _by_print(condition)
 
     def judged(value: Any) -> Truth:
-        if type(value) is Missing:
-            return absent if value is Missing.ABSENT else UNKNOWN
-        return present if compare is None else compare(value)
+        kind = type(value)
+        if kind is Missing:
+            return absent if value is Missing.ABSENT else _MISSING[value]
+        if compare is None:
+            return present
+        return printed(value) if kind is Printed else compare(value)
 
     return judged
+
+
+_MISSING: Final = {Missing.UNCLEAR: UNKNOWN, Missing.UNRECORDED: UNRECORDED}
+
+
+def _by_print(condition: ArgumentCondition) -> Comparison:
+    """Return what is known of a value by its print alone: that it is one of these texts, or nothing.
+
+    That it is none tells too little: it may be of another type, or look like one of them.
+    """
+    if condition.op not in _SAME:
+        return lambda _: UNRECORDED
+    texts = [one for one in condition.operands if isinstance(one, str) and readings(one) == (one,)]
+    holds = truth.of(_SAME[condition.op])
+    return lambda value: holds if any(map(value.is_text, texts)) else UNRECORDED
+
+
+_SAME: Final = {Op.EQ: True, Op.IN: True, Op.NE: False, Op.NOT_IN: False}
 
 
 # --- facts -----------------------------------------------------------------------------------------

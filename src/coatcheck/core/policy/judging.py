@@ -197,13 +197,14 @@ def judge(
                 worst = verdict
         elif worst.judgement is Judgement.ALLOWED:
             worst = verdict
-            charges += verdict.charges
-    if worst.judgement is Judgement.ALLOWED and len(charges) != len(worst.charges):
+        charges += verdict.charges
+    if _WEIGHTS[worst.judgement] <= _UNDECIDED and len(charges) != len(worst.charges):
         return msgspec.structs.replace(worst, charges=tuple(charges))
     return worst
 
 
 _WEIGHTS: Final = {judgement: weight for weight, judgement in enumerate(Judgement)}
+_UNDECIDED: Final = _WEIGHTS[Judgement.UNDECIDED]
 
 
 def _judge_one(
@@ -212,11 +213,11 @@ def _judge_one(
     standing = policy.standing(target, nature)
     if standing.judgement is not Judgement.ALLOWED:
         return PolicyVerdict(standing.judgement, standing.rule, standing.because, standing.message)
-    undecided: PolicyVerdict | None = None
+    unrecorded = ""
     for clause in standing.clauses:
         truth = clause.check(facts, arguments)
         if truth is UNRECORDED:
-            undecided = undecided or _undecided(clause.rule)
+            unrecorded = unrecorded or clause.rule
         elif truth is not SKIPPED and clause.denies(truth):
             return _denied(policy, clause, truth, facts, arguments)
     charges = []
@@ -227,12 +228,16 @@ def _judge_one(
             told = f"The policy {policy.policy.name} does not allow this call: {error}."
             return PolicyVerdict(Judgement.DENIED, limit.rule, str(error), limit.limit.message or told)
         except Unrecorded:
-            undecided = undecided or _undecided(limit.rule)
-    return undecided or PolicyVerdict(Judgement.ALLOWED, standing.rule, standing.because, "", tuple(charges))
+            unrecorded = unrecorded or limit.rule
+    return _passed(standing, unrecorded, tuple(charges))
 
 
-def _undecided(rule: str) -> PolicyVerdict:
-    return PolicyVerdict(Judgement.UNDECIDED, rule, "it needs a value that was not recorded")
+def _passed(standing: Standing, unrecorded: str, charges: tuple[Charge, ...]) -> PolicyVerdict:
+    """Return what holds of a call that nothing denies; `unrecorded` is the first rule that lacks a value."""
+    if unrecorded:
+        because = "it needs a value that was not recorded"
+        return PolicyVerdict(Judgement.UNDECIDED, unrecorded, because, "", charges)
+    return PolicyVerdict(Judgement.ALLOWED, standing.rule, standing.because, "", charges)
 
 
 def _denied(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
@@ -17,10 +18,28 @@ _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 
 
 class Missing(Enum):
-    """What stands in place of a value: nothing is there, or it depends on the reader what is."""
+    """What stands in place of a value: nothing is there, or it depends on the reader what is.
+
+    `UNRECORDED`: a replay cannot tell whether something was there.
+    """
 
     ABSENT = "nothing is there"
     UNCLEAR = "another member looks like it, or what it should be in is of another type"
+    UNRECORDED = "it was not recorded"
+
+
+class Printed:
+    """A value that was there and was not recorded; `digits` is its keyed print, empty where it has none."""
+
+    __slots__ = ("_print_of", "digits")
+
+    def __init__(self, digits: str, print_of: Callable[[str], str]) -> None:
+        self.digits = digits
+        self._print_of = print_of
+
+    def is_text(self, text: str) -> bool:
+        """Tell whether it was this text, for sure; False where it was not, or cannot be told."""
+        return bool(self.digits) and self._print_of(text) == self.digits
 
 
 Path = tuple[str, ...]
@@ -61,7 +80,14 @@ def _every(value: Any) -> list[Any]:
         return list(value.values()) or [Missing.ABSENT]
     if isinstance(value, list):
         return value or [Missing.ABSENT]
-    return [value if isinstance(value, Missing) else Missing.UNCLEAR]
+    return [_beyond(value)]
+
+
+def _beyond(value: Any) -> Missing:
+    """Return what stands below a value that has no members."""
+    if isinstance(value, Missing):
+        return value
+    return Missing.UNRECORDED if type(value) is Printed else Missing.UNCLEAR
 
 
 def _member(value: Any, part: str) -> Any:
@@ -74,4 +100,4 @@ def _member(value: Any, part: str) -> Any:
     if isinstance(value, list) and _INDEX.match(part):
         index = int(part)
         return value[index] if index < len(value) else Missing.ABSENT
-    return value if isinstance(value, Missing) else Missing.UNCLEAR
+    return _beyond(value)

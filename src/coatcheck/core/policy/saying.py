@@ -172,6 +172,8 @@ def _why(condition: ArgumentCondition, value: Any) -> str:
         return f"is {shape}, not {' or '.join(wanted)}"
     if shape is Shape.LIST:
         return f"has more than {MAX_VALUES} items" if len(value) > MAX_VALUES else "has items of another type"
+    if shape is Shape.NUMBER:
+        return "has more digits than every server reads"
     return "is too long" if readings(value) is None else "has characters that can be read in two ways"
 
 

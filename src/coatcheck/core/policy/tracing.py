@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from coatcheck.core.policy.arguments import Arguments
 from coatcheck.core.policy.charging import ReadyLimit, Uncountable, Unrecorded
+from coatcheck.core.policy.defaults import APPROVED_RULE
 from coatcheck.core.policy.judging import DEFAULT_POINTER, ReadyClause, ReadyPolicy
 from coatcheck.core.policy.saying import why_unknown, words_of, words_of_limit
 from coatcheck.core.policy.truth import UNKNOWN
@@ -35,6 +36,8 @@ def trace(
         steps.append(
             Step(rule, str(policy.policy.default), None, "it hides it" if hides else "it allows it", hides)
         )
+    elif standing.rule == APPROVED_RULE:
+        steps.append(Step(APPROVED_RULE, "approved tools", None, "it is none of them", denies=True))
     return tuple(steps)
 
 
@@ -69,4 +72,4 @@ def _of_limit(limit: ReadyLimit, target: Target, facts: Facts, arguments: Argume
         return Step(limit.rule, says, None, str(error), denies=True)
     except Unrecorded:
         return Step(limit.rule, says, None, "the arguments were not recorded")
-    return Step(limit.rule, says, None, f"this call takes {charge.amount}")
+    return Step(limit.rule, says, None, f"this call takes {charge.amount}", charge=charge)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
+from math import inf
 from types import NoneType
 from typing import Any, Final
 
@@ -53,12 +54,21 @@ def read_exact(raw: bytes) -> Any:
     Integers are `int`, or `Decimal` where they are very long; all other numbers are `Decimal`.
 
     Raises:
-        ValueError: it is no JSON after all.
+        ValueError: it is no JSON after all, or has a number with an exponent that nobody can count to.
     """
     try:
         return _decode(raw)
+    except InvalidOperation:
+        raise ValueError("an exponent is too long") from None
     except (ValueError, RecursionError):
+        return _read_long(raw)
+
+
+def _read_long(raw: bytes) -> Any:
+    try:
         return _DECODER.decode(raw.decode("utf-8"))
+    except InvalidOperation:
+        raise ValueError("an exponent is too long") from None
 
 
 def _integer(lexeme: str) -> Number:
@@ -86,6 +96,14 @@ def as_number(value: object) -> Number | None:
         return 0
     short = value.normalize(_EXACT)
     return int(short) if short == short.to_integral_value() and short.adjusted() < MAX_DIGITS else short
+
+
+def as_double(number: Number) -> float:
+    """Return what a reader of JSON sees that keeps numbers as IEEE 754 doubles, as most do."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
 
 
 def add(one: Number, other: Number) -> Number:

@@ -126,10 +126,9 @@ class Windows:
         """
         now = self._newest = max(now, self._newest)
         wanted = {charge.key: charge for charge in charges}
-        for charge in wanted.values():
-            refused = self._refusal(charge, now)
-            if refused is not None:
-                return refused
+        refused = self._first_refusal(wanted.values(), now)
+        if refused is not None:
+            return refused
         at_once, taken = [], []
         for key, charge in wanted.items():
             if charge.per is None:
@@ -140,6 +139,21 @@ class Windows:
                 self._count(key, charge.per).add(part, charge.amount)
                 taken.append((key, self._counts[key].parts[-1][0], charge.amount))
         return Reservation(at_once, taken)
+
+    def would_refuse(self, charges: Sequence[Charge], now: int) -> Refused | None:
+        """Return what `reserve` would refuse now; nothing is taken."""
+        wanted = {charge.key: charge for charge in charges}
+        return self._first_refusal(wanted.values(), max(now, self._newest))
+
+    def used(self, charge: Charge, now: int) -> Number:
+        """Return how much of a limit is taken now."""
+        if charge.per is None:
+            return self._under_way.get(charge.key, 0)
+        count = self._counts.get(charge.key)
+        if count is None:
+            return 0
+        count.drop(max(now, self._newest))
+        return count.total
 
     def end(self, reservation: Reservation) -> None:
         """Take note that a call is over: it is under way no more, and stays counted. Once; then nothing."""
@@ -155,6 +169,8 @@ class Windows:
             count = self._counts.get(key)
             if count is not None:
                 count.take_off(part, amount)
+                if not count.total:  # callers write names, and must not fill the room with counts of nothing
+                    del self._counts[key]
 
     def restore(self, taken: Iterable[Taken]) -> None:
         """Take up what was taken before a restart, in any order, whatever the limits are now."""
@@ -171,6 +187,9 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self._counts) + len(self._under_way)
+
+    def _first_refusal(self, wanted: Iterable[Charge], now: int) -> Refused | None:
+        return next((found for one in wanted if (found := self._refusal(one, now)) is not None), None)
 
     def _refusal(self, charge: Charge, now: int) -> Refused | None:
         if charge.per is None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
+from coatcheck.core.recording.charges import shown_charges
 from coatcheck.model.record import Outcome, RecordEntry, Settlement
 
 FIELDS: Final = (
@@ -32,6 +33,7 @@ FIELDS: Final = (
     "decision",
     "rule",
     "reason",
+    "charges",
     "outcome",
     "detail",
     "duration_ms",
@@ -79,6 +81,7 @@ def line_of(entry: RecordEntry, values: str | None = None) -> dict[str, Any]:
         "decision": record.decision.value,
         "rule": record.rule,
         "reason": record.reason,
+        "charges": shown_charges(record.charges),
         "outcome": settlement.outcome.value if settlement else None,
         "detail": settlement.detail if settlement else None,
         "duration_ms": _millis(settlement.seconds) if settlement else None,

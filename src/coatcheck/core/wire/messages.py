@@ -28,7 +28,9 @@ MAX_ID_INTEGER: Final = 2**53 - 1
 _REQUEST_MEMBERS = frozenset({"jsonrpc", "id", "method", "params"})
 _REPLY_MEMBERS = frozenset({"jsonrpc", "id", "result", "error"})
 _KNOWN_MEMBERS = _REQUEST_MEMBERS | _REPLY_MEMBERS
-_KNOWN_PARAMS = frozenset({"name", "uri", "arguments", "_meta", "cursor", "ref", "argument", "requestId"})
+_KNOWN_PARAMS = frozenset(
+    {"name", "uri", "arguments", "_meta", "cursor", "ref", "argument", "context", "requestId"}
+)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])

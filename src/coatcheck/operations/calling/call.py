@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from coatcheck.core.access.arguments import arguments_of
 from coatcheck.core.access.decide import asks_nature, decide
 from coatcheck.core.access.rules import Rules
 from coatcheck.core.wire import messages
@@ -111,7 +112,7 @@ class Calls:
             LedgerUnavailable: the record could not be made durable, and nothing was sent.
             asyncio.CancelledError: the call was cancelled; its outcome is on record.
         """
-        matter = Matter(call.method, server.name, target.name, call.params.get("arguments"))
+        matter = Matter(call.method, server.name, target.name, arguments_of(call))
         try:
             nature = await self._nature(asked, rules, server, target, conversation)
         except UpstreamError as error:
@@ -120,9 +121,10 @@ class Calls:
             return await self._refused(asked, matter, our_fault(busy.message), "(limit)", busy.message)
         plain = self._states.open(call, asked.principal, server, target)
         scene = self._records.scene(asked)
+        held_back = self._is_held_back(server, target, conversation)
 
         def judge(made: Call) -> Decision:
-            return decide(made, target, asked.principal, server, rules, nature, scene)
+            return decide(made, target, asked.principal, server, rules, nature, scene, held_back=held_back)
 
         decision = judge(call if isinstance(plain, Fault) else plain)
         if isinstance(decision, Denial):
@@ -138,7 +140,17 @@ class Calls:
         if not asks_nature(target, asked.principal, server, rules):
             return NOT_ASKED
         served = (conversation or self._servers).of(server)
-        return await learned(target, asked.principal, served, rules, self._times.quiet)
+        return await learned(target, asked.principal, server, served, rules, self._times.quiet)
+
+    def _is_held_back(self, server: Server, target: Target, conversation: Conversation | None) -> bool:
+        """Tell whether the lists that the caller is shown hold a tool back, without opening anything."""
+        if target.kind is not Kind.TOOL:
+            return False
+        own = conversation.own() if conversation is not None else ()
+        served = next((one for one in own if one.server.id == server.id), self._servers.find(server.id))
+        return (
+            served is not None and served.catalogue is not None and target.name in served.catalogue.held_back
+        )
 
     async def _denied(
         self,

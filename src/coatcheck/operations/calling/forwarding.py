@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from coatcheck.core.wire import eras, levels, messages, param_headers
 from coatcheck.core.wire.standing import SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE
 from coatcheck.errors import UpstreamCredentialRefused
-from coatcheck.model.call import Call, Caller, Fault, Notice, Reply, Result
+from coatcheck.model.call import Call, Caller, Fault, Kind, Notice, Reply, Result
 from coatcheck.model.decision import Decision, Permit
 from coatcheck.model.era import Era
 from coatcheck.operations.calling.patience import CallTimes, Patience
@@ -99,7 +99,7 @@ class Forwarding:
         permit, call = errand.permit, errand.permit.call
         reach = errand.conversation or self._servers
         if call.method not in _UNLISTED and not await reach.of(permit.server).offers(permit.target):
-            raise NotForwarded("no such name")
+            raise NotForwarded(_why_not_offered(reach.of(permit.server), permit))
         served = reach.of(permit.server)
         _check_headers(errand, served)
         permit = _with_headers(errand, served)
@@ -131,6 +131,12 @@ class Forwarding:
         if sealed is None:
             raise NotForwarded("a requestState that is no string", _BAD_STATE)
         return sealed
+
+
+def _why_not_offered(served: Served, permit: Permit) -> str:
+    held_back = served.catalogue.held_back if served.catalogue is not None else {}
+    is_held = permit.target.kind is Kind.TOOL and permit.target.name in held_back
+    return "quarantined" if is_held else "no such name"
 
 
 def _notifier(errand: Errand, patience: Patience) -> Notify:

@@ -60,15 +60,21 @@ class Limiting:
 
     def reserve(self, charges: Sequence[Charge], policies: Policies) -> Taking | Denial:
         """Take all charges of a call, to be ended by `end`; or say which does not fit, and for how long."""
-        now = self._now()
-        kept = [replace(charge, key=tuple(map(_part, charge.key))) for charge in charges]
+        now, kept = self._now(), _kept(charges)
         reserved = self._windows.reserve(kept, now)
         if isinstance(reserved, Refused):
-            rule = reserved.charge.rule
-            message = f"{reserved.charge.message}{_advice(reserved)}"
-            return Denial(rule, reserved.because, True, message, policies.basis(rule))
+            return _denial_of(reserved, policies)
         lasting = {charge.key: str(charge.amount) for charge in kept if charge.per is not None}
         return Taking(reserved, _text_of(Charged(now, tuple(lasting.items()))) if lasting else "")
+
+    def would_deny(self, charges: Sequence[Charge], policies: Policies) -> Denial | None:
+        """Return the denial that `reserve` would give now; nothing is taken."""
+        refused = self._windows.would_refuse(_kept(charges), self._now())
+        return _denial_of(refused, policies) if refused is not None else None
+
+    def used(self, charge: Charge) -> Number:
+        """Return how much is taken now of the limit that a charge is of."""
+        return self._windows.used(_kept([charge])[0], self._now())
 
     def end(self, taking: Taking, *, reached: bool) -> None:
         """Take note that a call is over; what it took is given back if it did not reach its server."""
@@ -133,6 +139,16 @@ def taken_in(entries: Iterable[RecordEntry]) -> Iterator[Taken]:
 
 _decode = msgspec.json.Decoder(Charged).decode
 _encode = msgspec.json.Encoder().encode
+
+
+def _kept(charges: Sequence[Charge]) -> list[Charge]:
+    return [replace(charge, key=tuple(map(_part, charge.key))) for charge in charges]
+
+
+def _denial_of(refused: Refused, policies: Policies) -> Denial:
+    rule = refused.charge.rule
+    message = f"{refused.charge.message}{_advice(refused)}"
+    return Denial(rule, refused.because, True, message, policies.basis(rule))
 
 
 def _text_of(charged: Charged) -> str:

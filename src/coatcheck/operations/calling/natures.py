@@ -31,22 +31,25 @@ def explained(target: Target, server: Server, catalogue: Catalogue | None) -> tu
     A tool that no list names is ambiguous whatever its name says, for its annotations may say otherwise;
     the operator's marks hold all the same.
     """
-    entry = catalogue.tools.get(target.name) if catalogue else None
+    entry = (catalogue.tools.get(target.name) or catalogue.held_back.get(target.name)) if catalogue else None
     if entry is None:
         return nature_of_unlisted(target.name, server.marks)
-    return nature_of_tool(target.name, entry.members.get("annotations"), server.marks)
+    return nature_of_tool(target.name, entry.members.get("annotations"), server.marks, trusted=server.trusted)
 
 
-async def learned(target: Target, principal: Principal, served: Served, rules: Rules, wait: float) -> Nature:
+async def learned(
+    target: Target, principal: Principal, server: Server, served: Served, rules: Rules, wait: float
+) -> Nature:
     """Return the nature of a tool that is about to be called; ask the server if its lists do not name it.
 
-    The server is not asked for the sake of a caller who could not use the tool whatever it is.
+    The server is not asked for the sake of a caller who could not use the tool whatever it is. `server` is as
+    the caller's snapshot has it; what is `served` may be marked and trusted otherwise by now.
 
     Raises:
         UpstreamError: the server gave no list within `wait` seconds.
     """
-    server, catalogue = served.server, served.catalogue
-    if catalogue is not None and target.name in catalogue.tools:
+    catalogue = served.catalogue
+    if catalogue is not None and (target.name in catalogue.tools or target.name in catalogue.held_back):
         return nature_of(target, server, catalogue)
     marked, _ = nature_of_unlisted(target.name, server.marks)
     if marked is not Nature.AMBIGUOUS:

@@ -6,10 +6,13 @@ could answer for another (MCP 2026-07-28, multi round-trip requests: state is bo
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
+from coatcheck.core.policy.values import read_exact
 from coatcheck.core.sealing.states import NONCE_BYTES, Seal
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Call, Fault, Result, Target
@@ -73,4 +76,17 @@ def asks_for_input(result: Result) -> bool:
 
 
 def _bindings(call: Call, principal: Principal, server: Server, target: Target) -> tuple[str, ...]:
-    return ("state", principal.subject, principal.grant_id, str(server.id), call.method, target.name)
+    arguments = sha256(_plainly(call.params.get("arguments", b"{}"))).hexdigest()
+    whom = (principal.subject, principal.grant_id, str(server.id))
+    return ("state", *whom, call.method, target.name, arguments)
+
+
+def _plainly(raw: bytes) -> bytes:
+    """Return arguments alike, however they are written; as they are where that cannot be told."""
+    try:
+        return _encode(read_exact(raw))
+    except (ValueError, OverflowError, RecursionError):
+        return raw
+
+
+_encode = msgspec.json.Encoder(decimal_format="number", order="sorted").encode

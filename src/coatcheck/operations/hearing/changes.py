@@ -1,16 +1,15 @@
 """Telling those who watch lists that what they see changed: after a notice, an edit or another asking.
 
-A watcher is told of its own view only: a change among what is hidden from it changes nothing for it.
+A watcher is told of its own view only: a change among what is hidden from it changes nothing for it. What is
+visible depends on no time, address or argument, so nothing changes but by a notice, an edit or an asking.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from coatcheck.core.wire import messages
 from coatcheck.model.call import Notice
 from coatcheck.model.grant import Principal
 from coatcheck.model.server import Server
@@ -28,12 +27,17 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _ROUND: Final = 50
 """Watchers looked at before others get their turn: there may be thousands."""
+_PAUSE: Final = 0.1
+"""Seconds between two looks at all watchers: what is published meanwhile is looked at together."""
 
 Tell = Callable[[Notice], None]
 
 
 class Watch:
-    """One watcher: what it was last shown, by notification, and which servers it listens to."""
+    """One watcher: the digests of what it was last shown, by list, and which servers it listens to.
+
+    A legacy session is told of lists that it asked for, also if they changed while it had no stream.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class Watch:
         self.conversation = conversation
         self.wanted = wanted
         self.tell = tell
-        self.seen: dict[str, bytes] = {}
+        self.seen: dict[str, bytes] = {} if conversation is None else conversation.seen
         self.attended: set[Served] = set()
 
     @property
@@ -81,8 +85,7 @@ class Changes:
         """Tell `tell` of changes of the lists `wanted`, named by their notifications; `end` ends it."""
         watch = Watch(principal, server, conversation, wanted, tell)
         self._watches[watch] = None
-        self._attend(watch)
-        watch.seen = self._shown(watch)
+        self._look_at(watch)
         return watch
 
     def watch_for(self, conversation: Conversation) -> Callable[[], None]:
@@ -93,14 +96,15 @@ class Changes:
         return lambda: self.end(watch)
 
     def announces(self, server: Server | None, method: str) -> bool:
-        """Tell whether we say that a notification is sent; on the route of all servers we always do."""
+        """Tell whether we say that a notification is sent: wherever there are such lists.
+
+        Of a server that never says that its lists change they still do for those whom an edit shows others.
+        """
         if server is None:
             return True
         served = self._lists.find(server, None)
         known = served.catalogue if served else None
-        capability = method.split("/")[1]
-        raw = known.greeting.capabilities.get(capability, b"") if known else b""
-        return (messages.members_of(raw) or {}).get("listChanged") == b"true"
+        return known is not None and method.split("/")[1] in known.greeting.capabilities
 
     def end(self, watch: Watch) -> None:
         """Stop telling a watcher."""
@@ -122,20 +126,32 @@ class Changes:
         self._again = True
         while self._again:
             self._again = False
+            joined = self._lists.joined
             for number, watch in enumerate(list(self._watches)):
                 if watch in self._watches:
                     self._look_at(watch)
-                if number % _ROUND == _ROUND - 1:
+                if joined != self._lists.joined or number % _ROUND == _ROUND - 1:
+                    joined = self._lists.joined
                     await asyncio.sleep(0)
+            await asyncio.sleep(_PAUSE)
 
     def _look_at(self, watch: Watch) -> None:
         self._attend(watch)
-        shown = self._shown(watch)
-        changed = [method for method, digest in shown.items() if watch.seen.get(method, digest) != digest]
-        watch.seen |= shown
-        for method in changed:
-            if watch.conversation is None or not watch.conversation.listed_methods.isdisjoint(LISTS[method]):
-                watch.tell(Notice(method, b"{}"))
+        view = self._view(watch)
+        if view.server is not None and not any(served.catalogue for served in watch.attended):
+            return  # it was never heard from
+        for notification in watch.wanted:
+            changed = [method for method in LISTS[notification] if self._is_news(watch, view, method)]
+            if changed:
+                watch.tell(Notice(notification, b"{}"))
+
+    def _is_news(self, watch: Watch, view: View, method: str) -> bool:
+        """Tell whether a list is other than it was last shown, and take note of it as it is now."""
+        before = watch.seen.get(method)
+        if before is None and watch.conversation is not None:
+            return False  # it was not asked for
+        watch.seen[method] = now = self._lists.shown(watch.principal, view, KINDS[method]).digest
+        return before is not None and before != now
 
     def _attend(self, watch: Watch) -> None:
         """Listen to the servers that the watcher is shown now, and no more to others."""
@@ -145,19 +161,6 @@ class Changes:
         for served in watch.attended - current:
             served.neglect()
         watch.attended = current
-
-    def _shown(self, watch: Watch) -> dict[str, bytes]:
-        """Return a digest of what each notification is about; nothing for a server never heard from."""
-        view = self._view(watch)
-        if view.server is not None and not any(served.catalogue for served in watch.attended):
-            return {}
-        return {
-            method: hashlib.blake2b(
-                b"\n".join(self._lists.shown(watch.principal, view, KINDS[one]) for one in LISTS[method]),
-                digest_size=16,
-            ).digest()
-            for method in watch.wanted
-        }
 
     def _view(self, watch: Watch) -> View:
         """Return where the watcher looks from now; its server may have been edited or taken away."""

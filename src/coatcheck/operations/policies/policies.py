@@ -58,7 +58,7 @@ class Policies:
             Stale: it is not at `version`.
             Unfit: the document is too large, or there are too many.
         """
-        policy = _read(name, document)
+        policy = policy_of(name, document)
         fitness.note_of(because, "a reason")
 
         def make(snapshot: Snapshot) -> Edit | None:
@@ -236,7 +236,13 @@ class Policies:
 MAX_NUMBER: Final = 2**31
 
 
-def _read(name: str, document: object) -> Policy:
+def policy_of(name: str, document: object) -> Policy:
+    """Return the policy that a document of plain values is, to be put under a name.
+
+    Raises:
+        BadPolicy: it is no policy, or not of that name; `problems` has all that is wrong.
+        Unfit: it is too large.
+    """
     policy = read_policy(document)
     if policy.name != name:
         raise BadPolicy([Problem("/name", f"is not {name}, which is to be put", "put it under its own name")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from coatcheck.core.policy.builtin import BUILT_IN
@@ -60,13 +61,13 @@ class PolicyUses:
             done.clear()
             if name not in BUILT_IN:
                 stored_policy(snapshot, name)
-            wanted = self._wanted(snapshot, actor, name, place, because)
+            wanted = use_of(snapshot, name, place, self._desk.now(), actor.name, because)
             known = snapshot.registry.policy_uses.get(wanted.key)
             if known is not None and known.ended_at is None:
                 done.append(known)
                 return None
             _check_room(snapshot)
-            former = _former(snapshot, wanted)
+            former = former_uses(snapshot, wanted)
             new = replace(wanted, version=known.version + 1 if known is not None else 1)
             done.extend((new, *former))
             ended = tuple(self._ended(one, actor, because) for one in former)
@@ -94,27 +95,6 @@ class PolicyUses:
 
     # --- within ------------------------------------------------------------------------------------------
 
-    def _wanted(self, snapshot: Snapshot, actor: Actor, name: str, place: Place, because: str) -> PolicyUse:
-        now, server = self._desk.now(), None
-        if place.server:
-            if place.kind is not UseKind.GRANT:
-                raise Unfit("only the use on a grant can be narrowed to a server", fix="leave server out")
-            server = server_id_of(snapshot, place.server)
-        return PolicyUse(name, place.kind, self._of(snapshot, place), now, actor.name, server, because)
-
-    def _of(self, snapshot: Snapshot, place: Place) -> str:
-        match place.kind:
-            case UseKind.EVERYTHING:
-                if place.of:
-                    raise Unfit("everything needs no name", fix="leave of out")
-                return ""
-            case UseKind.ROLE:
-                return next(iter(fitness.roles_of(frozenset({place.of}))))
-            case UseKind.GRANT:
-                return find_grant(snapshot, place.of, self._desk.now()).id
-            case UseKind.SERVER:
-                return str(server_id_of(snapshot, place.of))
-
     def _ended(self, use: PolicyUse, actor: Actor, because: str) -> PolicyUse:
         now = self._desk.now()
         return replace(use, at=now, by=actor.name, because=because, ended_at=now, version=use.version + 1)
@@ -129,7 +109,38 @@ class PolicyUses:
         return self._desk.scribe.changed(actor, action, what, before, told, after.because)
 
 
-def _former(snapshot: Snapshot, wanted: PolicyUse) -> list[PolicyUse]:
+def use_of(
+    snapshot: Snapshot, name: str, place: Place, now: datetime, by: str, because: str = ""
+) -> PolicyUse:
+    """Return the use of a policy that is wanted.
+
+    Raises:
+        Missing: no such grant or server.
+        Unfit: a place that cannot be.
+    """
+    server = None
+    if place.server:
+        if place.kind is not UseKind.GRANT:
+            raise Unfit("only the use on a grant can be narrowed to a server", fix="leave server out")
+        server = server_id_of(snapshot, place.server)
+    return PolicyUse(name, place.kind, _of(snapshot, place, now), now, by, server, because)
+
+
+def _of(snapshot: Snapshot, place: Place, now: datetime) -> str:
+    match place.kind:
+        case UseKind.EVERYTHING:
+            if place.of:
+                raise Unfit("everything needs no name", fix="leave of out")
+            return ""
+        case UseKind.ROLE:
+            return next(iter(fitness.roles_of(frozenset({place.of}))))
+        case UseKind.GRANT:
+            return find_grant(snapshot, place.of, now).id
+        case UseKind.SERVER:
+            return str(server_id_of(snapshot, place.of))
+
+
+def former_uses(snapshot: Snapshot, wanted: PolicyUse) -> list[PolicyUse]:
     """Return the use whose place another takes: a grant and a server have one policy each."""
     if wanted.kind not in _ONE_ONLY:
         return []

@@ -59,8 +59,8 @@ class Conversation:
         self.principal = principal
         self.voice = voice
         self.server = server
-        self.listed_methods: set[str] = set()
-        """The lists that the client has seen: it needs not be told that others changed."""
+        self.seen: dict[str, bytes] = {}
+        """Method -> digest of each list that the client asked for, as it was last shown it or told of it."""
         self._among = among
         self._servers = among.servers
         self._places = among.places

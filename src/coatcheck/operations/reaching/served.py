@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from coatcheck.core import names
+from coatcheck.core.pins.judging import Compared
 from coatcheck.core.wire import messages
 from coatcheck.core.wire.standing import Standing
 from coatcheck.errors import (
@@ -76,6 +77,24 @@ class Heed:
 NOBODY: Final = Heed()
 
 
+class Pins:
+    """Judges what servers list by what was accepted of it. This one takes everything."""
+
+    async def compared(self, server: Server, catalogue: Catalogue) -> Compared:  # noqa: ARG002 - as declared
+        """Compare lists, as the server sent them, with what was accepted. Others get their turn meanwhile."""
+        return Compared()
+
+    def judged(self, server: Server, catalogue: Catalogue, compared: Compared) -> Catalogue:  # noqa: ARG002
+        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`.
+
+        Never blocks and never raises. `compared` is what came of comparing them, perhaps with less.
+        """
+        return catalogue
+
+
+UNPINNED: Final = Pins()
+
+
 class Ourselves:
     """The gateway as the client of an upstream that callers share: it can be asked nothing."""
 
@@ -111,6 +130,7 @@ class Served:
         changed: Changed,
         client: Client | None = None,
         heed: Heed = NOBODY,
+        pins: Pins = UNPINNED,
     ) -> None:
         self.server = server
         self.serial = next(_serials)
@@ -119,6 +139,9 @@ class Served:
         """Tells them apart, but for those that differ in the material of credentials alone."""
         self.upstream = upstreams.open(server, client or Ourselves(self.hear))
         self.catalogue: Catalogue | None = None
+        self.listed: Catalogue | None = None
+        """The same as the server sent it, before anything was held back."""
+        self._compared = Compared()
         self.exposed: Mapping[str, str] = MappingProxyType({})
         self.last_error = ""
         self.heard: Greeting | None = None
@@ -127,6 +150,7 @@ class Served:
         self._times = times
         self._changed = changed
         self._heed = heed
+        self._pins = pins
         self._in_doubt = bool(server.uses)
         """Whether it is news that the server takes its credentials."""
         self._asked_at = float("-inf")
@@ -143,7 +167,14 @@ class Served:
 
     def inherit(self, old: Served) -> None:
         """Take over the lists of the same server before an edit, until it was asked anew."""
-        self.catalogue, self.exposed = old.catalogue, old.exposed
+        self.catalogue, self.listed, self.exposed = old.catalogue, old.listed, old.exposed
+        self._compared = old._compared
+        self.judge_again()
+
+    def judge_again(self) -> None:
+        """Hold back what is not accepted by now, and no more what is."""
+        if self.listed is not None:
+            self._show(self.listed)
 
     async def known(self) -> Catalogue:
         """Return the lists at hand, however old; ask for them if there are none.
@@ -255,14 +286,22 @@ class Served:
         self._asked_at = self._clock.monotonic()
         self.heard = catalogue.greeting
         self.last_error = ""
-        if self.catalogue is None or catalogue != replace(self.catalogue, version=0):
-            version = self.catalogue.version + 1 if self.catalogue else 1
-            self.catalogue = replace(catalogue, version=version)
+        if self.catalogue is None or catalogue != self.listed:
+            compared = await self._pins.compared(self.server, catalogue)
+            self.listed, self._compared = catalogue, compared
             self.exposed = MappingProxyType(
                 {names.exposed(self.server.name, own): own for own in (*catalogue.tools, *catalogue.prompts)}
             )
             for problem in catalogue.quarantined:
                 log.warning("server %s: %s", self.server.name, problem)
+            return self._show(catalogue)
+        return self.catalogue
+
+    def _show(self, listed: Catalogue) -> Catalogue:
+        """Make what a server listed, but what is held back, what is shown and may be called."""
+        judged = self._pins.judged(self.server, listed, self._compared)
+        if self.catalogue is None or judged != replace(self.catalogue, version=0):
+            self.catalogue = replace(judged, version=self.catalogue.version + 1 if self.catalogue else 1)
             self._changed(self)
         return self.catalogue
 

@@ -7,7 +7,7 @@ the switch costs no start and no handshake.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from coatcheck.model.credential import Replace
 from coatcheck.model.server import Server
 from coatcheck.operations.reaching.held import Held, Holding
 from coatcheck.operations.reaching.likeness import same_but_filled
-from coatcheck.operations.reaching.served import NOBODY, Changed, Heed, ListTimes, Served
+from coatcheck.operations.reaching.served import NOBODY, UNPINNED, Changed, Heed, ListTimes, Pins, Served
 from coatcheck.ports import Client, Clock, Upstreams
 
 RESTART_DRAIN: Final = 30.0
@@ -37,6 +37,8 @@ class Servers:
         """Told of every server whose lists changed."""
         self.heed: Heed = NOBODY
         """Told what servers make of their credentials. To be set before `apply`."""
+        self.pins: Pins = UNPINNED
+        """Judges what servers list. To be set before `apply`."""
         self._upstreams = upstreams
         self._clock = clock
         self._times = times
@@ -60,6 +62,7 @@ class Servers:
                 served[server.id] = old
             else:
                 served[server.id] = self._replaced(server, old)
+            served[server.id].server = server  # equal ones may differ in what they allow of themselves
         for gone in self._served.values():
             self._holds.pop(gone.server.id, None)
             self.retire(gone)
@@ -82,6 +85,16 @@ class Servers:
         """Return every server in use, in the order of the file."""
         return list(self._served.values())
 
+    def find(self, server_id: UUID) -> Served | None:
+        """Return the server in use of this id, if there is one."""
+        return self._served.get(server_id)
+
+    def judge_again(self, server_ids: Collection[UUID]) -> None:
+        """Hold back by what is accepted now, wherever the lists of these servers are at hand."""
+        for served in (*self._served.values(), *self._own, *self._prepared.values()):
+            if served.server.id in server_ids:
+                served.judge_again()
+
     def sessions(self) -> int:
         """Return how many sessions are open with servers over HTTP, those of single clients among them."""
         return sum(served.upstream.status().sessions for served in (*self._served.values(), *self._own))
@@ -102,7 +115,7 @@ class Servers:
 
     def _open(self, server: Server, client: Client | None, upstreams: Upstreams | None = None) -> Served:
         via = upstreams or self._upstreams
-        return Served(server, via, self._clock, self._times, self._note_changed, client, self.heed)
+        return Served(server, via, self._clock, self._times, self._note_changed, client, self.heed, self.pins)
 
     def _note_changed(self, served: Served) -> None:
         self.changed(served)

@@ -121,7 +121,7 @@ def _row(
     snapshot: Snapshot, principal: Principal, state: GrantState | None, server: Server, tool: ToolView
 ) -> AccessRow:
     target = Target(Kind.TOOL, tool.entry.name)
-    ruling = foresee(target, principal, server, snapshot.rules, tool.nature)
+    ruling = foresee(target, principal, server, snapshot.rules, tool.nature, held_back=tool.held_back)
     allowed, rule, because = ruling.allow, ruling.rule, ruling.because
     stored = snapshot.registry.subjects.get(principal.subject)
     if stored is not None and stored.disabled:

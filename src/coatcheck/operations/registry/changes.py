@@ -93,6 +93,9 @@ def of_server(server: StoredServer) -> Outline:
     return {
         **_reach(server.reach),
         **_given(server.blanks, server.upkeep),
+        "default": server.default.value,
+        "approved": None if server.approved is None else list(server.approved),
+        "trusted": server.trusted,
         "plain": sorted(server.plain),
         "disabled": server.disabled,
         "ended_at": _moment(server.ended_at),

@@ -84,6 +84,18 @@ def tools_of(tools: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(tools))
 
 
+def approved_of(tools: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the globs that the default of a server is narrowed to, each once. Raises as `label_of`."""
+    if tools is None:
+        return None
+    if len(tools) > MAX_TOOLS:
+        raise Unfit(f"at most {MAX_TOOLS} globs approve tools", fix="use * in them, or make a policy")
+    for pattern in tools:
+        if not (0 < len(pattern) <= MAX_PATTERN_CHARS and pattern.isprintable() and " " not in pattern):
+            raise Unfit(f"{pattern!r} names no tool", fix="write the server's own name; only * is special")
+    return tuple(dict.fromkeys(tools))
+
+
 def end_of(moment: datetime | None, now: datetime) -> datetime | None:
     """Return when something is to end. Raises as `label_of`."""
     if moment is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from coatcheck.model.credential import Upkeep
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import NO_SECRETS, Transport
 from coatcheck.model.subject import SubjectKind
@@ -22,6 +23,7 @@ class Unsaid(Enum):
 
 
 UNSAID: Final = Unsaid.UNSAID
+_HARMLESS: Final = frozenset({"note", "default", "approved", "trusted"})
 USUAL_LIFE: Final = timedelta(days=90)
 """How long a grant is good where nobody says otherwise."""
 
@@ -122,7 +124,8 @@ class NewServer:
 
     `plain` names headers or variables whose values may be shown; each other value becomes a credential. Those
     that are plain, `args` and `url` may name credentials, `${credential:NAME}`; `$${credential:` stands for
-    `${credential:` itself, and no other `${...}` is expanded.
+    `${credential:` itself, and no other `${...}` is expanded. `default`, `approved` and `trusted` are as in
+    `model.server.Server`.
     """
 
     name: str
@@ -137,6 +140,9 @@ class NewServer:
     note: str = ""
     upkeep: Upkeep = Upkeep()
     oauth: OauthWanted | None = None
+    default: Default = Default.READ_ONLY
+    approved: tuple[str, ...] | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,14 @@ class ServerPatch:
     plain: frozenset[str] | Unsaid = UNSAID
     note: str | Unsaid = UNSAID
     upkeep: Upkeep | Unsaid = UNSAID
+    default: Default | Unsaid = UNSAID
+    approved: tuple[str, ...] | Unsaid | None = UNSAID
+    trusted: bool | Unsaid = UNSAID
+
+    @property
+    def runs(self) -> bool:
+        """Whether it says anything of what a server is and is given: all but words and what it allows."""
+        return any(getattr(self, one.name) is not UNSAID for one in fields(self) if one.name not in _HARMLESS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 from coatcheck.model.credential import Upkeep
 from coatcheck.model.grant import Seen
 from coatcheck.model.operator import OperatorRole
+from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Source, Transport
 from coatcheck.model.subject import SubjectKind
@@ -84,7 +85,7 @@ class RegisteredView:
 
     `reach` is the URL as it may be shown, or the command. `plain` are the values of headers or variables that
     may be shown; `sealed` names those that may not. `args` counts the arguments, which are secret.
-    `credentials` are pairs of place and name, as in `Use`.
+    `credentials` are pairs of place and name, as in `Use`. The last three are as in `Server`.
     """
 
     id: UUID
@@ -106,6 +107,9 @@ class RegisteredView:
     version: int
     upkeep: Upkeep = Upkeep()
     credentials: tuple[tuple[str, str], ...] = ()
+    default: Default = Default.ALLOW_ALL
+    approved: tuple[str, ...] | None = None
+    trusted: bool = False
 
 
 class OperatorState(StrEnum):

@@ -11,12 +11,13 @@ from sqlalchemy import Column, Table
 from coatcheck.model.credential import Credential
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Operator
+from coatcheck.model.pin import Pin
 from coatcheck.model.registry import Object, Override
 from coatcheck.model.server import StoredServer
 from coatcheck.model.stored_policy import PolicyUse, PolicyVersion, StoredPolicy
 from coatcheck.model.subject import Subject
 from coatcheck.store import tables
-from coatcheck.store.registry import rows, rows_of_policies
+from coatcheck.store.registry import rows, rows_of_pins, rows_of_policies
 from coatcheck.store.registry.rows import Row, Stored
 from coatcheck.store.registry.rows_of_credentials import CredentialSeal
 from coatcheck.store.registry.secrets_of_servers import ReachSeal
@@ -75,7 +76,7 @@ def kinds_for(seal: ReachSeal, credentials: CredentialSeal) -> dict[type[Object]
             lambda row: rows.server_of(row, seal),
             lambda server: server.id,
             "name",
-            later=frozenset({"upkeep", "blanks"}),
+            later=frozenset({"upkeep", "blanks", "allowing"}),
         ),
         Operator: Kind(
             tables.operator, rows.operator_row, rows.operator_of, lambda one: one.name, "name", again=True
@@ -114,5 +115,13 @@ def kinds_for(seal: ReachSeal, credentials: CredentialSeal) -> dict[type[Object]
             rows_of_policies.version_of,
             lambda one: (one.name, one.number),
             "name",
+        ),
+        Pin: Kind(
+            tables.pin,
+            rows_of_pins.pin_row,
+            rows_of_pins.pin_of,
+            lambda one: one.key,
+            "tool",
+            restricts=True,
         ),
     }

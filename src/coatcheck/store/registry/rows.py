@@ -17,6 +17,7 @@ from coatcheck.model.change import ObjectKind
 from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.grant import Claim, IssuedGrant, Proof
 from coatcheck.model.operator import Operator, OperatorRole
+from coatcheck.model.policy import Default
 from coatcheck.model.registry import Override, Verdict
 from coatcheck.model.server import AccessMarks, IdlePolicy, StoredServer
 from coatcheck.model.subject import Subject, SubjectKind
@@ -229,6 +230,7 @@ def server_row(server: StoredServer, seal: ReachSeal) -> Row:
         "version": server.version,
         "upkeep": _upkeep(server.upkeep),
         "blanks": seal.close_blanks(server.blanks, server.id, server.version),
+        "allowing": _json([server.default.value, server.approved, server.trusted]),
     }
 
 
@@ -239,6 +241,7 @@ def server_of(row: Stored, seal: ReachSeal) -> StoredServer:
         BrokenSeal: a secret in it was sealed for another place, or with another key.
     """
     id = UUID(row["id"])
+    default, approved, trusted = _allowing_of(row["allowing"])
     return StoredServer(
         id=id,
         name=row["name"],
@@ -254,8 +257,19 @@ def server_of(row: Stored, seal: ReachSeal) -> StoredServer:
         note=row["note"],
         upkeep=_upkeep_of(row["upkeep"]),
         blanks=seal.open_blanks(row["blanks"], id, row["version"]),
+        default=default,
+        approved=approved,
+        trusted=trusted,
         version=row["version"],
     )
+
+
+def _allowing_of(text: str | None) -> tuple[Default, tuple[str, ...] | None, bool]:
+    """Read the default of a server and what is with it. Those of before had none: all was allowed."""
+    if text is None:
+        return Default.ALLOW_ALL, None, False
+    default, approved, trusted = json.loads(text)
+    return Default(default), None if approved is None else tuple(approved), trusted
 
 
 def _upkeep(upkeep: Upkeep) -> str:

@@ -43,6 +43,7 @@ _FIELDS: Final = (
     "policies",
     "policy_uses",
     "policy_versions",
+    "pins",
 )
 
 

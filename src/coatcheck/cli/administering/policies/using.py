@@ -15,8 +15,11 @@ from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.reach import at
 
 
-def _placed(command: Command) -> Command:
-    """Give a command the options that say on what; it gets the members of a request's body as `place`."""
+def placed(command: Command, *, needed: bool = True) -> Command:
+    """Give a command the options that say on what; it gets the members of a request's body as `place`.
+
+    Without `needed` there are none where nothing is said.
+    """
 
     @click.option("--everything", is_flag=True, help="On every call; it can only take away.")
     @click.option("--role", metavar="ROLE", help="On callers of this role; it can only take away.")
@@ -31,7 +34,9 @@ def _placed(command: Command) -> Command:
     def with_place(
         everything: bool, role: str | None, grant: str | None, server: str | None, **rest: Any
     ) -> Any:
-        return command(place=_place(everything, role, grant, server), **rest)
+        given = everything or any(one is not None for one in (role, grant, server))
+        place = _place(everything, role, grant, server) if needed or given else {}
+        return command(place=place, **rest)
 
     return with_place
 
@@ -60,7 +65,7 @@ def _place(everything: bool, role: str | None, grant: str | None, server: str | 
     ),
 )
 @click.argument("name", shell_complete=names.policies)
-@_placed
+@placed
 @options.because
 @options.reached()
 @options.as_json
@@ -84,7 +89,7 @@ def use(name: str, place: dict[str, str], because: str, where: Where, as_json: b
     epilog=options.example("coatcheck policy unuse office-hours --role contractor"),
 )
 @click.argument("name", shell_complete=names.policies)
-@_placed
+@placed
 @options.because
 @options.reached()
 @options.as_json

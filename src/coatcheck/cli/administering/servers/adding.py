@@ -12,7 +12,12 @@ import click
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.terms import oauth, oauth_of
 from coatcheck.cli.administering.material import Materials, refuse_foreign, values_of
-from coatcheck.cli.administering.outcomes import counted
+from coatcheck.cli.administering.servers.allowing import (
+    allowing,
+    default_in_words,
+    members_of,
+    put_tools,
+)
 from coatcheck.cli.administering.servers.looking_after import upkeep, upkeep_of
 from coatcheck.cli.declaring.given import wrong
 from coatcheck.cli.exits import Exit
@@ -22,7 +27,6 @@ from coatcheck.core.filling import REFERENCE
 from coatcheck.core.names import full
 
 _HOW: Final = "give --url URL for a remote server, or -- and a command for a child process"
-_NAMED: Final = 12
 
 
 @click.command(
@@ -48,6 +52,10 @@ _NAMED: Final = 12
 @click.option("--plain-env", metavar="NAME=VALUE", multiple=True, help="A variable that may be shown.")
 @click.option("--cwd", metavar="DIR", help="The directory that the command runs in.")
 @click.option("--note", help="Words for other operators.")
+@allowing
+@click.option(
+    "--trusted", is_flag=True, default=None, help="Believe it which of its tools only read (readOnlyHint)."
+)
 @upkeep
 @click.option("--oauth", is_flag=True, help="Its tokens come by OAuth; connect its credential afterwards.")
 @oauth
@@ -58,7 +66,8 @@ def add(name: str, where: Where, as_json: bool, **words: Any) -> int:
 
     A VALUE may be @FILE, @env:VARIABLE or @- (standard input), which are read here and now; it becomes a
     credential, sealed and shown to nobody. ${credential:NAME} names one that there is. The gateway connects
-    before this returns, or says why it could not.
+    before this returns, or says why it could not. Without --default, callers may use what reads, and what
+    writes or cannot be classified is hidden.
     """
     body, notes = body_of(words, is_here=where.url is None)
     terms = oauth_of(words, words["oauth"])
@@ -67,6 +76,7 @@ def add(name: str, where: Where, as_json: bool, **words: Any) -> int:
         body["oauth"] = terms
     if kept := upkeep_of(words):
         body["upkeep"] = kept
+    body.update(members_of(words))
     reach = reach_of(where)
     with show.waiting("connecting, and asking for its tools"):
         answer = reach.send("POST", "/servers", {"name": name, **body})
@@ -127,16 +137,15 @@ def put_made(credentials: Sequence[str], is_oauth: bool) -> None:
 
 
 def put_added(what: str, answer: dict[str, Any]) -> None:
-    """Print what was added or changed, and what callers will see of it."""
+    """Print what was added or changed, and what its default makes of its tools."""
     name = str(answer["server"]["name"])
     show.put(what)
     show.put(f"route: /mcp/{name}/, and on /mcp as {full(name, 'TOOL')}")
     tools = answer["tools"]
     if tools is None:
         show.say(f"coatcheck: could not ask it for its tools: {show.clean_line(str(answer['error']))}")
-        show.say(f"fix: it is registered all the same; mend it, then see `coatcheck tools {name}`")
+        show.say("fix: it is registered all the same; mend it, then see which of its tools callers may use:")
+        show.say(f"  coatcheck server show {name} --tools")
+        show.put(f"default: {default_in_words(answer['server'])}")
         return
-    names = [show.clean_line(str(tool["name"])) for tool in tools]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    shown = f": {', '.join(names[:_NAMED])}{more}" if names else ""
-    show.put(f"callers whom access allows see {counted(len(names), 'tool')}{shown}")
+    put_tools(answer["server"], tools)

@@ -1,4 +1,4 @@
-"""`coatcheck server change`: changes how a registered server is reached."""
+"""`coatcheck server change`: changes how a registered server is reached, and what it allows of itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.material import Materials, values_of
 from coatcheck.cli.administering.servers.adding import put_added
+from coatcheck.cli.administering.servers.allowing import allowing, members_of
 from coatcheck.cli.administering.servers.looking_after import upkeep, upkeep_of
 from coatcheck.cli.completing import names
 from coatcheck.cli.exits import Exit
@@ -21,8 +22,11 @@ from coatcheck.cli.reaching.reach import at
 
 @click.command(
     "change",
-    short_help="Change how a server is reached.",
-    epilog=options.example("coatcheck server change github --header 'Authorization: Bearer @env:NEW_TOKEN'"),
+    short_help="Change how a server is reached, and its default.",
+    epilog=options.example(
+        "coatcheck server change github --header 'Authorization: Bearer @env:NEW_TOKEN'",
+        "coatcheck server change github --default read-only --approve 'get_*' --approve 'list_*'",
+    ),
 )
 @click.argument("name", shell_complete=names.servers)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -38,6 +42,11 @@ from coatcheck.cli.reaching.reach import at
 @click.option("--no-env", metavar="NAME", multiple=True, help="A variable to take away. Repeatable.")
 @click.option("--cwd", metavar="DIR", help="The directory that the command runs in.")
 @click.option("--note", help="Words for other operators.")
+@allowing
+@click.option("--approve-all", is_flag=True, help="Its default is for all its tools again.")
+@click.option(
+    "--trusted/--no-trusted", default=None, help="Whether to believe it which of its tools only read."
+)
 @upkeep
 @click.option("--no-probe", is_flag=True, help="It has no probe any more.")
 @options.reached(gateway_only=True)
@@ -47,11 +56,13 @@ def change(name: str, where: Where, as_json: bool, **words: Any) -> int:
 
     New calls use it as it is now, and those under way end as they began. With -- and a COMMAND, the command
     of a child process is changed. A new secret is in use at once, and no server is asked about it first: for
-    that there is `coatcheck credential rotate`.
+    that there is `coatcheck credential rotate`. --default, --approve (all globs that hold from now on) and
+    --trusted are in force for the next request, and end no call.
     """
     patch, plain, notes = _patch(words)
     if kept := upkeep_of(words):
         patch["upkeep"] = kept
+    patch.update(members_of(words))
     reach = reach_of(where)
     with unknown_object(reach, "servers", name):
         now = reach.get(at("servers", name))

@@ -80,9 +80,14 @@ def _read_head(place: Place, keys: dict[str, Place]) -> None:
         place.missing("default", f"say what holds for what no entry allows: {', '.join(Default)}")
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a policy can have this name."""
+    return _NAME.match(text) is not None
+
+
 def _read_name(place: Place) -> str | None:
     text = place.text()
-    if text is not None and not _NAME.match(text):
+    if text is not None and not is_name(text):
         place.problem("must be 1 to 64 small letters, digits and -, and not begin with -")
         return None
     return text

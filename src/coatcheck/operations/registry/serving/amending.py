@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from coatcheck.core import filling
 from coatcheck.errors import Unfit
 from coatcheck.model.credential import Blank
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, StoredServer
+from coatcheck.operations.registry import fitness
 from coatcheck.operations.registry.patches import UNSAID, NewServer, ServerPatch
 from coatcheck.operations.registry.serving.equipping import moved
 
@@ -16,10 +18,10 @@ from coatcheck.operations.registry.serving.equipping import moved
 def amended(before: StoredServer, patch: ServerPatch) -> NewServer:
     """Return a server as a new one would be written that is the old one changed.
 
-    Values with blanks are written out again where they may be shown; for others see `kept_blanks`.
+    Values with blanks are written out again where they may be shown; for others see `kept_blanks`. Its note
+    and what it allows of itself are for `allowing`.
     """
     reach = as_written(before)
-    note = before.note if patch.note is UNSAID else patch.note
     plain = before.plain if patch.plain is UNSAID else patch.plain
     upkeep = before.upkeep if patch.upkeep is UNSAID else patch.upkeep
     if isinstance(reach, HttpReach):
@@ -31,7 +33,6 @@ def amended(before: StoredServer, patch: ServerPatch) -> NewServer:
             reach.transport if patch.transport is UNSAID else patch.transport,
             headers,
             plain=plain & headers.keys(),
-            note=note,
             upkeep=upkeep,
         )
     _refuse(patch, ("url", "transport", "headers"), "a server with a command")
@@ -43,8 +44,24 @@ def amended(before: StoredServer, patch: ServerPatch) -> NewServer:
         env=env,
         cwd=reach.cwd if patch.cwd is UNSAID else patch.cwd,
         plain=plain & env.keys(),
-        note=note,
         upkeep=upkeep,
+    )
+
+
+def allowing(before: StoredServer, patch: ServerPatch) -> StoredServer:
+    """Return the next version of a server, with the words and what it allows of itself as a change says.
+
+    Raises:
+        Unfit: words or globs that cannot be.
+    """
+    approved = before.approved if patch.approved is UNSAID else fitness.approved_of(patch.approved)
+    return replace(
+        before,
+        note=before.note if patch.note is UNSAID else fitness.note_of(patch.note),
+        default=before.default if patch.default is UNSAID else patch.default,
+        approved=approved,
+        trusted=before.trusted if patch.trusted is UNSAID else patch.trusted,
+        version=before.version + 1,
     )
 
 

@@ -35,6 +35,9 @@ def of_store(server: StoredServer) -> RegisteredView:
         version=server.version,
         upkeep=server.upkeep,
         credentials=tuple((place, name) for place, blank in server.blanks.items() for name in blank.names),
+        default=server.default,
+        approved=server.approved,
+        trusted=server.trusted,
     )
 
 
@@ -61,6 +64,9 @@ def of_file(
         version=written.version if written is not None else 0,
         upkeep=server.upkeep,
         credentials=tuple((use.place, use.name) for use in uses),
+        default=server.default,
+        approved=server.approved,
+        trusted=server.trusted,
     )
 
 

@@ -26,6 +26,7 @@ from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
 from coatcheck.operations.registry.serving import amending, equipping
 from coatcheck.operations.registry.serving.equipping import Maker
+from coatcheck.operations.registry.serving.judged import JudgedTool, judged
 from coatcheck.operations.registry.serving.registered import of_file, of_store
 from coatcheck.operations.registry.views import Ended, Page, RegisteredView
 from coatcheck.operations.views import ToolView
@@ -52,7 +53,7 @@ class ServerAdded:
     """
 
     server: RegisteredView
-    tools: Sequence[ToolView] | None = None
+    tools: Sequence[JudgedTool] | None = None
     error: str = ""
     credentials: tuple[str, ...] = ()
 
@@ -83,6 +84,7 @@ class RegisteredServers:
         parted, names = self._fit(new), list[str]()
         plain = _plain(new.plain, new.headers, new.env)
         note = fitness.note_of(new.note)
+        approved = fitness.approved_of(new.approved)
 
         def make(snapshot: Snapshot) -> Edit:
             if new.name.casefold() in _names(snapshot):
@@ -105,6 +107,9 @@ class RegisteredServers:
                 note=note,
                 upkeep=new.upkeep,
                 blanks=MappingProxyType({**whole.blanks, **given}),
+                default=new.default,
+                approved=approved,
+                trusted=new.trusted,
             )
             return self._edit(actor, "server.add", None, server, made)
 
@@ -112,13 +117,15 @@ class RegisteredServers:
         return await self._probed(new.name, names)
 
     async def change(self, actor: Actor, ref: str, patch: ServerPatch, version: int | None) -> ServerAdded:
-        """Change how a stored server is reached. New calls use it as it is now, those under way end as begun.
+        """Change how a stored server is reached and what it allows of itself.
+
+        New calls use it as it is now, those under way end as begun.
 
         Raises:
             Missing: no such server.
             Stale: it is not at `version`.
             Unfit: it is of the file, a value cannot be, or a secret one would be told or sent elsewhere.
-            Forbidden: as for `add`.
+            Forbidden: as for `add`, where more is changed than words and what it allows.
         """
         names: list[str] = []
 
@@ -126,6 +133,9 @@ class RegisteredServers:
             before = self._own(snapshot, ref)
             names.append(before.name)
             check_version(before.version, version, f"the server {before.name}")
+            if not patch.runs:
+                after = amending.allowing(before, patch)
+                return self._edit(actor, "server.change", before, after)
             wanted = amending.amended(before, patch)
             if wanted.command is not None:
                 self._check_commands(actor)
@@ -140,13 +150,11 @@ class RegisteredServers:
             given, made = equipping.re_equip(snapshot, maker, before, fresh, moved=moved)
             blanks = {**parted.blanks, **kept, **given}
             after = replace(
-                before,
+                amending.allowing(before, patch),
                 reach=parted.reach,
                 plain=_plain(wanted.plain, wanted.headers, wanted.env),
-                note=fitness.note_of(wanted.note),
                 upkeep=wanted.upkeep,
                 blanks=MappingProxyType(blanks),
-                version=before.version + 1,
             )
             ended = equipping.orphans(snapshot, maker, before, blanks)
             names.extend(one.name for one in (*made, *ended))
@@ -259,7 +267,7 @@ class RegisteredServers:
             return ServerAdded(view, None, f"{name} is not in use", tuple(credentials))
         if failing:
             return ServerAdded(view, None, failing[0][1], tuple(credentials))
-        return ServerAdded(view, tools, "", tuple(credentials))
+        return ServerAdded(view, judged(self._desk.snapshot, tools), "", tuple(credentials))
 
     def _own(self, snapshot: Snapshot, ref: str) -> StoredServer:
         server = find_server(snapshot, ref)

@@ -1,4 +1,4 @@
-"""Policies, the versions that each of them had, and what they are used on."""
+"""Policies, the versions that each of them had, what they are used on, and the defaults of servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _told(*, ends: bool) -> list[sa.Column[Any]]:
 
 
 def upgrade() -> None:
-    """Add the three tables."""
+    """Add the three tables, and a column that servers of before have nothing in."""
     op.create_table(
         "policy",
         *_texts("name document"),
@@ -51,3 +51,4 @@ def upgrade() -> None:
         *_told(ends=True),
         sa.PrimaryKeyConstraint("kind", "of", "server", "policy", name="pk_policy_use"),
     )
+    op.add_column("server", sa.Column("allowing", sa.Text(), nullable=True))

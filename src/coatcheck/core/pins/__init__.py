@@ -1,0 +1,1 @@
+"""Tools as they were accepted, compared with what servers list now."""

@@ -1,0 +1,179 @@
+"""Judges what servers list by what was accepted of it, at once and in memory; the store follows.
+
+What is judged is the very list that is then shown, so nothing that was not compared is ever visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+from coatcheck.core.pins.judging import Compared, why_held
+from coatcheck.model.catalogue import Catalogue, Entry
+from coatcheck.model.operator import GATEWAY_ACTOR
+from coatcheck.model.pin import Definition, Pin, Quarantine
+from coatcheck.model.server import Server
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.reaching.served import Pins
+
+MAX_PINS: Final = 10_000
+"""Tools of one server that are pinned, those that are gone among them; what comes after them is held back."""
+MAX_KEPT: Final = 16 * 1024 * 1024
+"""Characters of all definitions of one server that are kept; beyond that only their digests are."""
+SLICE: Final = 64 * 1024
+"""Bytes of tools that are compared before others get their turn."""
+_NONE: Final[Mapping[str, Pin]] = MappingProxyType({})
+
+PinsByServer = Mapping[UUID, Mapping[str, Pin]]
+
+
+class Pinning(Pins):
+    """The pins of all servers: those of the store, and over them those that are not kept there yet.
+
+    `wake` is told of a server with something to be kept. A pin that is not kept has the `version` of the one
+    that it takes the place of, 0 for none.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], now: Callable[[], datetime], quarantine: Quarantine
+    ) -> None:
+        self.quarantine = quarantine
+        self.wake: Callable[[UUID], None] = _unheard
+        self._snapshot = snapshot
+        self._now = now
+        self._source: object = None
+        self._kept: PinsByServer = {}
+        self._followed: PinsByServer = {}
+        self._unkept: dict[UUID, dict[str, Pin]] = {}
+
+    # --- what is pinned ------------------------------------------------------------------------------------
+
+    def of(self, server_id: UUID) -> Mapping[str, Pin]:
+        """Return the pins of a server by tool, as of now."""
+        kept, unkept = self._kept_pins().get(server_id, _NONE), self._unkept.get(server_id)
+        return {**kept, **_still(unkept, kept)} if unkept else kept
+
+    def servers(self) -> frozenset[UUID]:
+        """Return the servers that have pins."""
+        return frozenset((*self._kept_pins(), *self._unkept))
+
+    def unkept(self, server_id: UUID) -> Sequence[Pin]:
+        """Return what is not kept in the store yet."""
+        return tuple(self._unkept.get(server_id, {}).values())
+
+    def why_held(self, pin: Pin, now: Definition) -> tuple[str, ...]:
+        """Say why a tool that is listed as `now` is hidden; nothing: it is not."""
+        server = self._snapshot().by_id.get(pin.server)
+        return why_held(pin, now, server.marks, self.quarantine) if server is not None else ()
+
+    def is_held(self, pin: Pin) -> bool:
+        """Tell whether a tool is hidden where its server lists what waits for an operator."""
+        return bool(self.why_held(pin, pin.pending or pin.accepted))
+
+    def follow(self) -> frozenset[UUID]:
+        """Take up what the store holds by now; return the servers whose lists are to be judged again."""
+        before, kept = self._followed, self._kept_pins()
+        if kept is before:
+            return frozenset()
+        self._followed = kept
+        for server_id, unkept in list(self._unkept.items()):
+            if left := _still(unkept, kept.get(server_id, _NONE)):
+                self._unkept[server_id] = left
+            else:
+                del self._unkept[server_id]
+        return frozenset(id for id in {*kept, *before} if kept.get(id) != before.get(id))
+
+    def _kept_pins(self) -> PinsByServer:
+        pins = self._snapshot().registry.pins
+        if pins is not self._source:
+            found: dict[UUID, dict[str, Pin]] = {}
+            for pin in pins.values():
+                found.setdefault(pin.server, {})[pin.tool] = pin
+            self._source, self._kept = pins, found
+        return self._kept
+
+    # --- what is listed ------------------------------------------------------------------------------------
+
+    async def compared(self, server: Server, catalogue: Catalogue) -> Compared:
+        """Compare lists with what was accepted. Others get their turn meanwhile."""
+        found, pins, size = Compared(), self.of(server.id), 0
+        for name, entry in catalogue.tools.items():
+            now, pin = found.definition(entry), pins.get(name)
+            if pin is not None and now.digest != pin.accepted.digest:
+                found.worse(pin, now, server.marks)
+            size += sum(map(len, entry.members.values()))
+            if size > SLICE:
+                size = 0
+                await asyncio.sleep(0)
+        return found
+
+    def judged(self, server: Server, catalogue: Catalogue, compared: Compared) -> Catalogue:
+        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`."""
+        pins = self.of(server.id)
+        noted: dict[str, Pin] = {}
+        held: dict[str, Entry] = {}
+        room = MAX_PINS - len(pins)
+        for name, entry in catalogue.tools.items():
+            now = compared.definition(entry)
+            pin = self._pinned(server.id, name, now, pins.get(name), first=not pins)
+            if pin is not pins.get(name):
+                noted[name] = pin
+                room -= name not in pins
+            if room < 0 and name not in pins:
+                noted.pop(name)
+                if self.quarantine is not Quarantine.NEVER:
+                    held[name] = entry
+            elif why_held(pin, now, server.marks, self.quarantine, compared):
+                held[name] = entry
+        if noted and not self._snapshot().registry.uncertain:
+            self._note(server.id, pins, noted.values())
+        if not held:
+            return catalogue
+        left = {name: entry for name, entry in catalogue.tools.items() if name not in held}
+        return replace(catalogue, tools=MappingProxyType(left), held_back=MappingProxyType(held))
+
+    def _pinned(self, server_id: UUID, name: str, now: Definition, pin: Pin | None, *, first: bool) -> Pin:
+        """Return the pin of a tool that is listed; another one where there is something to be noted."""
+        if pin is None or pin.ended_at is not None:
+            version = 0 if pin is None else pin.version
+            return Pin(server_id, name, now, self._now(), GATEWAY_ACTOR.name, new=not first, version=version)
+        if now.digest in {pin.accepted.digest, pin.pending.digest if pin.pending else None}:
+            return pin
+        return replace(pin, pending=now, since=self._now())
+
+    def _note(self, server_id: UUID, pins: Mapping[str, Pin], noted: Iterable[Pin]) -> None:
+        size = sum(_size(pin) for pin in pins.values())
+        unkept = self._unkept.setdefault(server_id, {})
+        for pin in noted:
+            size += _size(pin)
+            unkept[pin.tool] = pin if size <= MAX_KEPT else _trimmed(pin, pins.get(pin.tool))
+        self.wake(server_id)
+
+
+def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]:
+    """Return what is still to be kept: nothing where the store got another pin meanwhile."""
+    return {tool: pin for tool, pin in unkept.items() if _version(kept.get(tool)) == pin.version}
+
+
+def _version(pin: Pin | None) -> int:
+    return 0 if pin is None else pin.version
+
+
+def _size(pin: Pin) -> int:
+    return len(pin.accepted.text) + (len(pin.pending.text) if pin.pending is not None else 0)
+
+
+def _trimmed(pin: Pin, before: Pin | None) -> Pin:
+    """Return a pin with the digest alone of what is new in it."""
+    if pin.pending is not None:
+        return replace(pin, pending=replace(pin.pending, text=""))
+    return pin if before is not None else replace(pin, accepted=replace(pin.accepted, text=""))
+
+
+def _unheard(server_id: UUID) -> None:
+    """Keep nothing."""
