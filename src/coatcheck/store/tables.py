@@ -48,7 +48,7 @@ def _text(name: str) -> Column[str]:
 
 
 def _chained() -> tuple[Column[bytes], Column[bytes]]:
-    """The entry itself and its hash (`core.chain`); null in rows from before there was a chain."""
+    """The entry itself and its hash (`core.recording.chain`); null in rows from before there was a chain."""
     return Column("stored", LargeBinary), Column("hash", LargeBinary)
 
 
