@@ -66,8 +66,8 @@ WRONG: dict[str, tuple[str, dict[str, Any] | Canned, str]] = {
     ),
     "no checkpoints": (
         "status",
-        {"checkpoints": {**SIGNED, "error": "full"}},
-        "checkpoints cannot be kept in",
+        {"checkpoints": {**SIGNED, "error": "checkpoints cannot be kept in /c.log: full"}},
+        "checkpoints cannot be kept in /c.log: full",
     ),
     "a bad edit": (
         "status",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-from contextlib import suppress
+import string
 from datetime import UTC, datetime
 
 import pytest
@@ -71,8 +71,19 @@ def test_no_character_can_be_changed(at: int, new: str) -> None:
     if changed == MADE.note:
         assert KEY.public.open(changed) == MADE
         return
-    with suppress(Broken):
-        assert KEY.public.open(changed) == MADE  # the unused bits of base64
+    with pytest.raises(Broken):
+        KEY.public.open(changed)
+
+
+def test_not_even_the_unused_bits_of_the_signature() -> None:
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    assert MADE.note[-3:] == f"{MADE.note[-3]}=\n"
+    for bits in range(1, 4):
+        last = letters[letters.index(MADE.note[-3]) + bits]
+        changed = f"{MADE.note[:-3]}{last}=\n"
+        assert base64.b64decode(changed[-93:-1]) == base64.b64decode(MADE.note[-93:-1])
+        with pytest.raises(Broken, match="base64"):
+            KEY.public.open(changed)
 
 
 def test_a_time_of_other_letters_is_none() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coatcheck.core.sealing.sealed_values import BrokenSeal, ValueSeal
@@ -33,6 +33,7 @@ def test_it_is_bound_to_every_part_of_its_place(index: int) -> None:
 
 
 @given(st.integers(0, 200), st.characters())
+@example(77, "p")
 def test_any_edit_breaks_it(place: int, other: str) -> None:
     sealed = SEAL.seal("a secret that is long enough", PLACE, NONCE)
     place %= len(sealed)

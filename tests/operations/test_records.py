@@ -182,7 +182,8 @@ async def test_the_secret_of_a_token_is_not_on_record_wherever_a_client_writes_i
         bench.ledger, bench.clock, CountingEntropy(), bench.tally.settled, prints=ArgumentPrints(b"k" * 32).of
     )
     caller = Caller(Era.MODERN, "2026-07-28", TOKEN, f"v {TOKEN}")
-    asked = structs.replace(ALICE, caller=caller, id=f'"{TOKEN}"'.encode())
+    route = f"/mcp/{TOKEN[:40]}"
+    asked = structs.replace(ALICE, caller=caller, id=f'"{TOKEN}"'.encode(), route=route)
     matter = Matter(f"m/{TOKEN}", "git", f"x{TOKEN}", f'{{"{TOKEN}":"{TOKEN}","b":{{"{TOKEN}":1}}}}'.encode())
     await records.open(asked, matter, "r", f"Unknown method: {TOKEN}")
     record = bench.entries[0].record

@@ -354,6 +354,7 @@ class Gateway:
     def overview(self) -> dict[str, Any]:
         """Return what `status` and `/health` show."""
         path = self.declaration.path
+        readiness = self.readiness()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -361,8 +362,8 @@ class Gateway:
             "http": f"http://{self.address}",
             "public_url": self._origin(),
             "api": f"http://{self.config.admin}" if self.config.admin else self._origin(),
-            "ready": not self.readiness().blocking,
-            "blocking": list(self.readiness().blocking),
+            "ready": not readiness.blocking,
+            "blocking": list(readiness.blocking),
             "config": {"path": str(path) if path else None},
             "ledger": {"healthy": self.ledger.healthy, "error": self.ledger.last_error},
             "checkpoints": self.checkpointing.told(),

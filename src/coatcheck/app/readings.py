@@ -64,7 +64,8 @@ def readings_of(
         return Grants(tuple(now.registry.grants.values()), tuple(now.declared.grants.values()))
 
     key = checkpointing.key
-    keys = [key.public, *old_keys(config)]
+    old = old_keys(config)
+    keys = [key.public, *old]
     exports = Exports(StoredReading(database), checkpointing.now, checkpointing.alarm)
     retention = Retention(
         StoredSegments(database, Proof(keys, None).why_not),
@@ -75,7 +76,7 @@ def readings_of(
         config.retention,
         key.sign_sealing,
     )
-    bundles = Bundles(exports, key, grants, clock, __version__, old_keys(config))
+    bundles = Bundles(exports, key, grants, clock, __version__, old)
     readers = Readers(StoredChanges(database), Scribe(clock, entropy), clock)
     return Readings(config, exports, bundles, retention, readers)
 

@@ -177,20 +177,19 @@ class CheckpointFile:
         self._expected = self._has
         return last
 
-    def _look(self) -> bool:
+    def _look(self) -> None:
         """Read the file again if it is not as this thread left it."""
         stamp = None
         with suppress(FileNotFoundError):
             stamp = _stamp_of(self._path.stat())
         if stamp != self._stamp:
             self._read()
-        return True
 
     def _read(self) -> str:
         """Read all of the file, and see what it has; return the last note."""
         last, has = "", Kept()
         try:
-            descriptor = _open(self._path, os.O_RDONLY)
+            descriptor = descriptor_of(self._path, os.O_RDONLY)
         except FileNotFoundError:
             if not self._path.parent.is_dir():
                 raise
@@ -208,7 +207,7 @@ class CheckpointFile:
     def _append(self, note: str) -> bool:
         self._look()
         is_new = not self._path.exists()
-        descriptor = _open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        descriptor = descriptor_of(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             before = _stamp_of(os.fstat(descriptor))
             is_ours, size = is_new or before == self._stamp, before[2]
@@ -227,7 +226,7 @@ class CheckpointFile:
     def _replace(self, notes: Sequence[str]) -> bool:
         part = self._path.with_name(f".{self._path.name}.part")
         part.unlink(missing_ok=True)
-        descriptor = _open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = descriptor_of(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             _write(descriptor, "".join(notes))
         finally:
@@ -278,7 +277,12 @@ def _reason(error: OSError, path: Path) -> str:
     return error.strerror or type(error).__name__
 
 
-def _open(path: Path, flags: int) -> int:
+def descriptor_of(path: Path, flags: int) -> int:
+    """Open a file and return its descriptor; what is none is refused at once, and never waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

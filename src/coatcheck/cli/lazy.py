@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 class LazyGroup(click.Group):
@@ -47,3 +48,14 @@ class LazyGroup(click.Group):
         """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, told) for name, (_, told) in self.places.items()])
+
+
+def refuse_before(context: click.Context) -> None:
+    """Refuse options of a command before the name of one below it, which would not hear them.
+
+    Raises:
+        click.UsageError: there is one.
+    """
+    for parameter in context.command.params:
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} belongs after `{context.invoked_subcommand}`")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from coatcheck.admin.api.application import ARRIVAL
 from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.core.wire import framing, peers
 from coatcheck.core.wire.framing import Arrival
+from coatcheck.front.turn import Application, Scope
 from coatcheck.mcp import refusing
-from coatcheck.mcp.outlets import Receive, Send
+from coatcheck.mcp.outlets import Message, Receive, Send
 from coatcheck.mcp.relay import send_json
 from coatcheck.mcp.routes import find_route
 from coatcheck.operations.tally import Tally
 
-Scope = MutableMapping[str, Any]
 Serve = Callable[[Arrival, Receive, Send], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""An ASGI application; it finds the arrival in the scope."""
 Note = Callable[[str, str, str], Awaitable[None]]
 """Takes note of a request that is turned away at the door: why in one word, its path and its address."""
 Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
@@ -84,7 +82,7 @@ class Door:
             return
         wrong = framing.judge_head(headers, scope["raw_path"], scope["query_string"])
         if wrong is None:
-            wrong = self._judge_sides(path, headers, self._doors if mcp is not None else None)
+            wrong = self._judge_sides(path, headers, is_mcp=mcp is not None)
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
         if wrong is not None:
@@ -125,15 +123,11 @@ class Door:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _judge_sides(
-        self, path: str, headers: framing.Headers, doors: framing.Doors | None
-    ) -> framing.Misframed | None:
-        """Judge where a request comes from and goes to; `doors` where its path was known at once."""
-        if doors is not None:
-            return framing.judge_origin_and_host(headers, doors)
-        if path in _PROBE_PATHS:
+    def _judge_sides(self, path: str, headers: framing.Headers, *, is_mcp: bool) -> framing.Misframed | None:
+        """Judge where a request comes from and goes to."""
+        if not is_mcp and path in _PROBE_PATHS:
             return None  # probes come by address; what they may see is decided by who asks
-        if self._application(path) is None:
+        if is_mcp or self._application(path) is None:
             return framing.judge_origin_and_host(headers, self._doors)
         if path.startswith((_CLAIMS, _CALLBACK)) and headers.get("origin") == ("null",):
             # What a browser says on our own page, whose links and forms tell nobody where they are; and what
@@ -163,6 +157,6 @@ def _is_api(path: str) -> bool:
     return path == _API or path.startswith(f"{_API}/")
 
 
-async def _nothing() -> MutableMapping[str, Any]:
+async def _nothing() -> Message:
     """Stand for a body that is not read."""
     return {"type": "http.disconnect"}

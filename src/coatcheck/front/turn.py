@@ -58,10 +58,9 @@ class Line(Protocol):
 class Body(Whole):
     """What follows a head, for the application to receive."""
 
-    __slots__ = ("_headers", "_held", "_invited", "_line", "_more", "_news", "_over", "_transport", "_wake")
+    __slots__ = ("_headers", "_held", "_invited", "_line", "_more", "_news", "_over", "_wake")
 
     def __init__(self, line: Line, headers: list[tuple[bytes, bytes]]) -> None:
-        self._transport = line.transport
         self._line = line
         self._headers = headers
         self._held: bytes | bytearray = b""
@@ -142,8 +141,8 @@ class Body(Whole):
         """Ask for a body whose client waits to be asked; one that has come needs none (RFC 9110 10.1.1)."""
         self._invited = True
         expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
-        if expects and not self._transport.is_closing():
-            self._transport.write(_CONTINUE)
+        if expects and not self._line.transport.is_closing():
+            self._line.transport.write(_CONTINUE)
 
 
 class Turn(AtOnce):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey, claimed
+from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey, claimed, opener
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.core.recording.stored import moment_of
 from coatcheck.errors import Unavailable, Unfit
@@ -260,7 +260,7 @@ class Checkpointing:
             "alarms": list(self.alarms),
             "moved": self._store.strange is not None,
             "file": self._outside.name,
-            "error": self.error or self._outside.error,
+            "error": "; ".join(self.troubles),
         }
 
     # --- making and comparing ----------------------------------------------------------------------------
@@ -313,9 +313,9 @@ class Checkpointing:
                 f"{place} has checkpoints of the log {checkpoint.log}, and the store holds {beginning.log}:"
                 " another store was put in its place"
             ]
-        why = [_why_not(key, note) for key in (self.key.public, *self._old_keys)]
-        if all(why):
-            return [f"the last checkpoint in {place} {why[0]}"]
+        found, why = opener((self.key.public, *self._old_keys), lambda key: key.open(note))
+        if found is None:
+            return [f"the last checkpoint in {place} {why}"]
         if kept is not None and (kept.seq, kept.hash) != (checkpoint.seq, checkpoint.hash):
             return [f"the last checkpoint in {place} is kept as one of entry {kept.seq}, and is another"]
         return await self._met(beginning, checkpoint, place)
@@ -334,11 +334,3 @@ class Checkpointing:
                 f"entry {checkpoint.seq} is not the one that was signed ({place}): the record was changed"
             ]
         return []
-
-
-def _why_not(key: PublicKey, note: str) -> str:
-    try:
-        key.open(note)
-    except Broken as error:
-        return str(error)
-    return ""

@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from coatcheck.core.recording import tables_of_records
 from coatcheck.core.recording.exported import odd_in, read_first, read_line
-from coatcheck.core.recording.notes import Broken, PublicKey, SigningKey
+from coatcheck.core.recording.notes import PublicKey, SigningKey, opener
 from coatcheck.core.recording.record_lines import credentials_of, rfc3339
 from coatcheck.core.recording.tables_of_evidence import (
     MOST_NAMES,
@@ -253,14 +253,9 @@ class _Found:
 
 def _meet(note: str, verifier: Verifier, keys: Sequence[PublicKey]) -> None:
     """Have a checkpoint compared that one of the keys signed."""
-    why = ""
-    for key in keys:
-        try:
-            verifier.meet(key.open(note))
-        except Broken as error:
-            why = why or str(error)
-        else:
-            return
+    found, why = opener(keys, lambda key: verifier.meet(key.open(note)))
+    if found:
+        return
     words = f"the checkpoint of entry {verifier.head.seq} {why}"
     verifier.tell(Finding(verifier.head.seq, FindingKind.UNSIGNED, words))
 

@@ -29,9 +29,6 @@ MAX_ARGUMENT_CHARS: Final = 64 * 1024
 MAX_ID_CHARS: Final = 64
 MAX_ROLES: Final = 32
 MAX_CREDENTIALS: Final = 32
-_ID_FORM: Final = 0x4 << 76 | 0x2 << 62
-_ID_FORM_MASK: Final = 0xF << 76 | 0x3 << 62
-"""Version and variant of an id (RFC 9562 section 5.4), set here: the constructor takes twice as long."""
 POLICY: Final = "acl"
 """The name of what decides: the access rules of the file."""
 
@@ -210,8 +207,7 @@ class Records:
 
     def new_id(self) -> UUID:
         """Return a random record id (RFC 9562, version 4)."""
-        number = int.from_bytes(self._entropy.token(16), "big")
-        return UUID(int=number & ~_ID_FORM_MASK | _ID_FORM)
+        return UUID(bytes=self._entropy.token(16), version=4)
 
     def _record(
         self,
@@ -235,7 +231,7 @@ class Records:
             subject=principal.subject,
             grant_id=principal.grant_id,
             grant_label=principal.grant_label,
-            route=asked.route,
+            route=left_out(asked.route),
             server=matter.server,
             method=left_out(matter.method[:MAX_NAME_CHARS]),
             tool=left_out(matter.name[:MAX_NAME_CHARS]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from coatcheck.model.chain import Beginning, Checkpoint, Link
 from coatcheck.model.change import Change
 from coatcheck.model.reading import Looked
 from coatcheck.model.record import Receipt, Record, RecordEntry, RecordFilter, Settlement
@@ -42,22 +41,6 @@ class Ledger(Protocol):
 
     def follow(self, wanted: RecordFilter) -> AsyncIterator[RecordEntry]:
         """Yield matching entries as they are settled, until the caller stops asking."""
-        ...
-
-
-class Chained(Protocol):
-    """The chain that every entry of the ledger is in. Raises `LedgerUnavailable`."""
-
-    async def chain_page(self, after: int, limit: int) -> Sequence[Link]:
-        """Return up to `limit` entries of the chain after a number, in order; none at the end."""
-        ...
-
-    async def checkpoints(self, after: int, limit: int) -> Sequence[Checkpoint]:
-        """Return up to `limit` checkpoints of entries after a number, in order."""
-        ...
-
-    async def beginning(self) -> Beginning:
-        """Return where the chain begins."""
         ...
 
 

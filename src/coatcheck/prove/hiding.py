@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from typing import Any, Final
 
 from coatcheck.core.recording.chain import begin, entry_hash
@@ -127,17 +128,13 @@ def _seal(copy: Copy, database: sqlite3.Connection) -> None:
     }
     said |= {"prev": sealed["prev"].hex(), "hash": sealed["hash"].hex(), "entries": sealed["entries"]}
     old = change_of(row["stored"])
-    stored = stored_change(type(old)(**{**_fields(old), "after": json.dumps(said)}))
+    stored = stored_change(replace(old, after=json.dumps(said)))
     seq, prev = database.execute("SELECT seq, hash FROM chain").fetchone()
     hash = entry_hash(seq + 1, EntryKind.CHANGE, prev, stored)
     database.execute("DELETE FROM change WHERE id = ?", (row["id"],))  # in the part that is hidden, or nearly
     added = {**row, "position": seq + 1, "after": json.dumps(said), "stored": stored, "hash": hash}
     insert(database, "change", added)
     database.execute("UPDATE chain SET seq = ?, hash = ?", (seq + 1, hash))
-
-
-def _fields(noun: Any) -> Row:
-    return {name: getattr(noun, name) for name in noun.__slots__}
 
 
 def _all_before(copy: Copy, database: sqlite3.Connection, log: str, last: int) -> None:

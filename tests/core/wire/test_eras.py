@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from coatcheck.core.wire import eras
 from coatcheck.core.wire.messages import raw_of
-from coatcheck.model.call import Call, Fault, Reply, Result
+from coatcheck.model.call import Call, Caller, Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
 from coatcheck.model.era import LEGACY_VERSIONS, MODERN_VERSIONS, SERVED_VERSIONS, Era
 
@@ -56,6 +57,22 @@ def test_params_go_on_untouched_with_meta_stamped_anew() -> None:
     modern = eras.request_params(bare, Era.MODERN, "2026-07-28", b"7")
     assert json.loads(modern["_meta"])["progressToken"] == 7
     assert "_meta" not in call.params
+
+
+def test_what_a_client_says_of_itself_is_not_kept_where_it_is_long() -> None:
+    """Callers write it, so a memory of it would be a place to put a megabyte each."""
+    call = Call(b"1", "tools/call", {}, {})
+    tracemalloc.start()
+    try:
+        for number in range(8):
+            long = b'{"experimental":{"%d":"%b"}}' % (number, b"x" * 1_000_000)
+            caller = Caller(Era.MODERN, "2026-07-28", capabilities=long)
+            sent = eras.request_params(call, Era.MODERN, "2026-07-28", None, caller)["_meta"]
+            assert json.loads(sent)[P + "clientCapabilities"] == json.loads(long)
+        del long, caller, sent
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_our_own_openings() -> None:

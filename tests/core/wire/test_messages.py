@@ -308,7 +308,11 @@ PARTS = st.sampled_from(
     ]
 )
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=6),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PARTS, inner, max_size=3),
     max_leaves=8,
 )
@@ -332,6 +336,7 @@ def outcome_of(body: bytes) -> object:
 
 @settings(BRIEF, max_examples=600)
 @given(ENVELOPES)
+@example({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"arguments": {"a": 5e-324}}})
 def test_the_quick_way_of_reading_reads_what_the_careful_one_does(message: dict[str, object]) -> None:
     """A line's end behind the message is no part of it, and sends it the careful way."""
     body = msgspec.json.encode(message)

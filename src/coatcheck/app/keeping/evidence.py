@@ -18,7 +18,7 @@ from coatcheck.app.keeping.members import oddities
 from coatcheck.app.keeping.proof import Proof
 from coatcheck.app.keeping.retracing import retraced, told_otherwise
 from coatcheck.config import Config
-from coatcheck.core.recording.notes import Broken, PublicKey
+from coatcheck.core.recording.notes import PublicKey, opener
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Report
 from coatcheck.model.record import RecordFilter
@@ -126,15 +126,8 @@ def _check(bundle: ZipFile, keys: Sequence[PublicKey]) -> Checked:
 
 def _signer(keys: Sequence[PublicKey], note: str, digest: bytes) -> tuple[PublicKey, list[str]]:
     """Return the key that signed the manifest; else the first, and what is wrong with the signature."""
-    why = ""
-    for key in keys:
-        try:
-            key.open_evidence(note, digest)
-        except Broken as error:
-            why = why or f"the signature {error}"
-        else:
-            return key, []
-    return keys[0], [why]
+    found, why = opener(keys, lambda key: key.open_evidence(note, digest))
+    return (found, []) if found else (keys[0], [f"the signature {why}"])
 
 
 def _strange(bundle: ZipFile, files: Mapping[str, Mapping[str, Any]]) -> list[str]:

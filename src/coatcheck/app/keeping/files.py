@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -18,7 +18,6 @@ from coatcheck.model.chain import Beginning, Finding, FindingKind, Head, Present
 from coatcheck.model.segment import Segment
 
 _GZIP: Final = b"\x1f\x8b"
-_CHUNK: Final = 1024 * 1024
 _TOO_LONG: Final = f"is longer than {MOST_LINE // 1024 // 1024} MiB"
 
 
@@ -148,11 +147,9 @@ def _unpacked(path: Path, opened: ExitStack) -> Lines:
 
 def _why_another(path: Path, segment: Segment) -> str:
     """Return why a file is not the one that was sealed; empty if it is."""
-    digest = sha256()
     try:
         with open_regular(path) as file:
-            while piece := file.read(_CHUNK):
-                digest.update(piece)
+            digest = file_digest(file, "sha256")
     except ValueError:
         return "is no name that a file has"
     except OSError as error:

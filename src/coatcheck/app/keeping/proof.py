@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import IO, Final
 
-from coatcheck.core.recording.notes import Broken, PublicKey, claimed, is_unsigned, texts_in
+from coatcheck.audit.checkpoint_file import descriptor_of
+from coatcheck.core.recording.notes import Broken, PublicKey, claimed, is_unsigned, opener, texts_in
 from coatcheck.errors import ConfigError
 from coatcheck.model.chain import Checkpoint, Finding, FindingKind
 
@@ -55,15 +56,8 @@ class Proof:
 
     def why_not(self, note: str, digest: bytes) -> str:
         """Return why a note does not sign the sealed parts with this digest; empty if it does."""
-        why = "cannot be proven: there is no key for it"
-        for key in self._keys:
-            try:
-                key.open_sealing(note, digest)
-            except Broken as error:
-                why = str(error)
-            else:
-                return ""
-        return why
+        found, why = opener(self._keys, lambda key: key.open_sealing(note, digest))
+        return "" if found else why or "cannot be proven: there is no key for it"
 
     def outside(self, opened: ExitStack, log: str, tell: Tell) -> Iterator[Checkpoint]:
         """Return the checkpoints of the file outside, as of now, in their order.
@@ -111,17 +105,9 @@ class Proof:
             yield found
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read it; anything that is none is refused at once, and never waited for.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "it is no regular file")
-    return os.fdopen(descriptor, "rb")
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to read it; raises as `descriptor_of`."""
+    return os.fdopen(descriptor_of(path, os.O_RDONLY), "rb")
 
 
 def _lines(file: IO[bytes], size: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 from zipfile import ZipFile
 
+from coatcheck.app.keeping.proof import MOST_LINE
 from coatcheck.core.recording.calls import Calls
 from coatcheck.core.recording.exported import NoLine, read_line
 from coatcheck.core.recording.tables_of_evidence import ByGrant, change_in, tables_of_changes
@@ -19,7 +20,6 @@ from coatcheck.model.reading import Held
 from coatcheck.model.record import Verdict
 from coatcheck.operations.evidence import RECORD
 
-MOST_LINE: Final = 16 * 1024 * 1024
 _HASH: Final = COLUMNS.index("hash")
 _OF_A_GRANT: Final = tuple(
     COLUMNS.index(name) for name in ("grant_id", "grant_label", "subject", "decision", "repeats")

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import os
 from collections.abc import AsyncIterator, Sequence
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,7 +20,6 @@ from coatcheck.ports import Clock
 from coatcheck.store.engines.directory import create_private, sync
 
 FOLDER: Final = "segments"
-_CHUNK: Final = 1024 * 1024
 
 
 class SegmentFolder:
@@ -68,10 +67,8 @@ class SegmentFolder:
                 f"the record cannot be sealed, since it is not sound: {found}",
                 fix="run `coatcheck audit verify`; nothing was removed",
             )
-        digest = sha256()
         with part.open("rb") as file:
-            while piece := file.read(_CHUNK):
-                digest.update(piece)
+            digest = file_digest(file, "sha256")
         return Segment(
             first=stretch.after + 1,
             last=stretch.through,

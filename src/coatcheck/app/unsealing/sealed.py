@@ -18,8 +18,9 @@ from coatcheck.app.listening import SOCKET_NAME, control_socket, http_on, standi
 from coatcheck.config import Config
 from coatcheck.core.wire.framing import Arrival
 from coatcheck.errors import Sealed
-from coatcheck.front.door import Application, Scope, Surfaces
+from coatcheck.front.door import Surfaces
 from coatcheck.front.protocol import GuardedProtocol
+from coatcheck.front.turn import Application, Scope
 from coatcheck.mcp import refusing
 from coatcheck.mcp.outlets import Receive, Send
 from coatcheck.mcp.relay import send_json

@@ -16,7 +16,7 @@ from coatcheck.cli.reaching.dialling import SOCKET_NAME, NoGateway
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.reach import ANSWER_SECONDS, Reach
 from coatcheck.config import Config
-from coatcheck.core.recording.chain import begin
+from coatcheck.core.recording.chain import is_whole
 from coatcheck.core.recording.notes import Broken, PublicKey, read_receipt
 from coatcheck.errors import CoatcheckError, ConfigError
 
@@ -203,7 +203,7 @@ def _json(report: Report) -> dict[str, Any]:
         "log": report.beginning.log,
         "entries": report.entries,
         "first": report.beginning.seq + 1,
-        "whole": _is_whole(report),
+        "whole": is_whole(report.beginning),
         "head": {"seq": report.head.seq, "hash": report.head.hash.hex()},
         "before": report.beginning.before,
         "left_out": report.left_out,
@@ -224,7 +224,7 @@ def _put(report: Report) -> None:
         show.put(f"and {report.found - len(report.findings)} more")
     for words in report.lacking:
         show.put(f"{'unproven':<9} {show.clean_line(words)}")
-    whole, first, last = _is_whole(report), report.beginning.seq + 1, report.head.seq
+    whole, first, last = is_whole(report.beginning), report.beginning.seq + 1, report.head.seq
     which = f"up to {last}" if whole else f"from {first} to {last}, a part"
     parts = [_counted(report.entries, "entry", "entries") + f" {which}"]
     parts += [_counted(report.checkpoints, "checkpoint", "checkpoints")]
@@ -245,12 +245,6 @@ def _put(report: Report) -> None:
 
 def _counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
-
-
-def _is_whole(report: Report) -> bool:
-    """Tell whether what was judged begins where the chain does; a part may have lost its head to anybody."""
-    at = report.beginning
-    return at == begin(at.log, at.seq, at.before)
 
 
 def _verdict(report: Report) -> str:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import click
-from click.core import ParameterSource
 
 from coatcheck.cli import options, show
 from coatcheck.cli.completing import names
 from coatcheck.cli.exits import Exit
 from coatcheck.cli.keeping.audit import keys_in
-from coatcheck.cli.lazy import LazyGroup
+from coatcheck.cli.lazy import LazyGroup, refuse_before
 from coatcheck.cli.looking import filters
 from coatcheck.cli.looking.exporting import fetch, new_file
 from coatcheck.cli.options import Where
@@ -53,7 +52,7 @@ def evidence(out: Path | None, where: Where, **wanted: Any) -> int:
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
-        _refuse_before(context)
+        refuse_before(context)
         return Exit.DONE
     if out is None:
         raise click.UsageError("--out says where to write the bundle")
@@ -75,12 +74,6 @@ def _tell(out: Path) -> int:
     for words in [*(one["words"] for one in told["findings"]), *told["lacking"]]:
         show.say(f"coatcheck: NOT SOUND: {show.clean_line(str(words))}")
     return Exit.DONE if told["sound"] else Exit.NO
-
-
-def _refuse_before(context: click.Context) -> None:
-    for name in context.params:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name} is not heard by `{context.invoked_subcommand}`")
 
 
 @click.command(

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
-from click.core import ParameterSource
 
 from coatcheck.cli import options, show, since
 from coatcheck.cli.exits import Exit, Stop
-from coatcheck.cli.lazy import LazyGroup
+from coatcheck.cli.lazy import LazyGroup, refuse_before
 from coatcheck.cli.looking import changes, filters
 from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.dialling import SOCKET_NAME, no_gateway
@@ -81,7 +80,7 @@ def show_logs(admin: bool, follow: bool, where: Where, as_json: bool, **wanted: 
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
-        _refuse_before(context)
+        refuse_before(context)
         return Exit.DONE
     query = filters.query_of(wanted)
     config = options.load(where)
@@ -162,14 +161,6 @@ def _refuse_foreign(query: Mapping[str, str], foreign: frozenset[str], *, admin:
     for name in sorted(foreign & query.keys()):
         where = "belongs to the record of calls" if admin else "needs --admin"
         raise click.UsageError(f"--{name.replace('_', '-')} {where}")
-
-
-def _refuse_before(context: click.Context) -> None:
-    """Refuse options of this command before the name of one below it, which would not hear them."""
-    for name in context.params:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = name.replace("_", "-")
-            raise click.UsageError(f"--{option} belongs after `{context.invoked_subcommand}`")
 
 
 def _put(items: list[dict[str, Any]], query: Mapping[str, str], as_json: bool) -> None:

@@ -75,7 +75,7 @@ class Look:
         if edit.get("error"):
             yield f"the last edit of {edit['path']} is not used: {edit['error']}"
         if signed.get("error"):
-            yield f"checkpoints cannot be kept in {signed.get('file')}: {signed['error']}"
+            yield str(signed["error"])
         if damaged := self.told.get("damaged"):
             yield f"changed outside of the gateway, and not used: {_some(damaged)}"
 

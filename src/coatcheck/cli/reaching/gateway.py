@@ -58,7 +58,10 @@ def record_of(where: Where, config: Config) -> Iterator[Reach]:
         ConfigError: as for `gateway`; or no gateway runs, and none ever did in the data directory, or its
             store is on a server that nobody names.
     """
-    if where.url is None and config.database is None and find_running(config) is None:
+    if where.url is None and (running := find_running(config)):
+        yield running
+        return
+    if where.url is None and config.database is None:
         from coatcheck.store.engines.directory import DATABASE_FILE  # heavy, as what follows is here
         from coatcheck.store.engines.elsewhere import require_here
 

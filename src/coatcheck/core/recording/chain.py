@@ -35,6 +35,11 @@ def begin(log: str, seq: int, before: int) -> Beginning:
     return Beginning(log, seq, before, sha256(_BEGINNING + text).digest())
 
 
+def is_whole(beginning: Beginning) -> bool:
+    """Tell whether a chain itself begins here, and not a part of it, which may have lost its head."""
+    return beginning == begin(beginning.log, beginning.seq, beginning.before)
+
+
 class Judge:
     """Takes the entries of a chain in their order, one at a time, and says what is wrong with each.
 

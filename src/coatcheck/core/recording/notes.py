@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -111,6 +112,19 @@ class PublicKey:
             Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text)
         except InvalidSignature:
             raise Broken("has a signature that is not the key's") from None
+
+
+def opener(keys: Iterable[PublicKey], open: Callable[[PublicKey], object]) -> tuple[PublicKey | None, str]:
+    """Return the first of several keys that opens something; else None and why the first one does not."""
+    why = ""
+    for key in keys:
+        try:
+            open(key)
+        except Broken as error:
+            why = why or str(error)
+        else:
+            return key, ""
+    return None, why
 
 
 class SigningKey:
@@ -232,7 +246,8 @@ def _text_of(note: str) -> bytes:
 
 
 def _bytes_of(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise Broken("has something that is not base64") from None
+    with suppress(binascii.Error):
+        raw = base64.b64decode(text, validate=True)
+        if base64.b64encode(raw).decode("ascii") == text:  # the last character may have bits that say nothing
+            return raw
+    raise Broken("has something that is not base64")

@@ -64,18 +64,23 @@ def record_of(stored: bytes) -> Record:
     Raises:
         ValueError: they are no record in a form that is known, as for all three.
     """
-    return _read(stored, _RECORDS).record
+    found = _read(stored, _RECORDS).record
+    _refuse_naive(found.at)
+    return found
 
 
 def settlement_of(stored: bytes) -> tuple[int, Settlement]:
     """Return the number of the record, and its settlement."""
     found = _read(stored, _SETTLEMENTS)
+    _refuse_naive(found.settlement.at)
     return found.of, found.settlement
 
 
 def change_of(stored: bytes) -> Change:
     """Return the change that bytes say."""
-    return _read(stored, _CHANGES).change
+    found = _read(stored, _CHANGES).change
+    _refuse_naive(found.at)
+    return found
 
 
 def moment_of(link: Link) -> datetime | None:
@@ -83,14 +88,13 @@ def moment_of(link: Link) -> datetime | None:
     try:
         match link.kind:
             case EntryKind.RECORD:
-                at = record_of(link.stored).at
+                return record_of(link.stored).at
             case EntryKind.SETTLEMENT:
-                at = settlement_of(link.stored)[1].at
+                return settlement_of(link.stored)[1].at
             case EntryKind.CHANGE:
-                at = change_of(link.stored).at
+                return change_of(link.stored).at
     except ValueError:
         return None
-    return at if at.tzinfo is not None else None
 
 
 _RECORDS: Final = msgspec.json.Decoder(_StoredRecord)
@@ -106,3 +110,9 @@ def _read(stored: bytes, decoder: msgspec.json.Decoder[_Noun]) -> _Noun:
     if found.v != FORM:
         raise ValueError(f"the entry has form {found.v}, which this version does not know")
     return found  # type: ignore[no-any-return]
+
+
+def _refuse_naive(at: datetime) -> None:
+    """Refuse a time without a zone: none was ever written, and it compares with no other."""
+    if at.tzinfo is None:
+        raise ValueError("the time of the entry has no zone")

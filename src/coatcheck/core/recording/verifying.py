@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from coatcheck.core.recording.chain import Judge, begin
+from coatcheck.core.recording.chain import Judge, is_whole
 from coatcheck.model.chain import (
     Beginning,
     Checkpoint,
@@ -30,7 +30,7 @@ class Verifier:
 
     def __init__(self, beginning: Beginning, receipts: Sequence[Presented] = ()) -> None:
         self._beginning = beginning
-        self._is_whole = beginning == begin(beginning.log, beginning.seq, beginning.before)
+        self._is_whole = is_whole(beginning)
         """Whether this is where the chain itself begins, and not a part of it."""
         self._judge = Judge(beginning)
         self._checkpoints: Iterator[Checkpoint] = iter(())

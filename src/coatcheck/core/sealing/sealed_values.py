@@ -59,7 +59,10 @@ class ValueSeal:
         try:
             if not sealed.startswith(_FORM):
                 raise BrokenSeal
-            raw = base64.b64decode(sealed[len(_FORM) :].encode("ascii"), altchars=b"-_", validate=True)
+            coded = sealed[len(_FORM) :].encode("ascii")
+            raw = base64.b64decode(coded, altchars=b"-_", validate=True)
+            if base64.urlsafe_b64encode(raw) != coded:  # the last character may have bits that say nothing
+                raise BrokenSeal
             plain = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bytes_of(place))
         except (UnicodeEncodeError, binascii.Error, InvalidTag, ValueError):
             raise BrokenSeal from None

@@ -36,6 +36,8 @@ _META_OF_THE_HOP: Final = frozenset(
 TASKS_EXTENSION: Final = PREFIX + "tasks"
 PROGRESS: Final = "progressToken"
 
+_MOST_KEPT: Final = 1024
+"""Bytes of a client's capabilities up to which it is remembered what becomes of them."""
 OUR_INFO: Final = messages.raw_of({"name": "coatcheck", "title": "Coatcheck", "version": __version__})
 LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
 _CACHEABLE: Final = LISTS | {"server/discover", "resources/read"}
@@ -71,18 +73,26 @@ def stamp(
     if progress is not None:
         stamped[PROGRESS] = progress
     if era is Era.MODERN:
-        asked = caller.capabilities if caller.era is Era.MODERN else b"{}"
         stamped[META_VERSION] = messages.raw_of(version)
-        stamped[META_CAPABILITIES] = relayed_capabilities(asked)
+        stamped[META_CAPABILITIES] = relayed_capabilities(_askable(caller))
         stamped[META_CLIENT_INFO] = OUR_INFO
         if caller.log_level:
             stamped[META_LOG_LEVEL] = messages.raw_of(caller.log_level)
     return stamped
 
 
-@lru_cache(maxsize=256)
+def _askable(caller: Caller) -> bytes:
+    """Return what a server may ask of a caller, as the caller says: a legacy one says it in its session."""
+    return caller.capabilities if caller.era is Era.MODERN else b"{}"
+
+
 def relayed_capabilities(raw: bytes) -> bytes:
     """Return a client's capabilities less what does not pass through us: tasks, in both of their forms."""
+    return _relayed(raw) if len(raw) <= _MOST_KEPT else _relayed.__wrapped__(raw)
+
+
+@lru_cache(maxsize=256)
+def _relayed(raw: bytes) -> bytes:
     members = messages.members_of(raw)
     if members is None:
         return b"{}"
@@ -100,9 +110,10 @@ def request_params(
     """Return the params of a call as they go to a server: judged members untouched, `_meta` stamped."""
     params = dict(call.params)
     if era is Era.MODERN and progress is None and _META_OF_THE_HOP.issuperset(call.meta):
-        asked = caller.capabilities if caller.era is Era.MODERN else b"{}"
-        params["_meta"] = _usual_meta(version, asked, caller.log_level)
-        return params
+        asked = _askable(caller)
+        if len(asked) <= _MOST_KEPT:
+            params["_meta"] = _usual_meta(version, asked, caller.log_level)
+            return params
     meta = stamp(call.meta, era, version, progress, caller)
     if meta:
         params["_meta"] = messages.object_of(meta)
@@ -127,7 +138,7 @@ def initialize_params(version: str = LEGACY_VERSIONS[0], capabilities: bytes = b
 
 def discover_params(version: str = MODERN_VERSIONS[0]) -> dict[str, bytes]:
     """Return the params of our `server/discover`."""
-    return {"_meta": messages.object_of(stamp({}, Era.MODERN, version, None))}
+    return {"_meta": _usual_meta(version, b"{}", "")}
 
 
 def read_initialize(raw: bytes) -> Greeting | None:

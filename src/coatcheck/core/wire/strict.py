@@ -24,6 +24,9 @@ MAX_MEMBERS: Final = 1_000
 MAX_FRACTION_CHARS: Final = 40
 """Longest number with a fraction or an exponent. Integers may have any size: they are never converted."""
 
+_MAX_REWRITTEN: Final = 16 * 1024
+"""Longer bodies are read with care: writing them again is no cheaper, and long integers take very long."""
+
 _BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
 """Brackets outside strings. Possessive, and a string may stay open: nothing is scanned twice."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -57,8 +60,10 @@ def is_canonical(body: bytes) -> bool:
 
     What is read and written again to the same bytes is JSON in UTF-8, has no equal members (one of them would
     be gone), no lone surrogate and no number that a double cannot hold. Nearly every client writes like that.
-    What is not canonical may be as good: `read` tells.
+    What is not canonical may be as good: `read` tells. Numbers are converted here, and thrown away.
     """
+    if len(body) > _MAX_REWRITTEN or b"e-3" in body:  # `read` refuses some of these numbers
+        return False
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH or body.count(b",") >= MAX_MEMBERS:
         return False
     try:

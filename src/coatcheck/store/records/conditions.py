@@ -51,13 +51,14 @@ def conditions_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
 
 def meaning_of(connection: Connection, wanted: RecordFilter) -> Meaning:
     """Return what a filter means."""
-    by_index = _by_index(connection, wanted)
+    grant_id = None if wanted.grant is None else _id_of_grant(connection, wanted.grant)
+    by_index = _by_index(wanted, grant_id)
     counts = {column.name: _count(connection, column, value) for column, value in by_index}
     lead = min(counts, key=lambda name: counts[name], default=None)
     named = (
         [(column if column.name == lead else _plain(column)) == value for column, value in by_index]
         + _named(wanted)
-        + _of_label(connection, wanted.grant)
+        + ([] if grant_id is not None else _of_label(connection, wanted.grant))
     )
     narrow = lead is not None and counts[lead] < FEW
     conditions = [
@@ -103,15 +104,14 @@ def made_with(credential: str, version: int | None) -> Select[tuple[int]]:
     return found if version is None else found.where(used.c.version == version)
 
 
-def _by_index(connection: Connection, wanted: RecordFilter) -> list[tuple[Column[str], str]]:
+def _by_index(wanted: RecordFilter, grant_id: str | None) -> list[tuple[Column[str], str]]:
     """Return the columns that have an index and what is wanted of them."""
     named: list[tuple[Column[str], str | None]] = [
         (record.c.server, wanted.server),
         (record.c.tool, wanted.tool),
         (record.c.subject, wanted.subject),
+        (record.c.grant_id, grant_id),
     ]
-    if wanted.grant is not None:
-        named.append((record.c.grant_id, _id_of_grant(connection, wanted.grant)))
     return [(column, value) for column, value in named if value is not None]
 
 
@@ -138,7 +138,7 @@ def _labelled(grant: str) -> Select[tuple[str]]:
 
 def _of_label(connection: Connection, grant: str | None) -> _Conditions:
     """Return the condition on a label that stands for no one id: those of the file, or of several grants."""
-    if grant is None or _id_of_grant(connection, grant) is not None:
+    if grant is None:
         return []
     if connection.execute(_labelled(grant).limit(1)).first() is not None:
         return [record.c.grant_id.in_(_labelled(grant))]

@@ -9,14 +9,12 @@ from typing import Final, Self, TypeVar
 from sqlalchemy import Connection
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.chain import Beginning, Checkpoint, Link
 from coatcheck.model.reading import Looked
 from coatcheck.model.record import Outcome, Receipt, Record, RecordEntry, RecordFilter, Settlement
 from coatcheck.ports import Clock
 from coatcheck.store.chain import beginning_in
 from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
-from coatcheck.store.records.chained import checkpoints_after, links_after
 from coatcheck.store.records.journal import Append
 from coatcheck.store.records.reading import first_sequence_beyond, list_entries, look_back, page_settled
 from coatcheck.store.records.tail import Settled, Tail
@@ -68,7 +66,10 @@ class StoredLedger:
 
     @property
     def healthy(self) -> bool:
-        """Whether the last write succeeded; a failing writer tries again every second."""
+        """Whether records can be written: the last write succeeded, and the chain is ours.
+
+        A failing writer tries again every second.
+        """
         return self._writer.healthy and not self._closed and self._database.chain.strange is None
 
     @property
@@ -114,18 +115,6 @@ class StoredLedger:
         none up to it. `limit` does not apply. Ends when the ledger is closed.
         """
         return self._tail.follow(wanted, self._tail.last, self._first, self._page)
-
-    async def chain_page(self, after: int, limit: int) -> Sequence[Link]:
-        """Return up to `limit` entries of the chain after a number, in order; none at the end."""
-        return await self._read(lambda reading: links_after(reading, after, limit))
-
-    async def checkpoints(self, after: int, limit: int) -> Sequence[Checkpoint]:
-        """Return up to `limit` checkpoints of entries after a number, in order."""
-        return await self._read(lambda reading: checkpoints_after(reading, after, limit))
-
-    async def beginning(self) -> Beginning:
-        """Return where the chain begins."""
-        return await self._read(beginning_in)
 
     async def close(self) -> None:
         """Write what waits, then take no more. Safe to call twice; the database stays open."""

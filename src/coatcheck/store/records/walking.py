@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from coatcheck.core.recording.stored import change_of, record_of, settlement_of
+from coatcheck.core.recording.stored import change_of, moment_of, record_of, settlement_of
 from coatcheck.model.chain import EntryKind, Link
 from coatcheck.model.reading import Wanted
 from coatcheck.model.record import Record, RecordEntry, RecordFilter, Settlement
@@ -147,13 +147,7 @@ def _is_about(link: Link, names: Set[str | None]) -> bool:
 
 def _time_of(link: Link) -> datetime | None:
     """Return when a request was made, or a change; an outcome belongs to its request."""
-    if link.kind is EntryKind.CHANGE:
-        try:
-            return change_of(link.stored).at
-        except ValueError:
-            return None
-    said = _record(link.stored, link.kind)
-    return said.at if said is not None else None
+    return None if link.kind is EntryKind.SETTLEMENT else moment_of(link)
 
 
 def _of(link: Link) -> int:

@@ -17,7 +17,7 @@ from coatcheck.core.names import MAX_EXPOSED
 CLIENT_PREFIX: Final = "mcp__team__"
 """What the longest-winded clients put before a tool's name, for a connection called `team`."""
 KEY_FILE: Final = "coatcheck.key"
-"""As `app.keys` calls it, which a command that asks does not load."""
+"""As `app.unsealing.keys` calls it, which a command that asks does not load."""
 _MOVED: Final = (
     "find out what wrote to the store, and keep a copy of it; then put it back as it was, or go on from what"
     " it says: `coatcheck audit accept WHY`"
@@ -119,8 +119,8 @@ def check_checkpoints(told: Mapping[str, Any]) -> Iterator[Finding]:
     if told.get("error"):
         yield warn(
             "checkpoints",
-            f"{told['file']} cannot be written: {told['error']}",
-            "make it a regular file on a disk with room; calls go on",
+            str(told["error"]),
+            f"{told['file']} has to be a regular file on a disk with room; calls go on",
         )
     elif told and not told["alarms"]:
         yield ok("chain", f"log {told['log']}, signed up to entry {told['signed']}")
