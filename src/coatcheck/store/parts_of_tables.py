@@ -25,7 +25,7 @@ def text_column(name: str) -> Column[str]:
 
 
 def chained() -> tuple[Column[bytes], Column[bytes]]:
-    """Return the entry itself and its hash (`core.recording.chain`); null in rows from before there was a chain."""
+    """Return the entry itself and its hash (`core.recording.chain`); null in rows from before."""
     return Column("stored", LargeBinary), Column("hash", LargeBinary)
 
 
