@@ -71,7 +71,9 @@ def shown(*words: str) -> str:
 
 
 def test_cases_that_come_as_they_say(caps: Path, run: Run) -> None:
-    done = run("policy", "test", str(caps))
+    plain = run("policy", "test", str(caps))
+    assert (plain.code, plain.out.splitlines()[-1]) == (0, "10 cases, 0 failed"), plain
+    done = run("policy", "test", "--json", str(caps))
     assert (done.code, done.err) == (0, ""), done
     told = json.loads(done.out)
     assert told["failed"] == 0
@@ -83,7 +85,8 @@ def test_a_case_that_comes_otherwise_is_told_with_why(caps: Path, run: Run) -> N
     cases.write_text(
         CASES.replace("expect: denied\n    rule: /tools/create_charge/deny_if/0", "expect: allowed")
     )
-    done = run("policy", "test", str(caps))
+    assert "expected allowed, and it is denied by" in run("policy", "test", str(caps)).out
+    done = run("policy", "test", "--json", str(caps))
     assert done.code == 1
     (failed,) = [one for one in json.loads(done.out)["items"] if not one["passed"]]
     assert (failed["case"], failed["expected"], failed["outcome"]) == ("large", "allowed", "denied")
