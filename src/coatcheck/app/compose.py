@@ -267,7 +267,8 @@ class Gateway:
         await gateway.directory.open(registry)
         for row in registry.damaged:
             log.error("ALARM: the stored row of %s was changed outside of the gateway; it is not used", row)
-        await gateway.limiting.restore((one.policy for one in registry.policies.values()), ledger.list)
+        live = (one.policy for one in registry.policies.values() if one.ended_at is None)
+        await gateway.limiting.restore(live, ledger.list)
         gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
         audit = gateway.directory.snapshot.audit

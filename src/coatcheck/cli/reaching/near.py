@@ -15,6 +15,8 @@ from coatcheck.errors import CoatcheckError
 _SHOWN: Final = 12
 _SHORT: Final = "operators"
 """The list that has no pages."""
+_LASTING: Final = "policies"
+"""What can be asked for when it was removed, too."""
 _ONE: Final = {"policies": "policy"}
 MOST_LOOKED_AT: Final = 2_000
 """How many names are looked through for one that is close."""
@@ -84,7 +86,8 @@ def unknown_object(reach: Reach, kind: str, name: str, member: str = "name") -> 
 
 
 def _many(reach: Reach, kind: str) -> list[Any]:
-    return reach.pages(f"/{kind}", {}, MOST_LOOKED_AT)[0]
+    query = {"ended": "true"} if kind == _LASTING else {}
+    return reach.pages(f"/{kind}", query, MOST_LOOKED_AT)[0]
 
 
 def suggestion(wanted: str, names: Sequence[str], kind: str) -> str:

@@ -67,17 +67,12 @@ def decide(
     return Permit(call, target, principal, server, rule, because, charges, basis)
 
 
-def may_see(
-    target: Target,
-    principal: Principal,
-    server: Server,
-    rules: Rules,
-    nature: Nature,
-    *,
-    held_back: bool = False,
-) -> bool:
-    """Tell whether the caller may learn that `target` exists: exactly when a call is not a hidden denial."""
-    if not _judge(target, principal, server, rules.access, nature, held_back=held_back).allow:
+def may_see(target: Target, principal: Principal, server: Server, rules: Rules, nature: Nature) -> bool:
+    """Tell whether the caller may learn that `target` exists: exactly when a call is not a hidden denial.
+
+    Tools that are held back are in no catalogue that a list is made of.
+    """
+    if not _judge(target, principal, server, rules.access, nature).allow:
         return False
     applied = _applied(rules, principal, server)
     return not applied.policies or judging.may_see(applied.policies, target, nature)

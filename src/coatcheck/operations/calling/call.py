@@ -14,6 +14,7 @@ from coatcheck.core.wire import messages
 from coatcheck.errors import Busy, LedgerUnavailable, UpstreamError, UpstreamTimeout
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Call, Fault, Kind, Reply, Result, Target
+from coatcheck.model.catalogue import Catalogue
 from coatcheck.model.decision import Decision, Denial
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
@@ -142,15 +143,17 @@ class Calls:
         served = (conversation or self._servers).of(server)
         return await learned(target, asked.principal, server, served, rules, self._times.quiet)
 
-    def _is_held_back(self, server: Server, target: Target, conversation: Conversation | None) -> bool:
-        """Tell whether the lists that the caller is shown hold a tool back, without opening anything."""
-        if target.kind is not Kind.TOOL:
-            return False
+    def _catalogue(self, server: Server, conversation: Conversation | None) -> Catalogue | None:
+        """Return the lists at hand that the caller is shown; nothing is opened or asked for them."""
         own = conversation.own() if conversation is not None else ()
         served = next((one for one in own if one.server.id == server.id), self._servers.find(server.id))
-        return (
-            served is not None and served.catalogue is not None and target.name in served.catalogue.held_back
-        )
+        return served.catalogue if served is not None else None
+
+    def _is_held_back(self, server: Server, target: Target, conversation: Conversation | None) -> bool:
+        if target.kind is not Kind.TOOL:
+            return False
+        catalogue = self._catalogue(server, conversation)
+        return catalogue is not None and target.name in catalogue.held_back
 
     async def _denied(
         self,
@@ -186,10 +189,7 @@ class Calls:
         """Tell whether a name can be on a list, by the lists at hand; of others a denial tells nobody."""
         if target.kind is not Kind.TOOL and target.kind is not Kind.PROMPT:
             return True
-        try:
-            catalogue = (conversation or self._servers).of(server).catalogue
-        except (UpstreamError, Busy):
-            return True
+        catalogue = self._catalogue(server, conversation)
         if catalogue is None:
             return True
         return target.name in (catalogue.tools if target.kind is Kind.TOOL else catalogue.prompts)

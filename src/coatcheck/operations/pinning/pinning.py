@@ -21,7 +21,7 @@ from coatcheck.model.server import Server
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Pins
 
-MAX_PINS: Final = 10_000
+MAX_PINS: Final = 20_000
 """Tools of one server that are pinned, those that are gone among them; what comes after them is held back."""
 MAX_KEPT: Final = 16 * 1024 * 1024
 """Characters of all definitions of one server that are kept; beyond that only their digests are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from coatcheck.core.pins.definitions import definition_of, differences
@@ -14,7 +14,7 @@ from coatcheck.model.operator import Actor
 from coatcheck.model.pin import Definition, Pin
 from coatcheck.model.registry import Edit
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.pinning.keeping import MOST_NAMED, is_flagged
+from coatcheck.operations.pinning.keeping import is_flagged
 from coatcheck.operations.pinning.pinning import Pinning
 from coatcheck.operations.pinning.views import ChangeFilter, ToolChange, ToolState, Waiting
 from coatcheck.operations.reaching.servers import Servers
@@ -24,6 +24,8 @@ from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.views import Page
 
 MAX_ACCEPTED: Final = 10_000
+MOST_TOLD: Final = 1_000
+"""Of more tools accepted at once, the admin log has the number."""
 LEAST_SEEN: Final = 20
 """Characters of a digest that are enough to say which definition was seen: 80 bits."""
 
@@ -94,7 +96,7 @@ class Reviewing:
             done[:] = [self._view(*waiting[tool]) for tool in seen]
             puts = tuple(self._accepted(*waiting[tool][:2], actor, because) for tool in seen)
             what = (ObjectKind.SERVER, str(server_id), server_name_of(snapshot, server_id))
-            before, after = ({"tools": _told(done, before=before)} for before in (True, False))
+            before, after = (_told(done, before=before) for before in (True, False))
             change = self._desk.scribe.changed(actor, "tools.accept", what, before, after, because)
             return Edit(puts, (change,))
 
@@ -179,11 +181,12 @@ def _check_seen(server: str, tool: str, digest: str, found: tuple[Pin, ToolState
         raise ToolChanged(f"{server} changed {tool!r} again since it was looked at", fix=fix)
 
 
-def _told(done: Sequence[ToolChange], *, before: bool) -> list[dict[str, str]]:
-    return [
+def _told(done: Sequence[ToolChange], *, before: bool) -> dict[str, Any]:
+    tools = [
         {"name": one.tool, "digest": one.accepted if before else ("" if _is_gone(one) else one.digest)}
-        for one in done[:MOST_NAMED]
+        for one in done[:MOST_TOLD]
     ]
+    return {"accepted": len(done), "tools": tools}
 
 
 def _is_gone(one: ToolChange) -> bool:

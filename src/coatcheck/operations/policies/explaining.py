@@ -220,7 +220,12 @@ class Explaining:
         else:
             owned = (one for one in all_grants(snapshot) if one.subject == asked.subject)
             grants = [one for one in owned if state_of(snapshot, one, now) not in _OVER]
-        found = [principal_of(snapshot, one, asked.subject) for one in grants[:MOST_GRANTS] or [None]]
+            if len(grants) > MOST_GRANTS:
+                raise Unfit(
+                    f"{asked.subject} has {len(grants)} grants, and {MOST_GRANTS} are explained at once",
+                    fix="name one with --grant",
+                )
+        found = [principal_of(snapshot, one, asked.subject) for one in grants or [None]]
         stored = snapshot.registry.subjects.get(found[0].subject)
         if stored is not None and stored.disabled:
             raise Unfit(f"the subject {stored.name} is disabled, and is not let in", fix=_ASK)

@@ -19,12 +19,13 @@ from coatcheck.model.registry import Edit
 from coatcheck.model.stored_policy import PolicyVersion, StoredPolicy
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.showing import (
-    built_in_views,
     policy_view,
     stored_policy,
     told_of,
     use_view,
+    uses_by_policy,
     uses_of,
+    view_with,
     words_of,
 )
 from coatcheck.operations.policies.views import DiffView, PolicyFilter, PolicyView, VersionView
@@ -150,7 +151,7 @@ class Policies:
         """
         snapshot = self._desk.snapshot
         if name in BUILT_IN:
-            return next(view for view in built_in_views(snapshot) if view.name == name)
+            return view_with(snapshot, name, uses_of(snapshot, name))
         return policy_view(snapshot, stored_policy(snapshot, name))
 
     async def list(self, wanted: PolicyFilter) -> Page[PolicyView]:
@@ -160,17 +161,14 @@ class Policies:
             Unfit: a limit or cursor that cannot be.
         """
         snapshot = self._desk.snapshot
-        found = [
-            *built_in_views(snapshot),
-            *(policy_view(snapshot, one) for one in snapshot.registry.policies.values()),
-        ]
-        fit = (
-            view
-            for view in found
-            if (wanted.ended or view.ended_at is None)
-            and (wanted.name is None or globs.matches(wanted.name, view.name))
-        )
-        return page_of(fit, lambda view: (view.name,), wanted.limit, wanted.after)
+        stored = snapshot.registry.policies
+        live = (one for one in stored.values() if wanted.ended or one.ended_at is None)
+        names = (*BUILT_IN, *(one.name for one in live))
+        fit = (name for name in names if wanted.name is None or globs.matches(wanted.name, name))
+        page = page_of(fit, lambda name: (name,), wanted.limit, wanted.after)
+        uses = uses_by_policy(snapshot)
+        views = [view_with(snapshot, stored.get(name, name), uses.get(name, ())) for name in page.items]
+        return Page(views, page.next)
 
     async def versions(self, name: str, limit: int, after: str | None) -> Page[VersionView]:
         """Return a page of the versions of a policy, in use or ended, newest first.

@@ -56,7 +56,7 @@ class Tools:
         return nature_of_unlisted(target.name, server.marks)[0] if found is None else found
 
     def may_list(self, target: Target, server: Server) -> bool:
-        """Tell whether a name may be on a list; of others a denial tells nobody."""
+        """Tell whether a tool may be on a list; of others a denial tells nobody."""
         if target.kind is not Kind.TOOL or server.name in self._failing:
             return True
         return target.name in self._natures.get(server.name, {})
@@ -117,9 +117,15 @@ class Rehearsal:
             undecided = verdict.judgement is Judgement.UNDECIDED
             applied = self._rules.policies.on(principal, server).policies if undecided else ()
             verdict = self._counting.judge(entry, verdict, sums_on(applied, target, nature))
-        if verdict.judgement is Judgement.DENIED and not self._tools.may_list(target, server):
+        if verdict.judgement is Judgement.DENIED and not self._may_list(record, target, server):
             return PolicyVerdict(Judgement.HIDDEN, verdict.rule, verdict.because)
         return verdict
+
+    def _may_list(self, record: Record, target: Target, server: Server) -> bool:
+        """Tell whether a name may be on a list; of prompts it is only known what came of it then."""
+        if target.kind is Kind.PROMPT and record.decision is Verdict.HIDDEN:
+            return False
+        return self._tools.may_list(target, server)
 
     def _principal(self, record: Record) -> Principal:
         """Return who called: as recorded, with what the grant reaches now; one that is gone, everything."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,8 +16,8 @@ from coatcheck.model.stored_policy import PolicyUse, StoredPolicy, UseKind
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.views import PolicyView, UseView
 from coatcheck.operations.registry.desk import server_name_of
-from coatcheck.operations.registry.granting.showing import all_grants
 
+_KINDS: Final = tuple(UseKind)
 MOST_TOLD: Final = 64 * 1024
 """Longer documents are told in the admin log by their SHA-256: the store keeps every version."""
 
@@ -38,12 +38,23 @@ def uses_of(snapshot: Snapshot, name: str) -> list[PolicyUse]:
     """Return what a policy is used on now, in a stable order."""
     uses = snapshot.registry.policy_uses.values()
     found = [use for use in uses if use.policy == name and use.ended_at is None]
-    return sorted(found, key=lambda use: (list(UseKind).index(use.kind), use.of, str(use.server or "")))
+    return sorted(found, key=_place_of)
+
+
+def _place_of(use: PolicyUse) -> tuple[int, str, str]:
+    return _KINDS.index(use.kind), use.of, str(use.server or "")
 
 
 def policy_view(snapshot: Snapshot, stored: StoredPolicy) -> PolicyView:
     """Return a stored policy as it is shown."""
-    uses = tuple(use_view(snapshot, use) for use in uses_of(snapshot, stored.name))
+    return view_with(snapshot, stored, uses_of(snapshot, stored.name))
+
+
+def view_with(snapshot: Snapshot, stored: StoredPolicy | str, of: Iterable[PolicyUse]) -> PolicyView:
+    """Return a policy as it is shown, or one that is always there by its name, with what it is used on."""
+    uses = tuple(use_view(snapshot, use) for use in of)
+    if isinstance(stored, str):
+        return PolicyView(stored, BUILT_IN[stored], uses)
     return PolicyView(
         stored.name,
         stored.policy,
@@ -56,10 +67,15 @@ def policy_view(snapshot: Snapshot, stored: StoredPolicy) -> PolicyView:
     )
 
 
-def built_in_views(snapshot: Snapshot) -> Iterator[PolicyView]:
-    """Yield the policies that need no document."""
-    for name, policy in BUILT_IN.items():
-        yield PolicyView(name, policy, tuple(use_view(snapshot, use) for use in uses_of(snapshot, name)))
+def uses_by_policy(snapshot: Snapshot) -> Mapping[str, list[PolicyUse]]:
+    """Return what each policy is used on now, in a stable order."""
+    found: dict[str, list[PolicyUse]] = {}
+    for use in snapshot.registry.policy_uses.values():
+        if use.ended_at is None:
+            found.setdefault(use.policy, []).append(use)
+    for uses in found.values():
+        uses.sort(key=_place_of)
+    return found
 
 
 def use_view(snapshot: Snapshot, use: PolicyUse, instead_of: str = "") -> UseView:
@@ -88,8 +104,9 @@ def _shown(snapshot: Snapshot, use: PolicyUse) -> str:
     if use.kind is UseKind.SERVER:
         return server_name_of(snapshot, UUID(use.of))
     if use.kind is UseKind.GRANT:
-        labels = (grant.label for grant in all_grants(snapshot) if grant.id == use.of)
-        return next(labels, use.of)
+        issued = snapshot.registry.grants.get(use.of)
+        of_file = (grant.label for grant in snapshot.declared.grants.values() if grant.id == use.of)
+        return issued.label if issued is not None else next(of_file, use.of)
     return use.of
 
 

@@ -163,7 +163,7 @@ def _find(snapshot: Snapshot, name: str, place: Place) -> PolicyUse:
 
 
 def _check_room(snapshot: Snapshot) -> None:
-    if len(snapshot.registry.policy_uses) >= MAX_USES:
+    if sum(use.ended_at is None for use in snapshot.registry.policy_uses.values()) >= MAX_USES:
         raise Unfit(
             f"there are {MAX_USES} uses of policies", fix="use policies on roles rather than on grants"
         )

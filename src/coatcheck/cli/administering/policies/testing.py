@@ -27,7 +27,7 @@ def test(files: tuple[Path, ...], as_json: bool) -> int:
     """Try each policy in FILES with the cases beside it: NAME.policy.yaml with NAME.cases.yaml, or JSON.
 
     No gateway is asked. Exit code 1 if a case comes otherwise than it says, each told with every part of the
-    policy that was looked at; 78 if a file is wrong. Text to a pipe too, for those who read the log of a build.
+    policy that was looked at; 78 if a file is wrong. Words go to a pipe too, as for the log of a build.
     """
     tried = [(path, one) for path in files for one in _tried(path)]
     failed = sum(not one.passed for _, one in tried)

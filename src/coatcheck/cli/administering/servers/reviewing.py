@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -146,5 +147,7 @@ def _put(item: Mapping[str, Any]) -> None:
                 show.put(show.clean_line(f"  {sign} {one['where'] or '/'}: {one[key]}"))
     if item["too_long"]:
         show.put("  the tool is too long to be shown; `coatcheck tools --json` has it as it is listed")
-    words = f"coatcheck server accept {item['server']} {item['tool']}={item['digest'][:_SHOWN]}"
-    show.put(show.clean_line(f"  {words}"))
+    tool = f"{item['tool']}={item['digest'][:_SHOWN]}"
+    ends_options = ["--"] if tool.startswith("-") else []
+    words = ["coatcheck", "server", "accept", *ends_options, item["server"], tool]
+    show.put(show.clean_line(f"  {shlex.join(words)}"))
