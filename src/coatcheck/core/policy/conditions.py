@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 from coatcheck.core.access import globs
@@ -144,7 +144,7 @@ def _client(name: str | None, patterns: tuple[str, ...]) -> Truth:
 
 
 def _of_address(condition: AddressCondition) -> Check:
-    networks = tuple(ip_network(text) for text in condition.networks)
+    networks = tuple(map(_network, condition.networks))
 
     def check(facts: Facts, _: Arguments) -> Truth:
         if facts.address is None:
@@ -155,6 +155,19 @@ def _of_address(condition: AddressCondition) -> Check:
         return truth.of(any(address in network for network in networks))
 
     return check
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network; one of IPv4 addresses that come through IPv6 is theirs, as `_address` reads them."""
+    found = ip_network(text)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    return (
+        IPv4Network((mapped, found.prefixlen - _MAPPED)) if mapped and found.prefixlen >= _MAPPED else found
+    )
+
+
+_MAPPED: Final = 96
+"""Bits before the IPv4 address in an IPv6 address that holds one (RFC 4291, section 2.5.5.2)."""
 
 
 @lru_cache(maxsize=4096)
@@ -175,6 +188,9 @@ def _of_time(condition: TimeCondition) -> Check:
             return UNRECORDED
         if zone is None or facts.at.tzinfo is None:
             return UNKNOWN  # the zone was known when the policy was read, and this machine has lost it
-        return truth.of(is_within(facts.at.astimezone(UTC), condition, zone))
+        try:
+            return truth.of(is_within(facts.at.astimezone(UTC), condition, zone))
+        except OverflowError:  # the first and the last day that there are, where only a question can be
+            return UNKNOWN
 
     return check
