@@ -192,6 +192,26 @@ async def test_a_policy_in_use_is_not_removed() -> None:
     assert json.loads(last.before)["on"] == "server"
 
 
+async def test_grants_of_one_label_are_told_apart() -> None:
+    office, policies, uses = await opened()
+    await policies.put(ROOT, "caps", caps(), None)
+    place, ids = Place(UseKind.GRANT, "ci"), []
+    for _ in range(8):
+        issued = await office.grants.issue(ROOT, NewGrant("ci", "alice", None))
+        ids.append((await uses.use(ROOT, "caps", place)).of)
+        assert ids[-1] == issued.grant.id
+        await office.grants.revoke(ROOT, ["ci"], "lost")
+    with pytest.raises(Unfit, match="is over"):
+        await uses.use(ROOT, "read-only", place)
+    await office.grants.issue(ROOT, NewGrant("ci", "alice", None))
+    live = (await uses.use(ROOT, "caps", place)).of
+    assert (await uses.unuse(ROOT, "caps", place)).of == live, "not that of a grant that is over"
+    assert {one.of for one in (await policies.get("caps")).uses} == set(ids)
+    for _ in ids:
+        assert (await uses.unuse(ROOT, "caps", place)).of in ids
+    assert (await policies.get("caps")).uses == ()
+
+
 async def test_a_server_and_a_grant_have_one_policy_each() -> None:
     office, policies, uses = await opened()
     for name in ("caps", "other"):
