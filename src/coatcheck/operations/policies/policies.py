@@ -19,11 +19,12 @@ from coatcheck.model.registry import Edit
 from coatcheck.model.stored_policy import PolicyVersion, StoredPolicy
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.showing import (
-    built_in_views,
+    built_in_view,
     policy_view,
+    policy_views,
     stored_policy,
     told_of,
-    use_view,
+    use_views,
     uses_of,
     words_of,
 )
@@ -150,7 +151,7 @@ class Policies:
         """
         snapshot = self._desk.snapshot
         if name in BUILT_IN:
-            return next(view for view in built_in_views(snapshot) if view.name == name)
+            return built_in_view(snapshot, name)
         return policy_view(snapshot, stored_policy(snapshot, name))
 
     async def list(self, wanted: PolicyFilter) -> Page[PolicyView]:
@@ -159,14 +160,9 @@ class Policies:
         Raises:
             Unfit: a limit or cursor that cannot be.
         """
-        snapshot = self._desk.snapshot
-        found = [
-            *built_in_views(snapshot),
-            *(policy_view(snapshot, one) for one in snapshot.registry.policies.values()),
-        ]
         fit = (
             view
-            for view in found
+            for view in policy_views(self._desk.snapshot)
             if (wanted.ended or view.ended_at is None)
             and (wanted.name is None or globs.matches(wanted.name, view.name))
         )
@@ -279,10 +275,10 @@ def _refuse_built_in(name: str) -> None:
 def _check_unused(snapshot: Snapshot, name: str) -> None:
     uses = uses_of(snapshot, name)
     if uses:
-        told = [words_of(use_view(snapshot, use)) for use in uses]
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
+        told = [words_of(view) for view in use_views(snapshot, uses[:5])]
+        more = f" and {len(uses) - 5} more" if len(uses) > 5 else ""
         raise Unfit(
-            f"the policy {name!r} is used on {', '.join(told[:5])}{more}",
+            f"the policy {name!r} is used on {', '.join(told)}{more}",
             fix=f"take it off first: coatcheck policy unuse {name}",
         )
 

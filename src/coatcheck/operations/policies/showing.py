@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,13 +38,36 @@ def stored_policy(snapshot: Snapshot, name: str) -> StoredPolicy:
 def uses_of(snapshot: Snapshot, name: str) -> list[PolicyUse]:
     """Return what a policy is used on now, in a stable order."""
     uses = snapshot.registry.policy_uses.values()
-    found = [use for use in uses if use.policy == name and use.ended_at is None]
-    return sorted(found, key=lambda use: (list(UseKind).index(use.kind), use.of, str(use.server or "")))
+    return sorted((use for use in uses if use.policy == name and use.ended_at is None), key=_place_of)
+
+
+def _place_of(use: PolicyUse) -> tuple[int, str, str]:
+    return list(UseKind).index(use.kind), use.of, str(use.server or "")
 
 
 def policy_view(snapshot: Snapshot, stored: StoredPolicy) -> PolicyView:
     """Return a stored policy as it is shown."""
-    uses = tuple(use_view(snapshot, use) for use in uses_of(snapshot, stored.name))
+    return _stored_view(stored, use_views(snapshot, uses_of(snapshot, stored.name)))
+
+
+def built_in_view(snapshot: Snapshot, name: str) -> PolicyView:
+    """Return one of the policies that need no document."""
+    return PolicyView(name, BUILT_IN[name], use_views(snapshot, uses_of(snapshot, name)))
+
+
+def policy_views(snapshot: Snapshot) -> Iterator[PolicyView]:
+    """Yield all policies, in use or not: thousands of uses are gone through once, not once for each."""
+    used: dict[str, list[UseView]] = {}
+    live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
+    for view in use_views(snapshot, sorted(live, key=_place_of)):
+        used.setdefault(view.policy, []).append(view)
+    for name, policy in BUILT_IN.items():
+        yield PolicyView(name, policy, tuple(used.get(name, ())))
+    for stored in snapshot.registry.policies.values():
+        yield _stored_view(stored, tuple(used.get(stored.name, ())))
+
+
+def _stored_view(stored: StoredPolicy, uses: tuple[UseView, ...]) -> PolicyView:
     return PolicyView(
         stored.name,
         stored.policy,
@@ -56,24 +80,30 @@ def policy_view(snapshot: Snapshot, stored: StoredPolicy) -> PolicyView:
     )
 
 
-def built_in_views(snapshot: Snapshot) -> Iterator[PolicyView]:
-    """Yield the policies that need no document."""
-    for name, policy in BUILT_IN.items():
-        yield PolicyView(name, policy, tuple(use_view(snapshot, use) for use in uses_of(snapshot, name)))
-
-
 def use_view(snapshot: Snapshot, use: PolicyUse, instead_of: str = "") -> UseView:
     """Return a use as it is shown."""
-    return UseView(
-        use.policy,
-        use.kind,
-        use.of,
-        _shown(snapshot, use),
-        "" if use.server is None else server_name_of(snapshot, use.server),
-        use.at,
-        use.by,
-        use.because,
-        instead_of,
+    return replace(use_views(snapshot, [use])[0], instead_of=instead_of)
+
+
+def use_views(snapshot: Snapshot, uses: Sequence[PolicyUse]) -> tuple[UseView, ...]:
+    """Return uses as they are shown, in their order; what grants are called is looked up once for all."""
+    wanted = {use.of for use in uses if use.kind is UseKind.GRANT}
+    labels = {grant.id: grant.label for grant in all_grants(snapshot) if grant.id in wanted} if wanted else {}
+    return tuple(
+        UseView(
+            use.policy,
+            use.kind,
+            use.of,
+            server_name_of(snapshot, UUID(use.of))
+            if use.kind is UseKind.SERVER
+            else labels.get(use.of, use.of),
+            "" if use.server is None else server_name_of(snapshot, use.server),
+            use.at,
+            use.by,
+            use.because,
+            "",
+        )
+        for use in uses
     )
 
 
@@ -82,15 +112,6 @@ def words_of(view: UseView) -> str:
     if view.kind is UseKind.EVERYTHING:
         return "everything"
     return f"the {view.kind} {view.shown}{f' on {view.server}' if view.server else ''}"
-
-
-def _shown(snapshot: Snapshot, use: PolicyUse) -> str:
-    if use.kind is UseKind.SERVER:
-        return server_name_of(snapshot, UUID(use.of))
-    if use.kind is UseKind.GRANT:
-        labels = (grant.label for grant in all_grants(snapshot) if grant.id == use.of)
-        return next(labels, use.of)
-    return use.of
 
 
 # --- the admin log ---------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from coatcheck.operations.policies.showing import (
     stored_policy,
     told_of_use,
     use_view,
+    use_views,
     uses_of,
     words_of,
 )
@@ -160,8 +161,8 @@ def _find(snapshot: Snapshot, name: str, place: Place, now: datetime) -> PolicyU
         meant = snapshot.registry.policy_uses.get(use_of(snapshot, name, place, now, "").key)
         if meant is not None and meant.ended_at is None:
             return meant
-    for use in uses_of(snapshot, name):
-        view = use_view(snapshot, use)
+    uses = uses_of(snapshot, name)
+    for use, view in zip(uses, use_views(snapshot, uses), strict=True):
         if use.kind is not place.kind or place.of not in {use.of, view.shown}:
             continue
         if place.server in {view.server, str(use.server or "")}:
