@@ -14,7 +14,8 @@ from msgspec import structs
 
 from coatcheck.core.policy import truth
 from coatcheck.core.policy.arguments import UNRECORDED, Arguments
-from coatcheck.core.policy.conditions import ready
+from coatcheck.core.policy.conditions import judgement_of, ready
+from coatcheck.core.policy.paths import read_path
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.saying import why_unknown, words_of
 from coatcheck.core.policy.values import Shape, as_number, read_exact, shape_of
@@ -296,6 +297,24 @@ def test_at_the_ends_of_the_calendar_no_time_can_be_told(zone: str) -> None:
     assert [bool(why_unknown(the(condition), facts, Arguments(b"{}"))) for facts in ends] == [
         one is U for one in truths
     ]
+
+
+@given(
+    st.lists(comparisons(), min_size=1, max_size=6),
+    st.dictionaries(st.sampled_from("abAl"), VALUES, max_size=3),
+)
+@BRIEF
+def test_what_one_condition_learned_of_arguments_changes_no_other(
+    many: list[Any], value: dict[str, Any]
+) -> None:
+    raw = json.dumps(value, default=float).encode()
+    shared = Arguments(raw)
+    for one in (*many, *many):
+        check = ready(the(one), denying=True)
+        assert check(ALICE, shared) is check(ALICE, Arguments(raw))
+        if "*" not in one["path"]:
+            value_there = Arguments(raw).at(read_path(one["path"]) or ())[0]
+            assert check(ALICE, shared) is judgement_of(the(one))(value_there)
 
 
 def test_what_was_not_recorded_is_told_apart() -> None:

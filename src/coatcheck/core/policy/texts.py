@@ -30,8 +30,8 @@ def readings(text: str) -> tuple[str, ...] | None:
     None for one that is too long, or has more combining marks in a run than any language.
     Nearly every text has one. Where a condition holds of some readings and not of others, it cannot be told.
     """
-    if text.isascii() and text.isprintable():
-        return (text,) if len(text) <= MAX_CHARS else None
+    if is_plain(text):
+        return (text,)
     if len(text) > MAX_CHARS:
         return None
     if has_long_run(_INVISIBLE.sub("", text)):
@@ -39,6 +39,11 @@ def readings(text: str) -> tuple[str, ...] | None:
     folded = nfkc(text)
     bare = _INVISIBLE.sub("", folded)
     return tuple(dict.fromkeys((text, folded, nfkc(bare))))
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text has one reading for sure, as nearly every one has."""
+    return text.isascii() and text.isprintable() and len(text) <= MAX_CHARS
 
 
 def look_of(name: str) -> str:
