@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from coatcheck.core.normalizing import nfkc
+
 SEPARATOR: Final = "__"
 MAX_EXPOSED: Final = 64
 """Longest name that the model APIs behind common clients take."""
@@ -60,7 +62,7 @@ def unroutable(names: Iterable[str], *, limit: int = MAX_OWN, twins: bool = Fals
             bad[name] = reason
         if reason or twins:
             continue
-        key = unicodedata.normalize("NFKC", name).casefold()
+        key = nfkc(name).casefold()
         twin = folded.setdefault(key, name)
         if twin != name:
             bad[name] = f"it looks like {twin!r}"

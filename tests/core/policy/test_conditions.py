@@ -14,7 +14,8 @@ from msgspec import structs
 
 from coatcheck.core.policy import truth
 from coatcheck.core.policy.arguments import UNRECORDED, Arguments
-from coatcheck.core.policy.conditions import ready
+from coatcheck.core.policy.conditions import judgement_of, ready
+from coatcheck.core.policy.paths import read_path
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.saying import why_unknown, words_of
 from coatcheck.core.policy.values import Shape, as_number, read_exact, shape_of
@@ -260,6 +261,7 @@ def test_truths_join(truths: tuple[Truth, ...], everything: Truth, anything: Tru
         ({"grant": "lap*"}, {}, T), ({"grant": "x"}, {}, F), ({"grant": "*"}, {"grant_label": ""}, U),
         ({"client": "claude*"}, {}, T), ({"client": "x"}, {}, F), ({"client": "*"}, {"client": ""}, U), ({"client": "claude*"}, {"client": "\uff43laude"}, U), ({"client": "x"}, {"client": None}, Truth.UNRECORDED),
         ({"ip": "10.0.0.0/8"}, {}, T), ({"ip": ["::1", "10.1.2.3"]}, {}, T), ({"ip": "10.0.0.0/8"}, {"address": "::ffff:10.9.9.9"}, T), ({"ip": "11.0.0.0/8"}, {}, F), ({"ip": "::/0"}, {}, F), ({"ip": "0.0.0.0/0"}, {"address": ""}, U), ({"ip": "0.0.0.0/0"}, {"address": "010.1.1.1"}, U), ({"ip": "fe80::/10"}, {"address": "fe80::1%eth0"}, T), ({"ip": "::1"}, {"address": None}, Truth.UNRECORDED),
+        ({"ip": "::ffff:10.0.0.0/104"}, {}, T), ({"ip": "::ffff:10.1.2.3"}, {"address": "::ffff:10.1.2.3"}, T), ({"ip": "::ffff:0:0/96"}, {}, T), ({"ip": "::ffff:11.0.0.0/104"}, {}, F),
     ],
 )  # fmt: skip
 def test_conditions_on_callers(condition: dict[str, Any], change: dict[str, Any], expected: Truth) -> None:
@@ -284,6 +286,35 @@ BERLIN = "Europe/Berlin"
 def test_times_of_the_week(time: dict[str, Any], at: str, expected: Truth) -> None:
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
     assert told({"time": time}, b"{}", facts=structs.replace(ALICE, at=moment)) is expected
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_at_the_ends_of_the_calendar_no_time_can_be_told(zone: str) -> None:
+    condition = {"time": {"days": ["mon"], "zone": zone}}
+    ends = [structs.replace(ALICE, at=datetime(*day, tzinfo=UTC)) for day in ((1, 1, 1), (9999, 12, 31, 23))]
+    truths = [told(condition, b"{}", facts=facts) for facts in ends]
+    assert truths.count(U) == 1
+    assert [bool(why_unknown(the(condition), facts, Arguments(b"{}"))) for facts in ends] == [
+        one is U for one in truths
+    ]
+
+
+@given(
+    st.lists(comparisons(), min_size=1, max_size=6),
+    st.dictionaries(st.sampled_from("abAl"), VALUES, max_size=3),
+)
+@BRIEF
+def test_what_one_condition_learned_of_arguments_changes_no_other(
+    many: list[Any], value: dict[str, Any]
+) -> None:
+    raw = json.dumps(value, default=float).encode()
+    shared = Arguments(raw)
+    for one in (*many, *many):
+        check = ready(the(one), denying=True)
+        assert check(ALICE, shared) is check(ALICE, Arguments(raw))
+        if "*" not in one["path"]:
+            value_there = Arguments(raw).at(read_path(one["path"]) or ())[0]
+            assert check(ALICE, shared) is judgement_of(the(one))(value_there)
 
 
 def test_what_was_not_recorded_is_told_apart() -> None:

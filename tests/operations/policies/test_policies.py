@@ -192,6 +192,44 @@ async def test_a_policy_in_use_is_not_removed() -> None:
     assert json.loads(last.before)["on"] == "server"
 
 
+async def test_grants_of_one_label_are_told_apart() -> None:
+    office, policies, uses = await opened()
+    await policies.put(ROOT, "caps", caps(), None)
+    place, ids = Place(UseKind.GRANT, "ci"), []
+    for _ in range(8):
+        issued = await office.grants.issue(ROOT, NewGrant("ci", "alice", None))
+        ids.append((await uses.use(ROOT, "caps", place)).of)
+        assert ids[-1] == issued.grant.id
+        await office.grants.revoke(ROOT, ["ci"], "lost")
+    with pytest.raises(Unfit, match="is over"):
+        await uses.use(ROOT, "read-only", place)
+    await office.grants.issue(ROOT, NewGrant("ci", "alice", None))
+    live = (await uses.use(ROOT, "caps", place)).of
+    assert (await uses.unuse(ROOT, "caps", place)).of == live, "not that of a grant that is over"
+    assert {one.of for one in (await policies.get("caps")).uses} == set(ids)
+    for _ in ids:
+        assert (await uses.unuse(ROOT, "caps", place)).of in ids
+    assert (await policies.get("caps")).uses == ()
+
+
+async def test_a_list_shows_the_uses_of_each_as_it_is_shown_itself() -> None:
+    office, policies, uses = await opened()
+    await policies.put(ROOT, "caps", caps(), None)
+    many = [NewGrant(f"ci-{number}", "alice", None) for number in range(20)]
+    await office.grants.issue_many(ROOT, many)
+    for number, one in enumerate(many):
+        await uses.use(ROOT, "caps" if number % 2 else "read-only", Place(UseKind.GRANT, one.label, "git"))
+    await uses.use(ROOT, "caps", Place(UseKind.SERVER, "git"))
+    listed = {view.name: view for view in (await policies.list(PolicyFilter())).items}
+    assert {name: len(view.uses) for name, view in listed.items() if view.uses} == {
+        "caps": 11,
+        "read-only": 10,
+    }
+    for name, view in listed.items():
+        assert view == await policies.get(name)
+    assert {use.shown for use in listed["read-only"].uses} == {one.label for one in many[::2]}
+
+
 async def test_a_server_and_a_grant_have_one_policy_each() -> None:
     office, policies, uses = await opened()
     for name in ("caps", "other"):

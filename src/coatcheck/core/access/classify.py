@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
 from coatcheck.core.access import globs
 from coatcheck.core.access.verbs import JOINING, NOUNS_TOO, PHRASES, READING, WRITING
+from coatcheck.core.normalizing import nfkc
 from coatcheck.core.wire import messages
 from coatcheck.model.access import Nature
 from coatcheck.model.server import AccessMarks
@@ -87,7 +87,7 @@ def _by_name(name: str) -> tuple[Nature, str]:
     reading = next((word for word in words if word in READING), None)
     if reading is None:
         return Nature.AMBIGUOUS, "the name has no verb that tells"
-    if not unicodedata.normalize("NFKC", name).isascii():
+    if not nfkc(name).isascii():
         return (
             Nature.AMBIGUOUS,
             f"the name has the verb {reading}, and letters beyond ASCII that may hide one",
@@ -100,7 +100,7 @@ def _by_name(name: str) -> tuple[Nature, str]:
 def _words(name: str) -> Iterator[str]:
     """Yield the words of a name in snake_case, kebab-case, dotted, camelCase or a mix; a phrase is one."""
     found: list[str] = []
-    for chunk in _CHUNK.findall(unicodedata.normalize("NFKC", name)):
+    for chunk in _CHUNK.findall(nfkc(name)):
         whole = chunk.casefold()
         found.extend([whole] if whole in _KNOWN else (part.casefold() for part in _PART.findall(chunk)))
     number = 0

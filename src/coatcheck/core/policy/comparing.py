@@ -24,7 +24,7 @@ from coatcheck.model.verdict import Truth
 Comparison = Callable[[Any], Truth]
 """From a value that is there to whether the condition holds of it."""
 
-_ORDERS: Final[dict[Op, Callable[[Any, Any], bool]]] = {
+ORDERS: Final[dict[Op, Callable[[Any, Any], bool]]] = {
     Op.LT: operator.lt,
     Op.LE: operator.le,
     Op.GT: operator.gt,
@@ -43,8 +43,8 @@ def comparison_of(condition: ArgumentCondition) -> Comparison:
         return _equal(condition.operands, fold)
     if op in {Op.NE, Op.NOT_IN}:
         return _opposite(_equal(condition.operands, fold))
-    if op in _ORDERS:
-        return _ordered(_ORDERS[op], condition.operands[0])
+    if op in ORDERS:
+        return _ordered(ORDERS[op], condition.operands[0])
     if op is Op.CONTAINS:
         return _containing(str(condition.operands[0]), fold)
     if op is Op.HAS:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 from coatcheck.core.access import globs
 from coatcheck.core.policy import truth
 from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.comparing import Comparison, comparison_of
+from coatcheck.core.policy.comparing import ORDERS, Comparison, comparison_of
 from coatcheck.core.policy.paths import EVERY, Missing, Printed, read_path
 from coatcheck.core.policy.texts import look_of, readings
 from coatcheck.core.policy.times import is_within, zone_of
-from coatcheck.core.policy.truth import UNKNOWN, UNRECORDED
+from coatcheck.core.policy.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
+from coatcheck.core.policy.values import EXACT
 from coatcheck.model.policy import (
     AddressCondition,
     AllOf,
@@ -76,7 +77,45 @@ def _of_argument(condition: ArgumentCondition, denying: bool) -> Check:
 
     if EVERY in path:
         return check_every
-    return check_member if len(path) == 1 else check_one
+    if len(path) > 1:
+        return check_one
+    if condition.op in ORDERS:
+        return _of_whole_number(condition, name, check_member)
+    return _of_plain_text(condition, name, check_member)
+
+
+def _of_whole_number(condition: ArgumentCondition, name: str, otherwise: Check) -> Check:
+    """Return a quicker function for one whose number, too, is the same for all readers."""
+    holds, operand = ORDERS[condition.op], condition.operands[0]
+    if type(operand) is not int or not -EXACT < operand < EXACT:
+        return otherwise
+
+    def check(facts: Facts, arguments: Arguments) -> Truth:
+        number = arguments.whole.get(name)
+        if number is None:
+            return otherwise(facts, arguments)
+        return TRUE if holds(number, operand) else FALSE
+
+    return check
+
+
+def _of_plain_text(condition: ArgumentCondition, name: str, otherwise: Check) -> Check:
+    """Return a quicker function for one that asks whether a member is one of some texts, as most do."""
+    texts = frozenset(one for one in condition.operands if isinstance(one, str))
+    if condition.op not in _SAME or condition.ignore_case or not texts:
+        return otherwise
+    among, others = truth.of(_SAME[condition.op]), truth.of(not _SAME[condition.op])
+
+    def check(facts: Facts, arguments: Arguments) -> Truth:
+        plain = arguments.plain.get(name)
+        if plain is None:
+            return otherwise(facts, arguments)
+        text, bare = plain
+        if text in texts:
+            return among
+        return UNKNOWN if bare in texts else others
+
+    return check
 
 
 def judgement_of(condition: ArgumentCondition) -> Comparison:
@@ -144,7 +183,7 @@ def _client(name: str | None, patterns: tuple[str, ...]) -> Truth:
 
 
 def _of_address(condition: AddressCondition) -> Check:
-    networks = tuple(ip_network(text) for text in condition.networks)
+    networks = tuple(map(_network, condition.networks))
 
     def check(facts: Facts, _: Arguments) -> Truth:
         if facts.address is None:
@@ -155,6 +194,19 @@ def _of_address(condition: AddressCondition) -> Check:
         return truth.of(any(address in network for network in networks))
 
     return check
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network; one of IPv4 addresses that come through IPv6 is theirs, as `_address` reads them."""
+    found = ip_network(text)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    return (
+        IPv4Network((mapped, found.prefixlen - _MAPPED)) if mapped and found.prefixlen >= _MAPPED else found
+    )
+
+
+_MAPPED: Final = 96
+"""Bits before the IPv4 address in an IPv6 address that holds one (RFC 4291, section 2.5.5.2)."""
 
 
 @lru_cache(maxsize=4096)
@@ -175,6 +227,9 @@ def _of_time(condition: TimeCondition) -> Check:
             return UNRECORDED
         if zone is None or facts.at.tzinfo is None:
             return UNKNOWN  # the zone was known when the policy was read, and this machine has lost it
-        return truth.of(is_within(facts.at.astimezone(UTC), condition, zone))
+        try:
+            return truth.of(is_within(facts.at.astimezone(UTC), condition, zone))
+        except OverflowError:  # the first and the last day that there are, where only a question can be
+            return UNKNOWN
 
     return check

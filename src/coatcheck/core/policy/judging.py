@@ -13,7 +13,7 @@ from coatcheck.core.policy.conditions import Check, ready
 from coatcheck.core.policy.covering import Coverage, Covering
 from coatcheck.core.policy.paths import escaped
 from coatcheck.core.policy.saying import looks_at_arguments_only, why_unknown, words_of, words_of_limit
-from coatcheck.core.policy.truth import FALSE, SKIPPED, TRUE, UNKNOWN, UNRECORDED
+from coatcheck.core.policy.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import Clause, Default, EntryOutcome, Limit, Policy, PolicyEntry
@@ -29,13 +29,17 @@ _MAX_WORDS: Final = 160
 
 
 class ReadyClause(msgspec.Struct, frozen=True):
-    """A condition to be asked. `denying`: it denies where it holds; else it denies where it does not."""
+    """A condition to be asked. `denying`: it denies where it holds; else it denies where it does not.
+
+    `passing` is what comes of it for nearly every call: it does not deny.
+    """
 
     rule: str
     clause: Clause
     check: Check
     denying: bool
     message: str
+    passing: Truth
 
     def denies(self, truth: Truth) -> bool:
         """Tell whether a call is denied by what came of the condition; not for what was not recorded."""
@@ -111,6 +115,7 @@ class ReadyPolicy:
                     ready(clause.condition, denying=denying),
                     denying,
                     clause.message or entry.message,
+                    FALSE if denying else TRUE,
                 )
 
     def _ready_limits(self, rule: str, limits: Sequence[Limit], message: str) -> Iterator[ReadyLimit]:
@@ -218,7 +223,7 @@ def _judge_one(
         truth = clause.check(facts, arguments)
         if truth is UNRECORDED:
             unrecorded = unrecorded or clause.rule
-        elif truth is not SKIPPED and clause.denies(truth):
+        elif truth is not clause.passing and clause.denies(truth):
             return _denied(policy, clause, truth, facts, arguments)
     charges = []
     for limit in standing.limits:

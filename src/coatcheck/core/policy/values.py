@@ -15,6 +15,8 @@ from coatcheck.model.policy import Number
 
 MAX_DIGITS: Final = 40
 """Longest number of a policy, in characters."""
+EXACT: Final = 2**53
+"""Whole numbers below are the same as doubles."""
 _MAX_EXPONENT: Final = 308
 _EXACT: Final = Context(prec=2_000, traps=[Inexact, InvalidOperation])
 """Wide enough for sums of what fits under a limit; anything lost would be an error, not a rounding."""

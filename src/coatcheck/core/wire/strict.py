@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
 
+from coatcheck.core.normalizing import nfkc
 from coatcheck.errors import AmbiguousJson, BadJson
 
 MAX_DEPTH: Final = 64
@@ -23,6 +23,8 @@ MAX_NODES: Final = 100_000
 MAX_MEMBERS: Final = 1_000
 MAX_FRACTION_CHARS: Final = 40
 """Longest number with a fraction or an exponent. Integers may have any size: they are never converted."""
+_MAX_FOLDED: Final = 1_024
+"""Longest member that could fold to a known one; folding takes several characters for one, four at most."""
 
 _MAX_REWRITTEN: Final = 16 * 1024
 """Longer bodies are read with care: writing them again is no cheaper, and long integers take very long."""
@@ -99,7 +101,7 @@ def _folded(known: frozenset[str]) -> Mapping[str, str]:
 def _fold(name: str) -> str:
     if name.isascii():
         return name.lower()
-    return unicodedata.normalize("NFKC", name).casefold()
+    return nfkc(name).casefold() if len(name) <= _MAX_FOLDED else name
 
 
 def is_deeper(text: str, limit: int) -> bool:

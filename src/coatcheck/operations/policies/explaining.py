@@ -27,7 +27,7 @@ from coatcheck.model.stored_policy import UseKind
 from coatcheck.model.verdict import Facts, Judgement, Scene, Step
 from coatcheck.operations.calling.limiting import Limiting
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.policies.showing import use_view, uses_of, words_of
+from coatcheck.operations.policies.showing import use_views, uses_of, words_of
 from coatcheck.operations.registry.access import principal_of
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, find_grant, state_of
@@ -341,5 +341,5 @@ def _where(snapshot: Snapshot, ready: ReadyPolicy, principal: Principal, server:
         for use in uses_of(snapshot, ready.policy.name)
         if use.of in of[use.kind] and use.server in {None, server.id}
     ]
-    told = [words_of(use_view(snapshot, use)) for use in uses]
+    told = map(words_of, use_views(snapshot, uses))
     return " and ".join(told) or f"the server {server.name}, as its default"

@@ -19,13 +19,13 @@ from coatcheck.model.registry import Edit
 from coatcheck.model.stored_policy import PolicyVersion, StoredPolicy
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.showing import (
+    built_in_view,
     policy_view,
+    policy_views,
     stored_policy,
     told_of,
-    use_view,
-    uses_by_policy,
+    use_views,
     uses_of,
-    view_with,
     words_of,
 )
 from coatcheck.operations.policies.views import DiffView, PolicyFilter, PolicyView, VersionView
@@ -151,7 +151,7 @@ class Policies:
         """
         snapshot = self._desk.snapshot
         if name in BUILT_IN:
-            return view_with(snapshot, name, uses_of(snapshot, name))
+            return built_in_view(snapshot, name)
         return policy_view(snapshot, stored_policy(snapshot, name))
 
     async def list(self, wanted: PolicyFilter) -> Page[PolicyView]:
@@ -160,15 +160,13 @@ class Policies:
         Raises:
             Unfit: a limit or cursor that cannot be.
         """
-        snapshot = self._desk.snapshot
-        stored = snapshot.registry.policies
-        live = (one for one in stored.values() if wanted.ended or one.ended_at is None)
-        names = (*BUILT_IN, *(one.name for one in live))
-        fit = (name for name in names if wanted.name is None or globs.matches(wanted.name, name))
-        page = page_of(fit, lambda name: (name,), wanted.limit, wanted.after)
-        uses = uses_by_policy(snapshot)
-        views = [view_with(snapshot, stored.get(name, name), uses.get(name, ())) for name in page.items]
-        return Page(views, page.next)
+        fit = (
+            view
+            for view in policy_views(self._desk.snapshot)
+            if (wanted.ended or view.ended_at is None)
+            and (wanted.name is None or globs.matches(wanted.name, view.name))
+        )
+        return page_of(fit, lambda view: (view.name,), wanted.limit, wanted.after)
 
     async def versions(self, name: str, limit: int, after: str | None) -> Page[VersionView]:
         """Return a page of the versions of a policy, in use or ended, newest first.
@@ -277,10 +275,10 @@ def _refuse_built_in(name: str) -> None:
 def _check_unused(snapshot: Snapshot, name: str) -> None:
     uses = uses_of(snapshot, name)
     if uses:
-        told = [words_of(use_view(snapshot, use)) for use in uses]
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
+        told = [words_of(view) for view in use_views(snapshot, uses[:5])]
+        more = f" and {len(uses) - 5} more" if len(uses) > 5 else ""
         raise Unfit(
-            f"the policy {name!r} is used on {', '.join(told[:5])}{more}",
+            f"the policy {name!r} is used on {', '.join(told)}{more}",
             fix=f"take it off first: coatcheck policy unuse {name}",
         )
 

@@ -20,7 +20,7 @@ from coatcheck.operations.calling.limiting import longest_window
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.policies import policy_of
 from coatcheck.operations.policies.rehearsing import LeftOut, Rehearsal, Tools
-from coatcheck.operations.policies.showing import use_view, uses_of, words_of
+from coatcheck.operations.policies.showing import use_views, uses_of, words_of
 from coatcheck.operations.policies.using import Place, former_uses, use_of
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.serving.servers import Probe
@@ -109,7 +109,7 @@ class Replays:
         changed = sum(many.calls for many in rehearsal.comparison.groups.values())
         return Replay(
             policy.name,
-            tuple(words_of(use_view(snapshot, use)) for use in uses),
+            tuple(map(words_of, use_views(snapshot, uses))),
             rehearsal.comparison,
             rehearsal.left_out,
             changes,

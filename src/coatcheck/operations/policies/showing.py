@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,8 +17,8 @@ from coatcheck.model.stored_policy import PolicyUse, StoredPolicy, UseKind
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.policies.views import PolicyView, UseView
 from coatcheck.operations.registry.desk import server_name_of
+from coatcheck.operations.registry.granting.showing import all_grants
 
-_KINDS: Final = tuple(UseKind)
 MOST_TOLD: Final = 64 * 1024
 """Longer documents are told in the admin log by their SHA-256: the store keeps every version."""
 
@@ -37,24 +38,36 @@ def stored_policy(snapshot: Snapshot, name: str) -> StoredPolicy:
 def uses_of(snapshot: Snapshot, name: str) -> list[PolicyUse]:
     """Return what a policy is used on now, in a stable order."""
     uses = snapshot.registry.policy_uses.values()
-    found = [use for use in uses if use.policy == name and use.ended_at is None]
-    return sorted(found, key=_place_of)
+    return sorted((use for use in uses if use.policy == name and use.ended_at is None), key=_place_of)
 
 
 def _place_of(use: PolicyUse) -> tuple[int, str, str]:
-    return _KINDS.index(use.kind), use.of, str(use.server or "")
+    return list(UseKind).index(use.kind), use.of, str(use.server or "")
 
 
 def policy_view(snapshot: Snapshot, stored: StoredPolicy) -> PolicyView:
     """Return a stored policy as it is shown."""
-    return view_with(snapshot, stored, uses_of(snapshot, stored.name))
+    return _stored_view(stored, use_views(snapshot, uses_of(snapshot, stored.name)))
 
 
-def view_with(snapshot: Snapshot, stored: StoredPolicy | str, of: Iterable[PolicyUse]) -> PolicyView:
-    """Return a policy as it is shown, or one that is always there by its name, with what it is used on."""
-    uses = tuple(use_view(snapshot, use) for use in of)
-    if isinstance(stored, str):
-        return PolicyView(stored, BUILT_IN[stored], uses)
+def built_in_view(snapshot: Snapshot, name: str) -> PolicyView:
+    """Return one of the policies that need no document."""
+    return PolicyView(name, BUILT_IN[name], use_views(snapshot, uses_of(snapshot, name)))
+
+
+def policy_views(snapshot: Snapshot) -> Iterator[PolicyView]:
+    """Yield all policies, in use or not: thousands of uses are gone through once, not once for each."""
+    used: dict[str, list[UseView]] = {}
+    live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
+    for view in use_views(snapshot, sorted(live, key=_place_of)):
+        used.setdefault(view.policy, []).append(view)
+    for name, policy in BUILT_IN.items():
+        yield PolicyView(name, policy, tuple(used.get(name, ())))
+    for stored in snapshot.registry.policies.values():
+        yield _stored_view(stored, tuple(used.get(stored.name, ())))
+
+
+def _stored_view(stored: StoredPolicy, uses: tuple[UseView, ...]) -> PolicyView:
     return PolicyView(
         stored.name,
         stored.policy,
@@ -67,29 +80,30 @@ def view_with(snapshot: Snapshot, stored: StoredPolicy | str, of: Iterable[Polic
     )
 
 
-def uses_by_policy(snapshot: Snapshot) -> Mapping[str, list[PolicyUse]]:
-    """Return what each policy is used on now, in a stable order."""
-    found: dict[str, list[PolicyUse]] = {}
-    for use in snapshot.registry.policy_uses.values():
-        if use.ended_at is None:
-            found.setdefault(use.policy, []).append(use)
-    for uses in found.values():
-        uses.sort(key=_place_of)
-    return found
-
-
 def use_view(snapshot: Snapshot, use: PolicyUse, instead_of: str = "") -> UseView:
     """Return a use as it is shown."""
-    return UseView(
-        use.policy,
-        use.kind,
-        use.of,
-        _shown(snapshot, use),
-        "" if use.server is None else server_name_of(snapshot, use.server),
-        use.at,
-        use.by,
-        use.because,
-        instead_of,
+    return replace(use_views(snapshot, [use])[0], instead_of=instead_of)
+
+
+def use_views(snapshot: Snapshot, uses: Sequence[PolicyUse]) -> tuple[UseView, ...]:
+    """Return uses as they are shown, in their order; what grants are called is looked up once for all."""
+    wanted = {use.of for use in uses if use.kind is UseKind.GRANT}
+    labels = {grant.id: grant.label for grant in all_grants(snapshot) if grant.id in wanted} if wanted else {}
+    return tuple(
+        UseView(
+            use.policy,
+            use.kind,
+            use.of,
+            server_name_of(snapshot, UUID(use.of))
+            if use.kind is UseKind.SERVER
+            else labels.get(use.of, use.of),
+            "" if use.server is None else server_name_of(snapshot, use.server),
+            use.at,
+            use.by,
+            use.because,
+            "",
+        )
+        for use in uses
     )
 
 
@@ -98,16 +112,6 @@ def words_of(view: UseView) -> str:
     if view.kind is UseKind.EVERYTHING:
         return "everything"
     return f"the {view.kind} {view.shown}{f' on {view.server}' if view.server else ''}"
-
-
-def _shown(snapshot: Snapshot, use: PolicyUse) -> str:
-    if use.kind is UseKind.SERVER:
-        return server_name_of(snapshot, UUID(use.of))
-    if use.kind is UseKind.GRANT:
-        issued = snapshot.registry.grants.get(use.of)
-        of_file = (grant.label for grant in snapshot.declared.grants.values() if grant.id == use.of)
-        return issued.label if issued is not None else next(of_file, use.of)
-    return use.of
 
 
 # --- the admin log ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -17,6 +18,7 @@ from coatcheck.operations.policies.showing import (
     stored_policy,
     told_of_use,
     use_view,
+    use_views,
     uses_of,
     words_of,
 )
@@ -52,7 +54,7 @@ class PolicyUses:
 
         Raises:
             Missing: no such policy, grant or server.
-            Unfit: a place that cannot be, or too many uses.
+            Unfit: a place that cannot be, a grant that is over for good, or too many uses.
         """
         fitness.note_of(because, "a reason")
         done: list[PolicyUse] = []
@@ -67,6 +69,7 @@ class PolicyUses:
                 done.append(known)
                 return None
             _check_room(snapshot)
+            _check_grant(snapshot, wanted)
             former = former_uses(snapshot, wanted)
             new = replace(wanted, version=known.version + 1 if known is not None else 1)
             done.extend((new, *former))
@@ -86,7 +89,7 @@ class PolicyUses:
         done: list[PolicyUse] = []
 
         def make(snapshot: Snapshot) -> Edit:
-            done[:] = [_find(snapshot, name, place)]
+            done[:] = [_find(snapshot, name, place, self._desk.now())]
             after = self._ended(done[0], actor, because)
             return Edit((after,), (self._change(snapshot, actor, done, after),))
 
@@ -149,10 +152,17 @@ def former_uses(snapshot: Snapshot, wanted: PolicyUse) -> list[PolicyUse]:
     return [use for use in uses if use.ended_at is None and (use.kind, use.of, use.server) == place]
 
 
-def _find(snapshot: Snapshot, name: str, place: Place) -> PolicyUse:
-    """Return the use that is meant; also on a grant or server that is gone."""
-    for use in uses_of(snapshot, name):
-        view = use_view(snapshot, use)
+def _find(snapshot: Snapshot, name: str, place: Place, now: datetime) -> PolicyUse:
+    """Return the use that is meant; also on a grant or server that is gone.
+
+    Of several that are called the same, it is the one that `use` would mean.
+    """
+    with suppress(Missing, Unfit):  # what it is used on may be gone
+        meant = snapshot.registry.policy_uses.get(use_of(snapshot, name, place, now, "").key)
+        if meant is not None and meant.ended_at is None:
+            return meant
+    uses = uses_of(snapshot, name)
+    for use, view in zip(uses, use_views(snapshot, uses), strict=True):
         if use.kind is not place.kind or place.of not in {use.of, view.shown}:
             continue
         if place.server in {view.server, str(use.server or "")}:
@@ -160,6 +170,16 @@ def _find(snapshot: Snapshot, name: str, place: Place) -> PolicyUse:
     raise Missing(
         f"the policy {name!r} is not used there", fix=f"coatcheck policy show {name} tells where it is used"
     )
+
+
+def _check_grant(snapshot: Snapshot, wanted: PolicyUse) -> None:
+    """Refuse a grant that never comes back: whoever names it means the next one of its label."""
+    grant = snapshot.registry.grants.get(wanted.of) if wanted.kind is UseKind.GRANT else None
+    if grant is not None and grant.is_over(wanted.at):
+        raise Unfit(
+            f"the grant {grant.label!r} is over, and none that is issued later gets a policy by this",
+            fix="use it on the new one, once that is issued",
+        )
 
 
 def _check_room(snapshot: Snapshot) -> None:
