@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.policy.windows import LENGTHS, PARTS, Refused, Reservation, Windows
+from coatcheck.core.policy.windows import LENGTHS, PARTS, Refused, Reservation, Taken, Windows
 from coatcheck.model.policy import Number, Per
 from coatcheck.model.verdict import Charge
 
@@ -65,7 +65,7 @@ def test_no_window_wherever_it_begins_holds_more_than_the_limit(
             assert sum(recent) + amount > most
         if then == "restart":
             fresh = Windows()
-            fresh.restore(reversed(list(windows.taken(newest))))
+            fresh.restore(reversed(list(windows.taken(newest))), newest)
             fresh.reserve([], newest)
             windows = fresh
         for end, _ in kept:
@@ -230,3 +230,25 @@ def test_what_would_be_refused_can_be_asked_and_takes_nothing() -> None:
     assert windows.would_refuse((calls, once), 0) == windows.reserve((calls, once), 0)
     later = LENGTH + 2 * PART
     assert (windows.used(calls, later), windows.would_refuse((calls,), later)) == (0, None)
+
+
+def test_what_was_taken_before_a_restart_may_come_in_pages_newest_first() -> None:
+    windows, start = Windows(), 10 * LENGTH
+    for later in (50, 10, 30, 10):
+        windows.restore([Taken(("k",), Per.MINUTE, start + later * PART, 1)], start + 50 * PART)
+    assert windows.used(charge(), start + 50 * PART) == 4
+    assert windows.used(charge(), start + 72 * PART) == 2, "each leaves when it would have"
+    assert windows.used(charge(), start + 92 * PART) == 1
+
+
+def test_what_left_its_window_before_a_restart_is_not_kept() -> None:
+    windows, now = Windows(), 1_000 * LENGTH
+    windows.restore([Taken((str(at),), Per.MINUTE, at * LENGTH, 1) for at in range(1_000)], now)
+    assert len(windows) == 1, "the part that the window touches still counts"
+
+
+def test_what_a_clock_that_was_ahead_wrote_counts_as_taken_now() -> None:
+    windows, now = Windows(), 10 * LENGTH
+    windows.restore([Taken(("k",), Per.MINUTE, now + 500 * LENGTH, 3)], now)
+    refused(windows, now)
+    taken(windows, now + LENGTH + 2 * PART)

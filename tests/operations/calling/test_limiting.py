@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from coatcheck.core.access.rules import Policies
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import read_policy
+from coatcheck.core.policy.windows import SECOND
 from coatcheck.core.tokens import mint
 from coatcheck.errors import LedgerUnavailable, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import Fault, Kind, Result
@@ -277,9 +278,10 @@ def test_the_longest_window_of_all_limits() -> None:
 
 
 def test_what_nobody_can_read_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    good = a_record(charges='[5,[[["p","/limits/0","hour","",""],"2.5"]]]')
+    at = 2_000_000_000 * SECOND
+    good = a_record(charges=f'[{at},[[["p","/limits/0","hour","",""],"2.5"]]]')
     assert [(one.per, one.at, one.amount) for one in taken_in([entry(good)])] == [
-        (Per.HOUR, 5, Decimal("2.5"))
+        (Per.HOUR, at, Decimal("2.5"))
     ]
     for wrong in (
         "{}",
@@ -290,6 +292,19 @@ def test_what_nobody_can_read_is_left_out_and_told(caplog: pytest.LogCaptureFixt
     ):
         assert not list(taken_in([entry(replace(good, charges=wrong))]))
     assert len(caplog.records) == 5
+
+
+async def test_a_clock_that_is_set_forward_and_a_restart_free_nothing() -> None:
+    """As on a machine that starts with a clock hours behind, until it has asked for the time."""
+    bench, found = a_bench(), policies(**THREE)
+    bench.calls._limiting._began -= 5 * 3_600 * SECOND
+    for _ in range(3):
+        assert (await call(bench, found)).outcome is Outcome.OK
+    assert (await call(bench, found)).outcome is Outcome.DENIED
+    bench.calls._limiting = await restarted(bench, found)
+    assert (await call(bench, found)).outcome is Outcome.DENIED
+    bench.clock.advance(62)
+    assert (await call(bench, found)).outcome is Outcome.OK
 
 
 def entry(record: Any) -> Any:

@@ -7,7 +7,9 @@ sixtieth of the window passes before what left it can be taken again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -28,6 +30,7 @@ LENGTHS: Final = {
 MAX_COUNTS: Final = 200_000
 """Most counts at one time, about 100 MB (400 bytes each); beyond, what needs another is refused."""
 _FIRST_SWEEP: Final = 1_024
+_PART: Final = itemgetter(0)
 
 Key = tuple[str, ...]
 
@@ -86,6 +89,15 @@ class _Count:
             self.parts.append((last, add(had, amount)))
         else:
             self.parts.append((part, amount))
+        self.total = add(self.total, amount)
+
+    def put(self, part: int, amount: Number) -> None:
+        """Add to a part, wherever it is among the others."""
+        place = bisect_left(self.parts, part, key=_PART)
+        if place < len(self.parts) and self.parts[place][0] == part:
+            self.parts[place] = (part, add(self.parts[place][1], amount))
+        else:
+            self.parts.insert(place, (part, amount))
         self.total = add(self.total, amount)
 
     def take_off(self, part: int, amount: Number) -> None:
@@ -172,10 +184,16 @@ class Windows:
                 if not count.total:  # callers write names, and must not fill the room with counts of nothing
                     del self._counts[key]
 
-    def restore(self, taken: Iterable[Taken]) -> None:
-        """Take up what was taken before a restart, in any order, whatever the limits are now."""
-        for one in sorted(taken, key=lambda one: one.at):
-            self._count(one.key, one.per).add(_part_of(one.at, one.per), one.amount)
+    def restore(self, taken: Iterable[Taken], now: int) -> None:
+        """Take up what was taken before a restart, in any order, whatever the limits are now.
+
+        What no window up to now touches is left out, so that few parts are kept of each. What is said to be
+        from later, since a clock was ahead, counts as taken now: not for as long as that clock was wrong.
+        """
+        for one in taken:
+            part = _part_of(min(one.at, now), one.per)
+            if part >= _part_of(now, one.per) - PARTS:
+                self._count(one.key, one.per).put(part, one.amount)
 
     def taken(self, now: int) -> Iterator[Taken]:
         """Yield all that still counts at a time, to be given to `restore` later."""
