@@ -202,6 +202,35 @@ def test_counts_are_bounded_and_forgotten() -> None:
     assert len(windows) == 1
 
 
+def test_of_the_counts_each_caller_has_a_share() -> None:
+    windows = Windows(max_counts=20)
+    for number in range(2):
+        assert isinstance(windows.reserve([charge(key=f"a{number}")], 0, "alice"), Reservation)
+    for _ in range(2):
+        found = windows.reserve([charge(key="a2")], 0, "alice")
+        assert isinstance(found, Refused)
+        assert found.because == "there are too many counts of one caller at one time"
+    assert windows.would_refuse([charge(key="a2")], 0, "alice") == found
+    assert isinstance(windows.reserve([charge(key="a1")], 0, "alice"), Reservation)
+    kept = windows.reserve([charge(key="b")], 0, "bob")
+    assert isinstance(kept, Reservation)
+    fresh = Windows(max_counts=20)
+    fresh.restore(windows.taken(0), 0)
+    assert isinstance(fresh.reserve([charge(key="a2")], 0, "alice"), Refused)
+    windows.give_back(kept)
+    assert isinstance(windows.reserve([charge(key="a2")], 2 * LENGTH, "alice"), Reservation)
+    assert windows._begun == {"alice": 1}, "what left its window makes room"
+
+
+def test_while_there_is_no_room_not_every_call_looks_through_all_counts() -> None:
+    windows = Windows(max_counts=3)
+    for number in range(3):
+        taken(windows, 0, charge(key=str(number), per=Per.SECOND))
+    refused(windows, 0, charge(key="another"))
+    refused(windows, 9 * LENGTHS[Per.SECOND], charge(key="another"))
+    taken(windows, 10 * LENGTHS[Per.SECOND], charge(key="another"))
+
+
 def test_what_never_reached_a_server_leaves_no_count_behind() -> None:
     """Callers write names: calls of names that there are not must not use up the room for counts."""
     windows = Windows(max_counts=2)

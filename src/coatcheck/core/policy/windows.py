@@ -29,7 +29,11 @@ LENGTHS: Final = {
 """Nanoseconds of each window."""
 MAX_COUNTS: Final = 200_000
 """Most counts at one time, about 100 MB (400 bytes each); beyond, what needs another is refused."""
+SHARE: Final = 10
+"""One caller begins at most one in so many of them: callers write the names of resources to be counted."""
 _FIRST_SWEEP: Final = 1_024
+_SWEEP_EVERY: Final = 10 * SECOND
+"""While there is no room: a sweep over all counts takes some 50 ms, and nobody else has a turn meanwhile."""
 _PART: Final = itemgetter(0)
 
 Key = tuple[str, ...]
@@ -44,12 +48,16 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What one count holds of one part of its window, for keeping across restarts: `at` is when it began."""
+    """What one count holds of one part of its window, for keeping across restarts: `at` is when it began.
+
+    `by` is the caller.
+    """
 
     key: Key
     per: Per
     at: int
     amount: Number
+    by: str = ""
 
 
 class Reservation:
@@ -67,12 +75,13 @@ class Reservation:
 
 
 class _Count:
-    """One sliding window: what was taken in each part of it, oldest first."""
+    """One sliding window, begun `by` a caller: what was taken in each part of it, oldest first."""
 
-    __slots__ = ("parts", "per", "total")
+    __slots__ = ("by", "parts", "per", "total")
 
-    def __init__(self, per: Per) -> None:
+    def __init__(self, per: Per, by: str) -> None:
         self.per = per
+        self.by = by
         self.parts: list[tuple[int, Number]] = []
         self.total: Number = 0
 
@@ -127,18 +136,21 @@ class Windows:
     def __init__(self, max_counts: int = MAX_COUNTS) -> None:
         self._counts: dict[Key, _Count] = {}
         self._under_way: dict[Key, int] = {}
+        self._begun: dict[str, int] = {}
         self._max_counts = max_counts
         self._sweep_at = _FIRST_SWEEP
+        self._swept = -_SWEEP_EVERY
         self._newest = 0
 
-    def reserve(self, charges: Sequence[Charge], now: int) -> Reservation | Refused:
+    def reserve(self, charges: Sequence[Charge], now: int, by: str = "") -> Reservation | Refused:
         """Take all charges, or none and say which does not fit. A key that is there twice is charged once.
 
-        A time before the newest that was ever given counts as that: a clock that is set back frees nothing.
+        `by` is the caller, who has a share of the counts; empty for nobody, who has no bound of its own. A
+        time before the newest that was ever given counts as that: a clock that is set back frees nothing.
         """
         now = self._newest = max(now, self._newest)
         wanted = {charge.key: charge for charge in charges}
-        refused = self._first_refusal(wanted.values(), now)
+        refused = self._first_refusal(wanted.values(), now, by)
         if refused is not None:
             return refused
         at_once, taken = [], []
@@ -148,14 +160,14 @@ class Windows:
                 at_once.append(key)
             else:
                 part = _part_of(now, charge.per)
-                self._count(key, charge.per).add(part, charge.amount)
+                self._count(key, charge.per, by).add(part, charge.amount)
                 taken.append((key, self._counts[key].parts[-1][0], charge.amount))
         return Reservation(at_once, taken)
 
-    def would_refuse(self, charges: Sequence[Charge], now: int) -> Refused | None:
+    def would_refuse(self, charges: Sequence[Charge], now: int, by: str = "") -> Refused | None:
         """Return what `reserve` would refuse now; nothing is taken."""
         wanted = {charge.key: charge for charge in charges}
-        return self._first_refusal(wanted.values(), max(now, self._newest))
+        return self._first_refusal(wanted.values(), max(now, self._newest), by)
 
     def used(self, charge: Charge, now: int) -> Number:
         """Return how much of a limit is taken now."""
@@ -182,7 +194,7 @@ class Windows:
             if count is not None:
                 count.take_off(part, amount)
                 if not count.total:  # callers write names, and must not fill the room with counts of nothing
-                    del self._counts[key]
+                    self._forget(key)
 
     def restore(self, taken: Iterable[Taken], now: int) -> None:
         """Take up what was taken before a restart, in any order, whatever the limits are now.
@@ -193,7 +205,7 @@ class Windows:
         for one in taken:
             part = _part_of(min(one.at, now), one.per)
             if part >= _part_of(now, one.per) - PARTS:
-                self._count(one.key, one.per).put(part, one.amount)
+                self._count(one.key, one.per, one.by).put(part, one.amount)
 
     def taken(self, now: int) -> Iterator[Taken]:
         """Yield all that still counts at a time, to be given to `restore` later."""
@@ -201,15 +213,15 @@ class Windows:
             oldest = _part_of(now, count.per) - PARTS
             for part, amount in count.parts:
                 if part >= oldest and amount:
-                    yield Taken(key, count.per, _start_of(part, count.per), amount)
+                    yield Taken(key, count.per, _start_of(part, count.per), amount, count.by)
 
     def __len__(self) -> int:
         return len(self._counts) + len(self._under_way)
 
-    def _first_refusal(self, wanted: Iterable[Charge], now: int) -> Refused | None:
-        return next((found for one in wanted if (found := self._refusal(one, now)) is not None), None)
+    def _first_refusal(self, wanted: Iterable[Charge], now: int, by: str) -> Refused | None:
+        return next((found for one in wanted if (found := self._refusal(one, now, by)) is not None), None)
 
-    def _refusal(self, charge: Charge, now: int) -> Refused | None:
+    def _refusal(self, charge: Charge, now: int, by: str) -> Refused | None:
         if charge.per is None:
             under_way = self._under_way.get(charge.key, 0)
             if under_way + 1 > charge.most:
@@ -219,32 +231,52 @@ class Windows:
             return Refused(charge, None, f"one call takes {charge.amount} of {charge.most}")
         count = self._counts.get(charge.key)
         if count is None:
-            return self._no_room(charge, now)
+            return self._no_room(charge, now, by)
         count.drop(now)
         if add(count.total, charge.amount) > charge.most:
             wait = count.wait(now, subtract(charge.most, charge.amount))
             return Refused(charge, wait, f"{count.total} of {charge.most} per {charge.per} are used")
         return None
 
-    def _no_room(self, charge: Charge, now: int) -> Refused | None:
-        if len(self._counts) >= min(self._sweep_at, self._max_counts):
+    def _no_room(self, charge: Charge, now: int, by: str) -> Refused | None:
+        full = self._is_full(by)
+        if len(self._counts) >= self._sweep_at or (full and now >= self._swept + _SWEEP_EVERY):
             self._sweep(now)
+            full = self._is_full(by)
+        return Refused(charge, None, full) if full else None
+
+    def _is_full(self, by: str) -> str:
+        """Return why a caller can begin no other count; empty if it can."""
         if len(self._counts) >= self._max_counts:
-            return Refused(charge, None, "there are too many counts at one time")
-        return None
+            return "there are too many counts at one time"
+        full = by and self._begun.get(by, 0) >= max(1, self._max_counts // SHARE)
+        return "there are too many counts of one caller at one time" if full else ""
 
     def _sweep(self, now: int) -> None:
         """Forget the counts that hold nothing any more; the next time when there are twice as many."""
         for count in self._counts.values():
             count.drop(now)
-        self._counts = {key: count for key, count in self._counts.items() if count.parts}
+        for key in [key for key, count in self._counts.items() if not count.parts]:
+            self._forget(key)
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._counts))
+        self._swept = now
 
-    def _count(self, key: Key, per: Per) -> _Count:
+    def _count(self, key: Key, per: Per, by: str) -> _Count:
         count = self._counts.get(key)
         if count is None or count.per is not per:
-            count = self._counts[key] = _Count(per)
+            if count is not None:
+                self._forget(key)
+            count = self._counts[key] = _Count(per, by)
+            self._begun[by] = self._begun.get(by, 0) + 1
         return count
+
+    def _forget(self, key: Key) -> None:
+        by = self._counts.pop(key).by
+        left = self._begun[by] - 1
+        if left:
+            self._begun[by] = left
+        else:
+            del self._begun[by]
 
     def _leave(self, reservation: Reservation) -> None:
         for key in reservation._at_once:  # noqa: SLF001 - one thing in two classes

@@ -58,18 +58,18 @@ class Limiting:
         self._began = _nanoseconds(clock.now())
         self._monotonic = clock.monotonic()
 
-    def reserve(self, charges: Sequence[Charge], policies: Policies) -> Taking | Denial:
+    def reserve(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Taking | Denial:
         """Take all charges of a call, to be ended by `end`; or say which does not fit, and for how long."""
         now, kept = self._now(), _kept(charges)
-        reserved = self._windows.reserve(kept, now)
+        reserved = self._windows.reserve(kept, now, subject)
         if isinstance(reserved, Refused):
             return _denial_of(reserved, policies)
         lasting = {charge.key: str(charge.amount) for charge in kept if charge.per is not None}
         return Taking(reserved, _text_of(Charged(now, tuple(lasting.items()))) if lasting else "")
 
-    def would_deny(self, charges: Sequence[Charge], policies: Policies) -> Denial | None:
+    def would_deny(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Denial | None:
         """Return the denial that `reserve` would give now; nothing is taken."""
-        refused = self._windows.would_refuse(_kept(charges), self._now())
+        refused = self._windows.would_refuse(_kept(charges), self._now(), subject)
         return _denial_of(refused, policies) if refused is not None else None
 
     def used(self, charge: Charge) -> Number:
@@ -136,7 +136,7 @@ def taken_in(entries: Iterable[RecordEntry]) -> Iterator[Taken]:
             charged = _decode(charges)
             at = max(charged.at, _nanoseconds(entry.record.at))
             for key, amount in charged.took:
-                yield Taken(key, Per(key[_PER]), at, _number(amount))
+                yield Taken(key, Per(key[_PER]), at, _number(amount), entry.record.subject)
         except (ValueError, ArithmeticError, IndexError):
             log.warning("what call %s took of limits cannot be read, and is not counted", entry.record.id)
 
