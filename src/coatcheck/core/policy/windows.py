@@ -142,16 +142,24 @@ class Windows:
         self._swept = -_SWEEP_EVERY
         self._newest = 0
 
-    def reserve(self, charges: Sequence[Charge], now: int, by: str = "") -> Reservation | Refused:
+    def reserve(
+        self, charges: Sequence[Charge], now: int, by: str = "", *, forced: bool = False
+    ) -> Reservation | Refused:
         """Take all charges, or none and say which does not fit. A key that is there twice is charged once.
 
         `by` is the caller, who has a share of the counts; empty for nobody, who has no bound of its own. A
         time before the newest that was ever given counts as that: a clock that is set back frees nothing.
+        `forced`: it is taken whether it fits or not, but that there are never more counts than there may be.
         """
         now = self._newest = max(now, self._newest)
         wanted = {charge.key: charge for charge in charges}
-        refused = self._first_refusal(wanted.values(), now, by)
-        if refused is not None:
+        if forced:
+            wanted = {
+                key: one
+                for key, one in wanted.items()
+                if key in self._counts or not self._no_room(one, now, by)
+            }
+        elif (refused := self._first_refusal(wanted.values(), now, by)) is not None:
             return refused
         at_once, taken = [], []
         for key, charge in wanted.items():
