@@ -273,6 +273,43 @@ async def test_what_a_grant_used_is_told_by_server(archive: Archive) -> None:
     )
 
 
+async def test_what_nothing_came_of_was_not_used(archive: Archive) -> None:
+    """Any name can be called while the server is away, and would be suggested from then on."""
+    await archive.call(Outcome.TOOL_ERROR)
+    for outcome in (Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.CANCELLED, Outcome.DENIED):
+        await archive.call(outcome, tool="drop_all")
+    (item,) = (await archive.suggestions.suggest(SuggestQuestion(grant="bot"))).items
+    assert [one.name for one in item.suggestion.covered] == ["pull"]
+
+
+async def test_each_suggestion_has_a_name_of_its_own(archive: Archive) -> None:
+    for server in ("a-b", "a-b-3", "a_b"):
+        await archive.call(server=server)
+    items = (await archive.suggestions.suggest(SuggestQuestion(grant="bot"))).items
+    assert len({item.suggestion.policy.name for item in items}) == 3
+
+
+@pytest.mark.parametrize(
+    ("decision", "rule", "sent", "counts"),
+    [
+        (Verdict.ALLOWED, "(no policy)", True, True),
+        (Verdict.ALLOWED, "(no policy)", False, False),
+        (Verdict.DENIED, "p:/limits/0", False, True),
+        (Verdict.DENIED, "p:/resources/*/outcome", False, False),
+    ],
+)
+async def test_a_subscription_counts_where_a_server_was_asked(
+    archive: Archive, decision: Verdict, rule: str, sent: bool, counts: bool
+) -> None:
+    for _ in range(2):
+        outcome = Outcome.TOOL_ERROR if not sent else Outcome.OK
+        how = {"method": "resources/subscribe", "tool": "file:///a", "decision": decision, "rule": rule}
+        await archive.call(outcome, **how)
+    found = await archive.replay(document(limits=[{"calls": 1, "per": "day", "each": "all"}]))
+    denied = found.comparison.totals[Judgement.DENIED] + found.comparison.same * (decision is Verdict.DENIED)
+    assert denied == int(counts)
+
+
 async def test_what_is_not_allowed_is_not_told_as_unused(archive: Archive) -> None:
     await archive.call()
     policies, uses = Policies(archive.office.desk), PolicyUses(archive.office.desk)

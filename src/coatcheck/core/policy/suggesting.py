@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from coatcheck.core.access import uris
 from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.core.policy.covering import SECTIONS
-from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import FORM
 from coatcheck.core.policy.reading.problems import MAX_ENTRIES
 from coatcheck.core.policy.replaying import MOST_CHARS
-from coatcheck.model.access import Nature
-from coatcheck.model.call import Kind, Target
+from coatcheck.model.call import Kind
 from coatcheck.model.policy import Default, EntryOutcome, Policy, PolicyEntry, Section
-from coatcheck.model.verdict import Judgement
 
 MOST_BYTES: Final = 120_000
 """Of all lines with entries: a file with a policy has at most 256 KiB, comments included."""
@@ -90,10 +88,7 @@ def _why_not(one: Used) -> str:
         return "it is not on record as a whole"
     if "*" in name:
         return "its * would stand for any text, so that others would be allowed as well"
-    entry = PolicyEntry(SECTIONS[one.kind], name, EntryOutcome.ALLOW)
-    ready = ReadyPolicy(replace(BUILT_IN[Default.DENY_ALL.value], entries=(entry,)))
-    standing = ready.standing(Target(one.kind, name), Nature.AMBIGUOUS)
-    if standing.judgement is not Judgement.ALLOWED:
+    if one.kind is Kind.RESOURCE and not uris.is_plain(name):
         return "a server may take this URI for another one, and only * allows such"
     return ""
 
@@ -120,14 +115,16 @@ def yaml_of(suggestion: Suggestion) -> str:
         if used:
             lines.append(f"{section}:")
             lines += [f"  {key_of(one.name)}: {{outcome: allow}}  # {_told(one)}" for one in used]
-    told = [
-        f"{one.kind} {quoted(one.name[:_SHOWN])}, {_told(one)}: {why}" for one, why in suggestion.left_out
+    left_out = [
+        f"{one.kind} {quoted(one.name[:_SHOWN])}, {_told(one)}: {why}"
+        for one, why in suggestion.left_out[:MOST_TOLD]
     ]
-    lines += _list("Used, and not covered", told)
+    lines += _list("Used, and not covered", left_out, len(suggestion.left_out))
     if suggestion.unused is None:
         lines += ["", "# Which tools the server has is not known now, so nobody can say what is never used."]
     else:
-        lines += _list("Allowed now, and never used", [key_of(name[:_SHOWN]) for name in suggestion.unused])
+        unused = [key_of(name[:_SHOWN]) for name in suggestion.unused[:MOST_TOLD]]
+        lines += _list("Allowed now, and never used", unused, len(suggestion.unused))
     return "\n".join(lines) + "\n"
 
 
@@ -136,11 +133,11 @@ def _told(one: Used) -> str:
     return f"{one.calls} {'call' if one.calls == 1 else 'calls'}, the last {last}"
 
 
-def _list(title: str, told: Sequence[str]) -> list[str]:
+def _list(title: str, told: Sequence[str], there_are: int) -> list[str]:
     if not told:
         return []
-    more = [f"#   and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
-    return ["", f"# {title}:", *(f"#   {one}" for one in told[:MOST_TOLD]), *more]
+    more = [f"#   and {there_are - len(told)} more"] if there_are > len(told) else []
+    return ["", f"# {title}:", *(f"#   {one}" for one in told), *more]
 
 
 def key_of(name: str) -> str:

@@ -62,6 +62,16 @@ class Tools:
         return target.name in self._natures.get(server.name, {})
 
 
+def _takes(entry: RecordEntry) -> bool:
+    """Tell whether a call takes of limits: a subscription does not where the gateway itself watches."""
+    record, settlement = entry.record, entry.settlement
+    if record.method != _SUBSCRIBE:
+        return True
+    if record.decision is Verdict.DENIED:
+        return "/limits/" in record.rule
+    return settlement is None or settlement.request_bytes > 0
+
+
 class Rehearsal:
     """Judges calls as if `rules` had been in force. `comparison` and `left_out` add up what comes of it."""
 
@@ -113,7 +123,7 @@ class Rehearsal:
         arguments = arguments_of(record, self._open(record), self._print_of)
         scene = scene_of(record)
         verdict = rehearse(target, principal, server, self._rules, nature, scene, arguments)
-        if record.method != _SUBSCRIBE:  # where the gateway itself watches, it takes nothing
+        if _takes(entry):
             undecided = verdict.judgement is Judgement.UNDECIDED
             applied = self._rules.policies.on(principal, server).policies if undecided else ()
             verdict = self._counting.judge(entry, verdict, sums_on(applied, target, nature))
