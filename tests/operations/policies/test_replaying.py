@@ -208,7 +208,7 @@ async def test_the_newest_are_looked_at_and_others_have_their_turn(
     for _ in range(40):
         await archive.call()
     monkeypatch.setattr(replaying, "PAGE", 7)
-    monkeypatch.setattr(replaying, "_AT_ONCE", 2)
+    monkeypatch.setattr(replaying, "_TURN", 0.0)
     turns = 0
 
     async def beside() -> None:
@@ -235,6 +235,35 @@ async def test_two_replays_come_one_after_the_other_and_a_failing_record_is_told
     archive.replays._reading._database.close()  # type: ignore[attr-defined]
     with pytest.raises(LedgerUnavailable):
         await archive.replay()
+
+
+async def test_a_replay_that_takes_too_long_is_given_up_and_the_next_has_its_turn(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archive.call()
+    monkeypatch.setattr(replaying, "_LONGEST", 0.05)
+    async with archive.replays._turn:
+        with pytest.raises(Unfit, match="took longer than"):
+            await archive.replay()
+    monkeypatch.setattr(replaying, "_LONGEST", 60.0)
+    assert (await archive.replay()).comparison.looked_at == 1
+
+
+async def test_the_print_of_a_text_is_made_once_and_not_for_each_call(archive: Archive) -> None:
+    made = []
+
+    def counted(value: str) -> str:
+        made.append(value)
+        return PRINTS.of_value(value)
+
+    archive.replays._print_of = counted
+    for _ in range(3):
+        await archive.call(arguments='{"a":3}', argument_prints=PRINTS.of(b'{"a":"x"}'))
+    texts = ["y", "z"]
+    found = await archive.replay(
+        document(tools={"pull": {"deny_if": [{"path": "/a", "op": "in", "value": texts}]}})
+    )
+    assert (found.comparison.totals[Judgement.UNDECIDED], made) == (3, texts)
 
 
 # --- suggest ------------------------------------------------------------------------------------------------

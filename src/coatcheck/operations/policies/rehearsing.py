@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 from coatcheck.core.access.classify import nature_of_unlisted
 from coatcheck.core.access.decide import SCOPE_RULE, rehearse
@@ -30,6 +31,8 @@ from coatcheck.operations.registry.granting.showing import all_grants
 from coatcheck.operations.views import ToolView
 
 _SUBSCRIBE = "resources/subscribe"
+_PRINTS_KEPT = 65_536
+"""More than a document has texts."""
 
 
 class LeftOut(StrEnum):
@@ -90,7 +93,8 @@ class Rehearsal:
         self._rules = rules
         self._tools = tools
         self._open = open_values
-        self._print_of = print_of
+        # A policy may have thousands of texts to compare with, and each call is compared with all of them.
+        self._print_of = lru_cache(_PRINTS_KEPT)(print_of)
         self._counting = Counting()
 
     def take(self, entry: RecordEntry, *, told: bool) -> None:
