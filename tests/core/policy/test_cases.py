@@ -88,3 +88,11 @@ def test_calls_before_are_at_one_moment_or_spread_or_under_way(before: dict[str,
     limits = [{"calls": 3, "per": "minute", "each": "grant"}, {"at_once": 2, "each": "grant"}]
     (read,) = read_cases(cases(case(**before)), "p")
     assert try_case(a_policy(limits=limits), read).passed is passed
+
+
+def test_a_call_before_that_is_refused_takes_nothing_and_is_not_the_outcome() -> None:
+    """Two a minute, and one every 25 seconds: the third is refused, as in the gateway, and the fourth not."""
+    policy = a_policy(limits=[{"calls": 2, "per": "minute", "each": "grant"}])
+    for after, expected in ((1, "allowed"), (2, "denied"), (3, "allowed"), (5, "denied")):
+        (read,) = read_cases(cases(case(after=after, every=25, expect=expected)), "p")
+        assert try_case(policy, read).passed, after

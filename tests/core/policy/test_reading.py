@@ -254,7 +254,7 @@ def test_a_document_that_holds_itself_ends() -> None:
     assert list(problems_of(in_tool(deny_if=[wide])).values()) == ["a policy has at most 2000 conditions"]
 
 
-def test_there_are_at_most_a_thousand_entries_and_two_hundred_patterns() -> None:
+def test_entries_patterns_and_limits_are_bounded() -> None:
     many = {f"t{number}": {"outcome": "deny"} for number in range(1000)}
     read_policy(document(tools=many))
     assert "a policy has at most 1000 entries" in problems_of(document(tools=many, prompts={"x": {"outcome": "deny"}})).values()  # fmt: skip
@@ -262,6 +262,11 @@ def test_there_are_at_most_a_thousand_entries_and_two_hundred_patterns() -> None
     read_policy(in_tool(deny_if=patterns))
     found = problems_of(in_tool(deny_if=patterns, allow_if=patterns[:1]))
     assert list(found.values()) == ["a policy has at most 200 patterns"]
+    limits = [{"calls": 1, "per": "day", "each": "all"}] * 20
+    entries = {f"a{'*' * number}b": {"limits": limits} for number in range(1, 26)}
+    read_policy(document(tools=entries))
+    found = problems_of(document(tools=entries, limits=limits[:1]))
+    assert list(found.values()) == ["a policy has at most 500 limits"]
 
 
 def test_ten_thousand_wrong_things_are_told_in_short() -> None:

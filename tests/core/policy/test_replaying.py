@@ -190,7 +190,53 @@ def test_a_sum_without_a_value_is_in_doubt_for_its_window() -> None:
         Judged.ALLOWED, Judged.DENIED, Judged.UNDECIDED, Judged.UNDECIDED, Judged.DENIED, Judged.ALLOWED
     ]  # fmt: skip
     refused = [(an_entry(0, decision=Verdict.DENIED), None), (an_entry(3), b'{"amount": 1}')]
-    assert counted(limit, *refused) == [Judged.UNDECIDED, Judged.ALLOWED], "it added nothing"
+    assert counted(limit, *refused) == [Judged.UNDECIDED] * 2, "it may be allowed now, and add something"
+
+
+def test_what_rests_on_undecided_calls_is_undecided() -> None:
+    """Whether the first call took something nobody knows: neither what it leaves nor what it takes is sure."""
+    policy = a_policy(
+        tools={"create_charge": {"deny_if": [{"path": "/amount", "op": "gt", "value": 5}]}},
+        limits=[{"calls": 1, "per": "minute", "each": "grant"}],
+    )
+    small, secret = b'{"amount": 1}', None
+    cases: dict[tuple[tuple[int, bytes | None], ...], str] = {
+        ((0, small), (1, small)): "ALLOWED DENIED",
+        ((0, secret), (1, small)): "UNDECIDED UNDECIDED",
+        ((0, small), (1, secret), (2, small)): "ALLOWED DENIED DENIED",
+        ((0, secret), (30, small), (65, small)): "UNDECIDED UNDECIDED UNDECIDED",
+        ((0, secret), (30, b'{"amount": 6}'), (65, small)): "UNDECIDED DENIED ALLOWED",
+        ((0, secret), (30, secret), (95, small)): "UNDECIDED UNDECIDED ALLOWED",
+    }
+    for calls, expected in cases.items():
+        for decision in (Verdict.ALLOWED, Verdict.DENIED):
+            counting, found = Counting(), []
+            for seconds, arguments in calls:
+                verdict = judge([policy], CHARGE, Nature.WRITE, ALICE, Arguments(arguments))
+                found.append(counting.judge(an_entry(seconds, decision=decision), verdict).judgement)
+            assert found == [Judged[word] for word in expected.split()], calls
+
+
+@SLOW
+@given(
+    st.lists(st.tuples(st.floats(0, 150), st.booleans(), st.integers(0, 9)), max_size=10),
+    st.lists(limits(sums=False), min_size=1, max_size=2),
+)
+def test_what_is_decided_holds_whatever_was_not_recorded(
+    calls: list[tuple[float, bool, int]], found: list[dict[str, Any]]
+) -> None:
+    limited: list[dict[str, Any]] = [*found, {"sum": "/amount", "most": 9, "per": "minute", "each": "all"}]
+    policy = a_policy(
+        tools={"create_charge": {"deny_if": [{"path": "/amount", "op": "gt", "value": 5}], "limits": limited}}
+    )
+    real, told = Counting(), Counting()
+    for seconds, known, amount in sorted(calls):
+        raw_arguments, entry = raw({"amount": amount}), an_entry(seconds)
+        verdict = judge([policy], CHARGE, Nature.WRITE, ALICE, Arguments(raw_arguments))
+        really = real.judge(entry, verdict).judgement
+        verdict = judge([policy], CHARGE, Nature.WRITE, ALICE, Arguments(raw_arguments if known else None))
+        sums = sums_on([policy], CHARGE, Nature.WRITE) if verdict.judgement is Judged.UNDECIDED else ()
+        assert told.judge(entry, verdict, sums).judgement in {really, Judged.UNDECIDED}
 
 
 @SLOW

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.policy.windows import LENGTHS, PARTS, Refused, Reservation, Windows
+from coatcheck.core.policy.windows import LENGTHS, PARTS, Refused, Reservation, Taken, Windows
 from coatcheck.model.policy import Number, Per
 from coatcheck.model.verdict import Charge
 
@@ -65,7 +65,7 @@ def test_no_window_wherever_it_begins_holds_more_than_the_limit(
             assert sum(recent) + amount > most
         if then == "restart":
             fresh = Windows()
-            fresh.restore(reversed(list(windows.taken(newest))))
+            fresh.restore(reversed(list(windows.taken(newest))), newest)
             fresh.reserve([], newest)
             windows = fresh
         for end, _ in kept:
@@ -202,6 +202,35 @@ def test_counts_are_bounded_and_forgotten() -> None:
     assert len(windows) == 1
 
 
+def test_of_the_counts_each_caller_has_a_share() -> None:
+    windows = Windows(max_counts=20)
+    for number in range(2):
+        assert isinstance(windows.reserve([charge(key=f"a{number}")], 0, "alice"), Reservation)
+    for _ in range(2):
+        found = windows.reserve([charge(key="a2")], 0, "alice")
+        assert isinstance(found, Refused)
+        assert found.because == "there are too many counts of one caller at one time"
+    assert windows.would_refuse([charge(key="a2")], 0, "alice") == found
+    assert isinstance(windows.reserve([charge(key="a1")], 0, "alice"), Reservation)
+    kept = windows.reserve([charge(key="b")], 0, "bob")
+    assert isinstance(kept, Reservation)
+    fresh = Windows(max_counts=20)
+    fresh.restore(windows.taken(0), 0)
+    assert isinstance(fresh.reserve([charge(key="a2")], 0, "alice"), Refused)
+    windows.give_back(kept)
+    assert isinstance(windows.reserve([charge(key="a2")], 2 * LENGTH, "alice"), Reservation)
+    assert windows._begun == {"alice": 1}, "what left its window makes room"
+
+
+def test_while_there_is_no_room_not_every_call_looks_through_all_counts() -> None:
+    windows = Windows(max_counts=3)
+    for number in range(3):
+        taken(windows, 0, charge(key=str(number), per=Per.SECOND))
+    refused(windows, 0, charge(key="another"))
+    refused(windows, 9 * LENGTHS[Per.SECOND], charge(key="another"))
+    taken(windows, 10 * LENGTHS[Per.SECOND], charge(key="another"))
+
+
 def test_what_never_reached_a_server_leaves_no_count_behind() -> None:
     """Callers write names: calls of names that there are not must not use up the room for counts."""
     windows = Windows(max_counts=2)
@@ -230,3 +259,25 @@ def test_what_would_be_refused_can_be_asked_and_takes_nothing() -> None:
     assert windows.would_refuse((calls, once), 0) == windows.reserve((calls, once), 0)
     later = LENGTH + 2 * PART
     assert (windows.used(calls, later), windows.would_refuse((calls,), later)) == (0, None)
+
+
+def test_what_was_taken_before_a_restart_may_come_in_pages_newest_first() -> None:
+    windows, start = Windows(), 10 * LENGTH
+    for later in (50, 10, 30, 10):
+        windows.restore([Taken(("k",), Per.MINUTE, start + later * PART, 1)], start + 50 * PART)
+    assert windows.used(charge(), start + 50 * PART) == 4
+    assert windows.used(charge(), start + 72 * PART) == 2, "each leaves when it would have"
+    assert windows.used(charge(), start + 92 * PART) == 1
+
+
+def test_what_left_its_window_before_a_restart_is_not_kept() -> None:
+    windows, now = Windows(), 1_000 * LENGTH
+    windows.restore([Taken((str(at),), Per.MINUTE, at * LENGTH, 1) for at in range(1_000)], now)
+    assert len(windows) == 1, "the part that the window touches still counts"
+
+
+def test_what_a_clock_that_was_ahead_wrote_counts_as_taken_now() -> None:
+    windows, now = Windows(), 10 * LENGTH
+    windows.restore([Taken(("k",), Per.MINUTE, now + 500 * LENGTH, 3)], now)
+    refused(windows, now)
+    taken(windows, now + LENGTH + 2 * PART)

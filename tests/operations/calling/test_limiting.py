@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from coatcheck.core.access.rules import Policies
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import read_policy
+from coatcheck.core.policy.windows import SECOND
 from coatcheck.core.tokens import mint
 from coatcheck.errors import LedgerUnavailable, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import Fault, Kind, Result
@@ -267,6 +268,28 @@ async def test_the_record_is_read_in_pages_and_only_as_far_as_windows_go(
     assert not wanted, "where nothing is counted nothing is read"
 
 
+async def test_one_caller_does_not_use_up_the_room_for_counts_of_others() -> None:
+    """Of resources, callers write the names: each is a count of its own where the limit is for each tool."""
+    bench, found = a_bench(), policies(limits=[{"calls": 5, "per": "day", "each": ["grant", "tool"]}])
+    bench.calls._limiting._windows._max_counts = 20
+
+    async def read(subject: str, uri: str) -> Outcome:
+        asked = asked_by(a_principal(subject))
+        made = a_call(uri, method="resources/read")
+        how: Any = {"kind": Kind.RESOURCE, "name": uri, "shown": uri, "asked": asked}
+        return (await bench.perform(made, policies=found, **how)).outcome
+
+    outcomes = [await read("alice", f"notes:{number}") for number in range(25)]
+    assert outcomes == [Outcome.OK] * 2 + [Outcome.DENIED] * 23
+    assert bench.entries[-1].record.reason == "there are too many counts of one caller at one time"
+    assert await read("alice", "notes:1") is Outcome.OK, "it has a count"
+    assert await read("bob", "notes:1") is Outcome.OK
+    bench.calls._limiting = await restarted(bench, found)
+    bench.calls._limiting._windows._max_counts = 20
+    assert await read("alice", "notes:3") is Outcome.DENIED, "its share is known after a stop"
+    assert await read("bob", "notes:2") is Outcome.OK
+
+
 def test_the_longest_window_of_all_limits() -> None:
     def policy(**members: Any) -> Any:
         return read_policy(document(**members))
@@ -277,9 +300,10 @@ def test_the_longest_window_of_all_limits() -> None:
 
 
 def test_what_nobody_can_read_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    good = a_record(charges='[5,[[["p","/limits/0","hour","",""],"2.5"]]]')
+    at = 2_000_000_000 * SECOND
+    good = a_record(charges=f'[{at},[[["p","/limits/0","hour","",""],"2.5"]]]')
     assert [(one.per, one.at, one.amount) for one in taken_in([entry(good)])] == [
-        (Per.HOUR, 5, Decimal("2.5"))
+        (Per.HOUR, at, Decimal("2.5"))
     ]
     for wrong in (
         "{}",
@@ -292,6 +316,19 @@ def test_what_nobody_can_read_is_left_out_and_told(caplog: pytest.LogCaptureFixt
     assert len(caplog.records) == 5
 
 
+async def test_a_clock_that_is_set_forward_and_a_restart_free_nothing() -> None:
+    """As on a machine that starts with a clock hours behind, until it has asked for the time."""
+    bench, found = a_bench(), policies(**THREE)
+    bench.calls._limiting._began -= 5 * 3_600 * SECOND
+    for _ in range(3):
+        assert (await call(bench, found)).outcome is Outcome.OK
+    assert (await call(bench, found)).outcome is Outcome.DENIED
+    bench.calls._limiting = await restarted(bench, found)
+    assert (await call(bench, found)).outcome is Outcome.DENIED
+    bench.clock.advance(62)
+    assert (await call(bench, found)).outcome is Outcome.OK
+
+
 def entry(record: Any) -> Any:
     from coatcheck.model.record import RecordEntry
 
@@ -302,11 +339,15 @@ def test_what_is_kept_of_a_call_is_short_and_has_no_token_in_it() -> None:
     limiting = Limiting(HandClock())
     token = mint(lambda size: b"s" * size)
     key = ("caps", "/limits/0", "day", "", "tool", "x" * 5_000, token)
-    taking = limiting.reserve([Charge("caps:/limits/0", key, 1, Per.DAY, 1, "No.")], policies(**THREE))
+    taking = limiting.reserve(
+        [Charge("caps:/limits/0", key, 1, Per.DAY, 1, "No.")], policies(**THREE), "alice"
+    )
     assert isinstance(taking, Taking)
     assert len(taking.charges) < 400
     assert token[-20:] not in taking.charges
-    again = limiting.reserve([Charge("caps:/limits/0", key, 1, Per.DAY, 1, "No.")], policies(**THREE))
+    again = limiting.reserve(
+        [Charge("caps:/limits/0", key, 1, Per.DAY, 1, "No.")], policies(**THREE), "alice"
+    )
     assert isinstance(again, Denial)
     assert 86_400 <= int(again.message.removeprefix("No. Try again in ").removesuffix(" s.")) <= 87_840
 
@@ -321,10 +362,10 @@ def test_time_goes_on_from_the_clock_at_the_start() -> None:
     clock = Jumping()
     limiting = Limiting(clock)
     charge = Charge("caps:/limits/0", ("caps", "", "minute"), 1, Per.MINUTE, 1, "No.")
-    assert isinstance(limiting.reserve([charge], policies(**THREE)), Taking)
+    assert isinstance(limiting.reserve([charge], policies(**THREE), "alice"), Taking)
     clock.at = datetime(2030, 1, 1, tzinfo=UTC)
-    assert isinstance(limiting.reserve([charge], policies(**THREE)), Denial), (
+    assert isinstance(limiting.reserve([charge], policies(**THREE), "alice"), Denial), (
         "a clock that is set frees nothing"
     )
     clock.advance(61)
-    assert isinstance(limiting.reserve([charge], policies(**THREE)), Taking)
+    assert isinstance(limiting.reserve([charge], policies(**THREE), "alice"), Taking)

@@ -208,7 +208,7 @@ async def test_the_newest_are_looked_at_and_others_have_their_turn(
     for _ in range(40):
         await archive.call()
     monkeypatch.setattr(replaying, "PAGE", 7)
-    monkeypatch.setattr(replaying, "_AT_ONCE", 2)
+    monkeypatch.setattr(replaying, "_TURN", 0.0)
     turns = 0
 
     async def beside() -> None:
@@ -235,6 +235,35 @@ async def test_two_replays_come_one_after_the_other_and_a_failing_record_is_told
     archive.replays._reading._database.close()  # type: ignore[attr-defined]
     with pytest.raises(LedgerUnavailable):
         await archive.replay()
+
+
+async def test_a_replay_that_takes_too_long_is_given_up_and_the_next_has_its_turn(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archive.call()
+    monkeypatch.setattr(replaying, "_LONGEST", 0.05)
+    async with archive.replays._turn:
+        with pytest.raises(Unfit, match="took longer than"):
+            await archive.replay()
+    monkeypatch.setattr(replaying, "_LONGEST", 60.0)
+    assert (await archive.replay()).comparison.looked_at == 1
+
+
+async def test_the_print_of_a_text_is_made_once_and_not_for_each_call(archive: Archive) -> None:
+    made = []
+
+    def counted(value: str) -> str:
+        made.append(value)
+        return PRINTS.of_value(value)
+
+    archive.replays._print_of = counted
+    for _ in range(3):
+        await archive.call(arguments='{"a":3}', argument_prints=PRINTS.of(b'{"a":"x"}'))
+    texts = ["y", "z"]
+    found = await archive.replay(
+        document(tools={"pull": {"deny_if": [{"path": "/a", "op": "in", "value": texts}]}})
+    )
+    assert (found.comparison.totals[Judgement.UNDECIDED], made) == (3, texts)
 
 
 # --- suggest ------------------------------------------------------------------------------------------------
@@ -271,6 +300,43 @@ async def test_what_a_grant_used_is_told_by_server(archive: Archive) -> None:
         "least",
         ["push", "file:///a"],
     )
+
+
+async def test_what_nothing_came_of_was_not_used(archive: Archive) -> None:
+    """Any name can be called while the server is away, and would be suggested from then on."""
+    await archive.call(Outcome.TOOL_ERROR)
+    for outcome in (Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.CANCELLED, Outcome.DENIED):
+        await archive.call(outcome, tool="drop_all")
+    (item,) = (await archive.suggestions.suggest(SuggestQuestion(grant="bot"))).items
+    assert [one.name for one in item.suggestion.covered] == ["pull"]
+
+
+async def test_each_suggestion_has_a_name_of_its_own(archive: Archive) -> None:
+    for server in ("a-b", "a-b-3", "a_b"):
+        await archive.call(server=server)
+    items = (await archive.suggestions.suggest(SuggestQuestion(grant="bot"))).items
+    assert len({item.suggestion.policy.name for item in items}) == 3
+
+
+@pytest.mark.parametrize(
+    ("decision", "rule", "sent", "counts"),
+    [
+        (Verdict.ALLOWED, "(no policy)", True, True),
+        (Verdict.ALLOWED, "(no policy)", False, False),
+        (Verdict.DENIED, "p:/limits/0", False, True),
+        (Verdict.DENIED, "p:/resources/*/outcome", False, False),
+    ],
+)
+async def test_a_subscription_counts_where_a_server_was_asked(
+    archive: Archive, decision: Verdict, rule: str, sent: bool, counts: bool
+) -> None:
+    for _ in range(2):
+        outcome = Outcome.TOOL_ERROR if not sent else Outcome.OK
+        how = {"method": "resources/subscribe", "tool": "file:///a", "decision": decision, "rule": rule}
+        await archive.call(outcome, **how)
+    found = await archive.replay(document(limits=[{"calls": 1, "per": "day", "each": "all"}]))
+    denied = found.comparison.totals[Judgement.DENIED] + found.comparison.same * (decision is Verdict.DENIED)
+    assert denied == int(counts)
 
 
 async def test_what_is_not_allowed_is_not_told_as_unused(archive: Archive) -> None:

@@ -16,7 +16,7 @@ from coatcheck.core.policy.judging import ReadyPolicy, judge
 from coatcheck.core.policy.reading.place import Place
 from coatcheck.core.policy.reading.problems import BadPolicy, Notes
 from coatcheck.core.policy.tracing import trace
-from coatcheck.core.policy.windows import SECOND, Refused, Windows
+from coatcheck.core.policy.windows import SECOND, Refused, Reservation, Windows
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.verdict import Facts, Judgement, PolicyVerdict, Step
@@ -121,15 +121,15 @@ def _outcome(verdict: PolicyVerdict) -> Expected:
 
 
 def _refused(verdict: PolicyVerdict, case: Case) -> Refused | None:
+    """Return why the last of the calls is refused. Of those before it, one that is refused takes nothing."""
     windows, now = Windows(), 0
+    reservation: Reservation | Refused | None = None
     for number in range(case.after + case.under_way + 1):
         now = min(number, case.after) * case.every * SECOND
         reservation = windows.reserve(verdict.charges, now)
-        if isinstance(reservation, Refused):
-            return reservation
-        if number < case.after:
+        if number < case.after and isinstance(reservation, Reservation):
             windows.end(reservation)
-    return None
+    return reservation if isinstance(reservation, Refused) else None
 
 
 # --- reading -------------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ from coatcheck.core.policy.charging import ReadyLimit
 from coatcheck.core.policy.defaults import APPROVED_RULE
 from coatcheck.core.policy.judging import NO_POLICY, ReadyPolicy
 from coatcheck.core.policy.paths import Printed, escaped
-from coatcheck.core.policy.windows import LENGTHS, PARTS, SECOND, Refused, Reservation, Windows
+from coatcheck.core.policy.windows import LENGTHS, PARTS, SECOND, Reservation, Windows
 from coatcheck.core.recording.argument_prints import WHOLE
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import SumLimit
 from coatcheck.model.record import Outcome, Record, RecordEntry, Settlement, Verdict
-from coatcheck.model.verdict import Judgement, PolicyVerdict, Scene
+from coatcheck.model.verdict import Charge, Judgement, PolicyVerdict, Scene
 
 KINDS: Final[Mapping[str, Kind]] = {
     "tools/call": Kind.TOOL,
@@ -107,15 +107,17 @@ def sums_on(policies: Iterable[ReadyPolicy], target: Target, nature: Nature) -> 
 class Counting:
     """Counts what calls take of limits, by their recorded times. Calls come in their order.
 
-    An undecided call counts if it was allowed. Where a sum lacks what one added, it is in doubt for as long
-    as that would have counted: what still fits is undecided then.
+    There are two counts: of what was taken for sure, and of what may have been, by undecided calls too. What
+    the first refuses is denied; what only the second refuses is undecided. Where a sum lacks what one call
+    added, it is in doubt for as long as that would have counted, and what still fits is undecided, too.
     """
 
     def __init__(self) -> None:
-        self._windows = Windows()
-        self._under_way: list[tuple[int, int, Reservation, bool]] = []
+        self._sure, self._perhaps = Windows(), Windows()
+        self._under_way: list[tuple[int, int, bool, list[tuple[Windows, Reservation]]]] = []
         self._number = count()
         self._doubts: dict[str, int] = {}
+        self._newest = 0
 
     def judge(
         self, entry: RecordEntry, verdict: PolicyVerdict, sums: Sequence[ReadyLimit] = ()
@@ -124,41 +126,58 @@ class Counting:
 
         `sums` are the limits on sums that it would have been charged to, where it is undecided.
         """
-        record, settlement = entry.record, entry.settlement
-        was_allowed = record.decision is Verdict.ALLOWED
-        if verdict.judgement is not Judgement.ALLOWED and not (
-            verdict.judgement is Judgement.UNDECIDED and was_allowed
-        ):
+        if verdict.judgement is not Judgement.ALLOWED and verdict.judgement is not Judgement.UNDECIDED:
             return verdict
+        record, charges = entry.record, verdict.charges
         now = int(record.at.timestamp()) * SECOND + record.at.microsecond * 1_000
+        now = self._newest = max(now, self._newest)
         self._end(now)
-        reserved = self._windows.reserve(verdict.charges, now)
-        if isinstance(reserved, Refused):
-            return PolicyVerdict(Judgement.DENIED, reserved.charge.rule, reserved.because)
-        seconds = settlement.seconds if settlement is not None and was_allowed else 0.0
-        reached = not was_allowed or was_reached(settlement)
-        until = now + int(seconds * SECOND)
-        heapq.heappush(self._under_way, (until, next(self._number), reserved, reached))
-        return self._doubted(verdict, sums, now)
+        refused = self._sure.would_refuse(charges, now, record.subject)
+        if refused is not None:
+            return PolicyVerdict(Judgement.DENIED, refused.charge.rule, refused.because)
+        verdict = self._doubted(verdict, sums, now, record.subject)
+        self._take(entry, charges, now, for_sure=verdict.judgement is Judgement.ALLOWED)
+        return verdict
 
-    def _doubted(self, verdict: PolicyVerdict, sums: Sequence[ReadyLimit], now: int) -> PolicyVerdict:
+    def _doubted(
+        self, verdict: PolicyVerdict, sums: Sequence[ReadyLimit], now: int, by: str
+    ) -> PolicyVerdict:
         charged = [charge.rule for charge in verdict.charges]
         for limit in sums:
             if isinstance(limit.limit, SumLimit) and limit.rule not in charged:
                 self._doubts[limit.rule] = now + LENGTHS[limit.limit.per] * (PARTS + 1) // PARTS
-        doubted = next((rule for rule in charged if self._doubts.get(rule, 0) > now), None)
-        if doubted is None or verdict.judgement is not Judgement.ALLOWED:
+        if verdict.judgement is not Judgement.ALLOWED:
             return verdict
-        because = "it needs what an earlier call added, which was not recorded"
-        return PolicyVerdict(Judgement.UNDECIDED, doubted, because)
+        doubted = next((rule for rule in charged if self._doubts.get(rule, 0) > now), None)
+        if doubted is not None:
+            because = "it needs what an earlier call added, which was not recorded"
+            return PolicyVerdict(Judgement.UNDECIDED, doubted, because)
+        refused = self._perhaps.would_refuse(verdict.charges, now, by)
+        if refused is not None:
+            because = "it needs what came of earlier calls, which is undecided"
+            return PolicyVerdict(Judgement.UNDECIDED, refused.charge.rule, because)
+        return verdict
+
+    def _take(self, entry: RecordEntry, charges: Sequence[Charge], now: int, *, for_sure: bool) -> None:
+        record, settlement = entry.record, entry.settlement
+        was_allowed = record.decision is Verdict.ALLOWED
+        taken = []
+        for windows in (self._sure, self._perhaps) if for_sure else (self._perhaps,):
+            reserved = windows.reserve(charges, now, record.subject, forced=True)
+            if isinstance(reserved, Reservation):
+                taken.append((windows, reserved))
+        seconds = settlement.seconds if settlement is not None and was_allowed else 0.0
+        reached = not was_allowed or was_reached(settlement)
+        heapq.heappush(self._under_way, (now + int(seconds * SECOND), next(self._number), reached, taken))
 
     def _end(self, now: int) -> None:
         while self._under_way and self._under_way[0][0] <= now:
-            _, _, reservation, reached = heapq.heappop(self._under_way)
-            if reached:
-                self._windows.end(reservation)
-            else:
-                self._windows.give_back(reservation)
+            _, _, reached, taken = heapq.heappop(self._under_way)
+            for windows, reservation in taken:
+                if reached:
+                    windows.end(reservation)
+                else:
+                    windows.give_back(reservation)
 
 
 # --- what changed ----------------------------------------------------------------------------------------

@@ -115,14 +115,16 @@ def yaml_of(suggestion: Suggestion) -> str:
         if used:
             lines.append(f"{section}:")
             lines += [f"  {key_of(one.name)}: {{outcome: allow}}  # {_told(one)}" for one in used]
-    told = [
-        f"{one.kind} {quoted(one.name[:_SHOWN])}, {_told(one)}: {why}" for one, why in suggestion.left_out
+    left_out = [
+        f"{one.kind} {quoted(one.name[:_SHOWN])}, {_told(one)}: {why}"
+        for one, why in suggestion.left_out[:MOST_TOLD]
     ]
-    lines += _list("Used, and not covered", told)
+    lines += _list("Used, and not covered", left_out, len(suggestion.left_out))
     if suggestion.unused is None:
         lines += ["", "# Which tools the server has is not known now, so nobody can say what is never used."]
     else:
-        lines += _list("Allowed now, and never used", [key_of(name[:_SHOWN]) for name in suggestion.unused])
+        unused = [key_of(name[:_SHOWN]) for name in suggestion.unused[:MOST_TOLD]]
+        lines += _list("Allowed now, and never used", unused, len(suggestion.unused))
     return "\n".join(lines) + "\n"
 
 
@@ -131,11 +133,11 @@ def _told(one: Used) -> str:
     return f"{one.calls} {'call' if one.calls == 1 else 'calls'}, the last {last}"
 
 
-def _list(title: str, told: Sequence[str]) -> list[str]:
+def _list(title: str, told: Sequence[str], there_are: int) -> list[str]:
     if not told:
         return []
-    more = [f"#   and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
-    return ["", f"# {title}:", *(f"#   {one}" for one in told[:MOST_TOLD]), *more]
+    more = [f"#   and {there_are - len(told)} more"] if there_are > len(told) else []
+    return ["", f"# {title}:", *(f"#   {one}" for one in told), *more]
 
 
 def key_of(name: str) -> str:

@@ -7,7 +7,9 @@ sixtieth of the window passes before what left it can be taken again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -27,7 +29,12 @@ LENGTHS: Final = {
 """Nanoseconds of each window."""
 MAX_COUNTS: Final = 200_000
 """Most counts at one time, about 100 MB (400 bytes each); beyond, what needs another is refused."""
+SHARE: Final = 10
+"""One caller begins at most one in so many of them: callers write the names of resources to be counted."""
 _FIRST_SWEEP: Final = 1_024
+_SWEEP_EVERY: Final = 10 * SECOND
+"""While there is no room: a sweep over all counts takes some 50 ms, and nobody else has a turn meanwhile."""
+_PART: Final = itemgetter(0)
 
 Key = tuple[str, ...]
 
@@ -41,12 +48,16 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What one count holds of one part of its window, for keeping across restarts: `at` is when it began."""
+    """What one count holds of one part of its window, for keeping across restarts: `at` is when it began.
+
+    `by` is the caller.
+    """
 
     key: Key
     per: Per
     at: int
     amount: Number
+    by: str = ""
 
 
 class Reservation:
@@ -64,12 +75,13 @@ class Reservation:
 
 
 class _Count:
-    """One sliding window: what was taken in each part of it, oldest first."""
+    """One sliding window, begun `by` a caller: what was taken in each part of it, oldest first."""
 
-    __slots__ = ("parts", "per", "total")
+    __slots__ = ("by", "parts", "per", "total")
 
-    def __init__(self, per: Per) -> None:
+    def __init__(self, per: Per, by: str) -> None:
         self.per = per
+        self.by = by
         self.parts: list[tuple[int, Number]] = []
         self.total: Number = 0
 
@@ -86,6 +98,15 @@ class _Count:
             self.parts.append((last, add(had, amount)))
         else:
             self.parts.append((part, amount))
+        self.total = add(self.total, amount)
+
+    def put(self, part: int, amount: Number) -> None:
+        """Add to a part, wherever it is among the others."""
+        place = bisect_left(self.parts, part, key=_PART)
+        if place < len(self.parts) and self.parts[place][0] == part:
+            self.parts[place] = (part, add(self.parts[place][1], amount))
+        else:
+            self.parts.insert(place, (part, amount))
         self.total = add(self.total, amount)
 
     def take_off(self, part: int, amount: Number) -> None:
@@ -115,19 +136,30 @@ class Windows:
     def __init__(self, max_counts: int = MAX_COUNTS) -> None:
         self._counts: dict[Key, _Count] = {}
         self._under_way: dict[Key, int] = {}
+        self._begun: dict[str, int] = {}
         self._max_counts = max_counts
         self._sweep_at = _FIRST_SWEEP
+        self._swept = -_SWEEP_EVERY
         self._newest = 0
 
-    def reserve(self, charges: Sequence[Charge], now: int) -> Reservation | Refused:
+    def reserve(
+        self, charges: Sequence[Charge], now: int, by: str = "", *, forced: bool = False
+    ) -> Reservation | Refused:
         """Take all charges, or none and say which does not fit. A key that is there twice is charged once.
 
-        A time before the newest that was ever given counts as that: a clock that is set back frees nothing.
+        `by` is the caller, who has a share of the counts; empty for nobody, who has no bound of its own. A
+        time before the newest that was ever given counts as that: a clock that is set back frees nothing.
+        `forced`: it is taken whether it fits or not, but that there are never more counts than there may be.
         """
         now = self._newest = max(now, self._newest)
         wanted = {charge.key: charge for charge in charges}
-        refused = self._first_refusal(wanted.values(), now)
-        if refused is not None:
+        if forced:
+            wanted = {
+                key: one
+                for key, one in wanted.items()
+                if key in self._counts or not self._no_room(one, now, by)
+            }
+        elif (refused := self._first_refusal(wanted.values(), now, by)) is not None:
             return refused
         at_once, taken = [], []
         for key, charge in wanted.items():
@@ -136,14 +168,14 @@ class Windows:
                 at_once.append(key)
             else:
                 part = _part_of(now, charge.per)
-                self._count(key, charge.per).add(part, charge.amount)
+                self._count(key, charge.per, by).add(part, charge.amount)
                 taken.append((key, self._counts[key].parts[-1][0], charge.amount))
         return Reservation(at_once, taken)
 
-    def would_refuse(self, charges: Sequence[Charge], now: int) -> Refused | None:
+    def would_refuse(self, charges: Sequence[Charge], now: int, by: str = "") -> Refused | None:
         """Return what `reserve` would refuse now; nothing is taken."""
         wanted = {charge.key: charge for charge in charges}
-        return self._first_refusal(wanted.values(), max(now, self._newest))
+        return self._first_refusal(wanted.values(), max(now, self._newest), by)
 
     def used(self, charge: Charge, now: int) -> Number:
         """Return how much of a limit is taken now."""
@@ -170,12 +202,18 @@ class Windows:
             if count is not None:
                 count.take_off(part, amount)
                 if not count.total:  # callers write names, and must not fill the room with counts of nothing
-                    del self._counts[key]
+                    self._forget(key)
 
-    def restore(self, taken: Iterable[Taken]) -> None:
-        """Take up what was taken before a restart, in any order, whatever the limits are now."""
-        for one in sorted(taken, key=lambda one: one.at):
-            self._count(one.key, one.per).add(_part_of(one.at, one.per), one.amount)
+    def restore(self, taken: Iterable[Taken], now: int) -> None:
+        """Take up what was taken before a restart, in any order, whatever the limits are now.
+
+        What no window up to now touches is left out, so that few parts are kept of each. What is said to be
+        from later, since a clock was ahead, counts as taken now: not for as long as that clock was wrong.
+        """
+        for one in taken:
+            part = _part_of(min(one.at, now), one.per)
+            if part >= _part_of(now, one.per) - PARTS:
+                self._count(one.key, one.per, one.by).put(part, one.amount)
 
     def taken(self, now: int) -> Iterator[Taken]:
         """Yield all that still counts at a time, to be given to `restore` later."""
@@ -183,15 +221,15 @@ class Windows:
             oldest = _part_of(now, count.per) - PARTS
             for part, amount in count.parts:
                 if part >= oldest and amount:
-                    yield Taken(key, count.per, _start_of(part, count.per), amount)
+                    yield Taken(key, count.per, _start_of(part, count.per), amount, count.by)
 
     def __len__(self) -> int:
         return len(self._counts) + len(self._under_way)
 
-    def _first_refusal(self, wanted: Iterable[Charge], now: int) -> Refused | None:
-        return next((found for one in wanted if (found := self._refusal(one, now)) is not None), None)
+    def _first_refusal(self, wanted: Iterable[Charge], now: int, by: str) -> Refused | None:
+        return next((found for one in wanted if (found := self._refusal(one, now, by)) is not None), None)
 
-    def _refusal(self, charge: Charge, now: int) -> Refused | None:
+    def _refusal(self, charge: Charge, now: int, by: str) -> Refused | None:
         if charge.per is None:
             under_way = self._under_way.get(charge.key, 0)
             if under_way + 1 > charge.most:
@@ -201,32 +239,52 @@ class Windows:
             return Refused(charge, None, f"one call takes {charge.amount} of {charge.most}")
         count = self._counts.get(charge.key)
         if count is None:
-            return self._no_room(charge, now)
+            return self._no_room(charge, now, by)
         count.drop(now)
         if add(count.total, charge.amount) > charge.most:
             wait = count.wait(now, subtract(charge.most, charge.amount))
             return Refused(charge, wait, f"{count.total} of {charge.most} per {charge.per} are used")
         return None
 
-    def _no_room(self, charge: Charge, now: int) -> Refused | None:
-        if len(self._counts) >= min(self._sweep_at, self._max_counts):
+    def _no_room(self, charge: Charge, now: int, by: str) -> Refused | None:
+        full = self._is_full(by)
+        if len(self._counts) >= self._sweep_at or (full and now >= self._swept + _SWEEP_EVERY):
             self._sweep(now)
+            full = self._is_full(by)
+        return Refused(charge, None, full) if full else None
+
+    def _is_full(self, by: str) -> str:
+        """Return why a caller can begin no other count; empty if it can."""
         if len(self._counts) >= self._max_counts:
-            return Refused(charge, None, "there are too many counts at one time")
-        return None
+            return "there are too many counts at one time"
+        full = by and self._begun.get(by, 0) >= max(1, self._max_counts // SHARE)
+        return "there are too many counts of one caller at one time" if full else ""
 
     def _sweep(self, now: int) -> None:
         """Forget the counts that hold nothing any more; the next time when there are twice as many."""
         for count in self._counts.values():
             count.drop(now)
-        self._counts = {key: count for key, count in self._counts.items() if count.parts}
+        for key in [key for key, count in self._counts.items() if not count.parts]:
+            self._forget(key)
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._counts))
+        self._swept = now
 
-    def _count(self, key: Key, per: Per) -> _Count:
+    def _count(self, key: Key, per: Per, by: str) -> _Count:
         count = self._counts.get(key)
         if count is None or count.per is not per:
-            count = self._counts[key] = _Count(per)
+            if count is not None:
+                self._forget(key)
+            count = self._counts[key] = _Count(per, by)
+            self._begun[by] = self._begun.get(by, 0) + 1
         return count
+
+    def _forget(self, key: Key) -> None:
+        by = self._counts.pop(key).by
+        left = self._begun[by] - 1
+        if left:
+            self._begun[by] = left
+        else:
+            del self._begun[by]
 
     def _leave(self, reservation: Reservation) -> None:
         for key in reservation._at_once:  # noqa: SLF001 - one thing in two classes

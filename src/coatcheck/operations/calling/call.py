@@ -206,7 +206,7 @@ class Calls:
         try:
             if not permit.charges:
                 return await self._recorded(errand, "")
-            taking = self._limiting.reserve(permit.charges, rules.policies)
+            taking = self._limiting.reserve(permit.charges, rules.policies, errand.asked.principal.subject)
             if isinstance(taking, Denial):
                 return await self._denied(
                     errand.asked,

@@ -58,18 +58,18 @@ class Limiting:
         self._began = _nanoseconds(clock.now())
         self._monotonic = clock.monotonic()
 
-    def reserve(self, charges: Sequence[Charge], policies: Policies) -> Taking | Denial:
+    def reserve(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Taking | Denial:
         """Take all charges of a call, to be ended by `end`; or say which does not fit, and for how long."""
         now, kept = self._now(), _kept(charges)
-        reserved = self._windows.reserve(kept, now)
+        reserved = self._windows.reserve(kept, now, subject)
         if isinstance(reserved, Refused):
             return _denial_of(reserved, policies)
         lasting = {charge.key: str(charge.amount) for charge in kept if charge.per is not None}
         return Taking(reserved, _text_of(Charged(now, tuple(lasting.items()))) if lasting else "")
 
-    def would_deny(self, charges: Sequence[Charge], policies: Policies) -> Denial | None:
+    def would_deny(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Denial | None:
         """Return the denial that `reserve` would give now; nothing is taken."""
-        refused = self._windows.would_refuse(_kept(charges), self._now())
+        refused = self._windows.would_refuse(_kept(charges), self._now(), subject)
         return _denial_of(refused, policies) if refused is not None else None
 
     def used(self, charge: Charge) -> Number:
@@ -97,7 +97,7 @@ class Limiting:
         for _ in range(0, MAX_READ, PAGE):
             wanted = RecordFilter(decision=Verdict.ALLOWED, since=since, before=before, limit=PAGE)
             entries = await list_calls(wanted)
-            self._windows.restore(taken_in(entries))
+            self._windows.restore(taken_in(entries), self._now())
             if len(entries) < PAGE:
                 return
             before = entries[0].position
@@ -120,7 +120,10 @@ def longest_window(policies: Iterable[Policy]) -> Per | None:
 
 
 def taken_in(entries: Iterable[RecordEntry]) -> Iterator[Taken]:
-    """Yield what calls on record took and did not give back; what nobody can read was never written by us."""
+    """Yield what calls on record took and did not give back; what nobody can read was never written by us.
+
+    Where the clock was set forward while the gateway ran, it was taken at the later of both times.
+    """
     for entry in entries:
         charges, settlement = entry.record.charges, entry.settlement
         if not charges:
@@ -131,8 +134,9 @@ def taken_in(entries: Iterable[RecordEntry]) -> Iterator[Taken]:
             continue
         try:
             charged = _decode(charges)
+            at = max(charged.at, _nanoseconds(entry.record.at))
             for key, amount in charged.took:
-                yield Taken(key, Per(key[_PER]), charged.at, _number(amount))
+                yield Taken(key, Per(key[_PER]), at, _number(amount), entry.record.subject)
         except (ValueError, ArithmeticError, IndexError):
             log.warning("what call %s took of limits cannot be read, and is not counted", entry.record.id)
 

@@ -266,7 +266,7 @@ class Explaining:
         )
         if isinstance(decision, Denial):
             return decision
-        return self._limiting.would_deny(decision.charges, rules.policies) or decision
+        return self._limiting.would_deny(decision.charges, rules.policies, principal.subject) or decision
 
     def _policy_layers(self, call: _Call) -> Iterator[Layer]:
         policies, facts = call.snapshot.rules.policies, call.facts()
@@ -274,16 +274,16 @@ class Explaining:
         for ready in dict.fromkeys(policies.on(call.principal, call.server).policies):
             verdict = judge([ready], call.target, call.nature, facts, arguments)
             steps = trace(ready, call.target, call.nature, facts, arguments)
-            limits = self._limits(steps, policies)
+            limits = self._limits(steps, policies, call.principal.subject)
             judgement, rule, because = verdict.judgement, verdict.rule, verdict.because
-            denial = self._limiting.would_deny(verdict.charges, policies)
+            denial = self._limiting.would_deny(verdict.charges, policies, call.principal.subject)
             if denial is not None:  # only what is allowed is charged
                 judgement, rule, because = Judgement.DENIED, denial.rule, denial.because
             where = _where(call.snapshot, ready, call.principal, call.server)
             called = f"the policy {ready.policy.name} on {where}"
             yield Layer(called, judgement, rule, because, _told(steps, limits), limits)
 
-    def _limits(self, steps: Sequence[Step], policies: Policies) -> tuple[LimitUse, ...]:
+    def _limits(self, steps: Sequence[Step], policies: Policies, subject: str) -> tuple[LimitUse, ...]:
         return tuple(
             LimitUse(
                 step.rule,
@@ -291,7 +291,7 @@ class Explaining:
                 self._limiting.used(step.charge),
                 step.charge.most,
                 step.charge.per,
-                fits=self._limiting.would_deny([step.charge], policies) is None,
+                fits=self._limiting.would_deny([step.charge], policies, subject) is None,
             )
             for step in steps
             if step.charge is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 from coatcheck.core.access.classify import nature_of_unlisted
 from coatcheck.core.access.decide import SCOPE_RULE, rehearse
@@ -30,6 +31,8 @@ from coatcheck.operations.registry.granting.showing import all_grants
 from coatcheck.operations.views import ToolView
 
 _SUBSCRIBE = "resources/subscribe"
+_PRINTS_KEPT = 65_536
+"""More than a document has texts."""
 
 
 class LeftOut(StrEnum):
@@ -62,6 +65,16 @@ class Tools:
         return target.name in self._natures.get(server.name, {})
 
 
+def _takes(entry: RecordEntry) -> bool:
+    """Tell whether a call takes of limits: a subscription does not where the gateway itself watches."""
+    record, settlement = entry.record, entry.settlement
+    if record.method != _SUBSCRIBE:
+        return True
+    if record.decision is Verdict.DENIED:
+        return "/limits/" in record.rule
+    return settlement is None or settlement.request_bytes > 0
+
+
 class Rehearsal:
     """Judges calls as if `rules` had been in force. `comparison` and `left_out` add up what comes of it."""
 
@@ -80,7 +93,8 @@ class Rehearsal:
         self._rules = rules
         self._tools = tools
         self._open = open_values
-        self._print_of = print_of
+        # A policy may have thousands of texts to compare with, and each call is compared with all of them.
+        self._print_of = lru_cache(_PRINTS_KEPT)(print_of)
         self._counting = Counting()
 
     def take(self, entry: RecordEntry, *, told: bool) -> None:
@@ -113,7 +127,7 @@ class Rehearsal:
         arguments = arguments_of(record, self._open(record), self._print_of)
         scene = scene_of(record)
         verdict = rehearse(target, principal, server, self._rules, nature, scene, arguments)
-        if record.method != _SUBSCRIBE:  # where the gateway itself watches, it takes nothing
+        if _takes(entry):
             undecided = verdict.judgement is Judgement.UNDECIDED
             applied = self._rules.policies.on(principal, server).policies if undecided else ()
             verdict = self._counting.judge(entry, verdict, sums_on(applied, target, nature))

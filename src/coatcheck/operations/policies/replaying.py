@@ -29,8 +29,10 @@ from coatcheck.ports import Reading
 MOST_ENTRIES: Final = 1_000_000
 """Entries of the record that are looked through, the newest: a call has two."""
 PAGE: Final = 500
-_AT_ONCE: Final = 25
-"""Calls judged before others have their turn: one or two milliseconds."""
+_TURN: Final = 0.002
+"""Seconds of judging after which others have their turn; a slow policy takes some 50 ms for one call."""
+_LONGEST: Final = 1_800.0
+"""Seconds that a replay may take, its wait for others among it: nobody can stop one that was asked for."""
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 Open = Callable[[Record], str | None]
@@ -95,9 +97,18 @@ class Replays:
             BadPolicy: the document is no policy of that name; `problems` has all that is wrong.
             Missing: no such grant or server to use it on.
             Unfit: it is used on nothing, or on what cannot be.
+            Unfit: it took too long, or others before it did.
             LedgerUnavailable: the record cannot be read.
         """
         policy = policy_of(asked.name, asked.document)
+        try:
+            async with asyncio.timeout(_LONGEST):
+                return await self._replay(asked, policy)
+        except TimeoutError:
+            said = f"the replay took longer than {_LONGEST:g} s, with those that were asked for before it"
+            raise Unfit(said, fix="ask about a shorter time, with --since and --until") from None
+
+    async def _replay(self, asked: ReplayQuestion, policy: Policy) -> Replay:
         async with self._turn:
             snapshot = self._desk.snapshot
             uses, rules, longest = self._changed(snapshot, asked, policy)
@@ -159,20 +170,23 @@ class Replays:
         """Judge all calls from an entry on; return the time of the first that was asked about."""
         wanted = RecordFilter(since=_before(asked.since, longest), until=asked.until)
         since, back_to = asked.since or _ALWAYS, None
-        async for entries in self._pages(wanted, start):
-            for entry in entries:
-                told = entry.record.at >= since
-                if told and back_to is None:
-                    back_to = entry.record.at
-                rehearsal.take(entry, told=told)
+        async for entry in self._entries(wanted, start):
+            told = entry.record.at >= since
+            if told and back_to is None:
+                back_to = entry.record.at
+            rehearsal.take(entry, told=told)
         return back_to
 
-    async def _pages(self, wanted: RecordFilter, after: int) -> AsyncIterator[list[RecordEntry]]:
-        """Yield calls in their order, a few at a time; between them others have their turn."""
+    async def _entries(self, wanted: RecordFilter, after: int) -> AsyncIterator[RecordEntry]:
+        """Yield calls in their order; between them others have their turn."""
+        loop = asyncio.get_running_loop()
         while page := await self._reading.held(wanted, after, PAGE):
-            for begin in range(0, len(page), _AT_ONCE):
-                yield [held.entry for held in page[begin : begin + _AT_ONCE]]
-                await asyncio.sleep(0)
+            until = loop.time() + _TURN
+            for held in page:
+                yield held.entry
+                if loop.time() >= until:
+                    await asyncio.sleep(0)
+                    until = loop.time() + _TURN
             after = page[-1].entry.position
 
 

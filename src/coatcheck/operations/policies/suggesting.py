@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Final
 
 from coatcheck.core.access.decide import foresee
@@ -13,7 +15,7 @@ from coatcheck.core.policy.replaying import KINDS
 from coatcheck.core.policy.suggesting import Suggestion, Used, name_for, suggest
 from coatcheck.errors import Missing, Unfit
 from coatcheck.model.call import Kind, Target
-from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Settlement, Verdict
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.access import principal_of
 from coatcheck.operations.registry.desk import Desk
@@ -94,10 +96,15 @@ class Suggestions:
             )
         views, failing = await self._probe.tools(server)
         names = _names(grant.label, servers, asked.name)
-        items = [
-            OnServer(where, _suggestion(snapshot, grant, where, name, tally, _of(views, failing, where)))
-            for where, name in zip(servers, names, strict=True)
-        ]
+        items = []
+        for where, name in zip(servers, names, strict=True):
+            used = [one for (on, _, _), one in tally.found.items() if on == where]
+            listed = _of(views, failing, where)
+            unused = None if listed is None else _unused(snapshot, grant, where, listed, used)
+            words = f"What the grant {grant.label} used of {where}."
+            # Of thousands of names it takes a while, in which others have their turn.
+            found = await asyncio.to_thread(suggest, name, words if words.isprintable() else "", used, unused)
+            items.append(OnServer(where, found))
         return Suggested(grant.label, tuple(items), tally.back_to, tally.cut, failing)
 
     async def _read(self, tally: _Tally, wanted: RecordFilter) -> None:
@@ -132,6 +139,20 @@ def _server(snapshot: Snapshot, ref: str) -> str | None:
     return found.name
 
 
+def _was_used(settlement: Settlement | None) -> bool:
+    """Tell whether something came of a call: not where there was no such thing, or nobody could be asked.
+
+    A call of any name at all is allowed by some policies, and fails while the server cannot be reached.
+    """
+    if settlement is None or settlement.outcome in _ANSWERED:
+        return True
+    return settlement.outcome is not Outcome.DENIED and settlement.request_bytes > 0
+
+
+_ANSWERED: Final = frozenset((Outcome.OK, Outcome.TOOL_ERROR, Outcome.UNKNOWN))
+"""Also without a request: a resource that the gateway itself watches."""
+
+
 @dataclass(slots=True)
 class _Tally:
     """What was used: by server, kind and name, how often and when last. Calls come newest first."""
@@ -143,8 +164,8 @@ class _Tally:
     def take(self, entry: RecordEntry) -> None:
         record, settlement = entry.record, entry.settlement
         kind = KINDS.get(record.method)
-        if kind is None or (settlement is not None and settlement.outcome is Outcome.DENIED):
-            return  # it was allowed, and there was no such thing
+        if kind is None or not _was_used(settlement):
+            return
         key = (record.server, kind, record.tool)
         before = self.found.get(key)
         if before is None and len(self.found) >= MOST_NAMES:
@@ -164,27 +185,15 @@ def _of(
     return [view for view in views if view.server == server]
 
 
-def _suggestion(
-    snapshot: Snapshot,
-    grant: AnyGrant,
-    server: str,
-    name: str,
-    tally: _Tally,
-    views: Sequence[ToolView] | None,
-) -> Suggestion:
-    used = [one for (where, _, _), one in tally.found.items() if where == server]
-    unused = None if views is None else _unused(snapshot, grant, server, views, used)
-    words = f"What the grant {grant.label} used of {server}."
-    description = words if words.isprintable() else ""
-    return suggest(name, description, used, unused)
-
-
 def _names(grant: str, servers: Sequence[str], wanted: str) -> list[str]:
     """Return a name for the policy of each server, no two alike."""
     found: list[str] = []
-    for number, server in enumerate(servers, 1):
-        name = wanted or name_for(grant, server)
-        found.append(name if name not in found else f"{name[:55]}-{number}")
+    for server in servers:
+        name = first = wanted or name_for(grant, server)
+        others = count(2)
+        while name in found:
+            name = f"{first[:55]}-{next(others)}"
+        found.append(name)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from coatcheck.core.policy.reading.clauses import MAX_MESSAGE
 from coatcheck.core.policy.reading.comparisons import read_pointer
 from coatcheck.core.policy.reading.place import Place
+from coatcheck.core.policy.reading.problems import MAX_ALL_LIMITS
 from coatcheck.model.policy import AtOnceLimit, CallLimit, Each, Limit, Per, SumLimit
 
 MAX_LIMITS: Final = 20
@@ -29,7 +30,7 @@ def read_limits(place: Place, *, no_sums: str = "") -> tuple[Limit, ...]:
 
 def _read_limit(place: Place, no_sums: str) -> Limit | None:
     members = place.members()
-    if members is None:
+    if members is None or not place.notes.count("limits", MAX_ALL_LIMITS, place.where):
         return None
     forms = [form for form in _FORMS if form in members]
     if len(forms) != 1:

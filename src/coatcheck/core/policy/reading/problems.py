@@ -13,6 +13,8 @@ MAX_PROBLEMS: Final = 100
 MAX_ENTRIES: Final = 1_000
 MAX_CONDITIONS: Final = 2_000
 MAX_PATTERNS: Final = 200
+MAX_ALL_LIMITS: Final = 500
+"""Most limits of a policy: a call may be charged to all of them, and what it takes stands in its record."""
 _TOLD: Final = 20
 
 
