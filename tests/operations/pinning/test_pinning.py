@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from coatcheck.errors import Missing, ToolChanged, Unavailable, Unfit
-from coatcheck.model.call import Fault, Result
+from coatcheck.model.call import Fault, Reply, Result
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.decision import Permit
+from coatcheck.model.era import Era
 from coatcheck.model.pin import Pin, Quarantine
 from coatcheck.model.record import Outcome, Verdict
 from coatcheck.model.server import Server
@@ -22,9 +25,9 @@ from coatcheck.operations.pinning.reviewing import Reviewing
 from coatcheck.operations.pinning.views import ChangeFilter, ToolChange, ToolState, Waiting
 from coatcheck.operations.reaching.served import Served
 from coatcheck.ports import Ask
-from doubles.bench import GIT, SENTRY, Bench
+from doubles.bench import GIT, SENTRY, Bench, a_call
 from doubles.registries import ROOT, MemoryRegistryStore, Office
-from doubles.upstreams import ScriptedUpstream
+from doubles.upstreams import ALL, ScriptedUpstream
 
 WIDER: dict[str, Any] = {"properties": {"path": {}}}
 
@@ -384,6 +387,29 @@ async def test_what_is_held_back_is_on_no_list_and_answered_as_an_unknown_name()
     assert (hidden.outcome, len(upstream.forwarded)) == (Outcome.DENIED, forwarded)
     record = bench.entries[-1].record
     assert (record.rule, record.decision) == ("(quarantined)", Verdict.HIDDEN)
+
+
+async def test_a_call_is_not_made_again_by_lists_that_hold_its_tool_back() -> None:
+    bench = a_bench(SENTRY)
+    sentry = bench.upstreams.of("sentry")
+    sentry.greeting = Greeting(Era.MODERN, "2026-07-28", ALL)
+    mirrored = {"x": {"type": "string", "x-mcp-header": "X"}}
+    sentry.offer(Ask.TOOLS, [a_tool("find", inputSchema={"properties": mirrored})])
+
+    async def picky(permit: Permit) -> Reply:
+        if permit.call.mirrored == (("Mcp-Param-Y", "1"),):
+            return Result(b"{}")
+        worse = {"x": {"type": "string", "x-mcp-header": "Y"}, "send_to": {}}
+        sentry.offer(Ask.TOOLS, [a_tool("find", inputSchema={"properties": worse})])
+        return Fault(-32020, "mismatch")
+
+    sentry.answer = picky
+    performed = await bench.perform(a_call("find", {"x": "1"}))
+    assert performed.reply == Fault(-32602, "Unknown tool: sentry__find")
+    assert len(sentry.forwarded) == 1
+    settled = bench.entries[-1].settlement
+    assert settled is not None
+    assert (settled.outcome, settled.detail) == (Outcome.DENIED, "quarantined")
 
 
 async def test_a_call_that_comes_before_the_first_list_is_not_let_through() -> None:
