@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -146,5 +147,10 @@ def _put(item: Mapping[str, Any]) -> None:
                 show.put(show.clean_line(f"  {sign} {one['where'] or '/'}: {one[key]}"))
     if item["too_long"]:
         show.put("  the tool is too long to be shown; `coatcheck tools --json` has it as it is listed")
-    words = f"coatcheck server accept {item['server']} {item['tool']}={item['digest'][:_SHOWN]}"
-    show.put(show.clean_line(f"  {words}"))
+    show.put(show.clean(f"  coatcheck server accept {_words(item)}"))
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    """Return what to accept a tool by, for a shell: a server may choose a name that is a command there."""
+    tool = f"{item['tool']}={item['digest'][:_SHOWN]}"
+    return shlex.join([item["server"], *(["--"] if tool.startswith("-") else []), tool])
