@@ -342,6 +342,27 @@ async def test_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.M
     assert await yard.list(GET, FIND, a_tool("c", "x")) == (["get_order", "find_order", "c"], [])
 
 
+async def test_a_change_of_which_there_is_no_room_to_keep_the_text_is_hidden_as_it_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 250)
+    yard = await a_yard()
+    await yard.list(GET, FIND)
+    for words in "xyz":  # each takes the place of the one before, so there is room for one of them
+        changed = a_tool("get_order", words * 20), a_tool("find_order", words * 20)
+        assert await yard.list(*changed) == (["get_order"], ["find_order"])
+        assert [(one.tool, one.why, one.too_long) for one in await yard.waiting()] == [
+            ("find_order", ("it is too long to be compared",), True),
+            ("get_order", (), False),
+        ]
+        assert yard.reviewing.waiting() == Waiting(2, 1)
+    await yard.keep()
+    after = await a_yard(store=yard.office.store)
+    assert await after.list(*changed) == (["get_order"], ["find_order"])
+    await after.accept_all()
+    assert await after.list(*changed) == (["get_order", "find_order"], [])
+
+
 async def test_others_get_their_turn_while_a_long_list_is_compared() -> None:
     yard = await a_yard()
     tools = [a_tool(f"t{number}", "x" * 10_000) for number in range(400)]

@@ -6,7 +6,7 @@ What is judged is the very list that is then shown, so nothing that was not comp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from coatcheck.core.pins.judging import Compared, why_held
 from coatcheck.model.catalogue import Catalogue, Entry
 from coatcheck.model.operator import GATEWAY_ACTOR
 from coatcheck.model.pin import Definition, Pin, Quarantine
-from coatcheck.model.server import Server
+from coatcheck.model.server import AccessMarks, Server
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Pins
 
@@ -117,21 +117,23 @@ class Pinning(Pins):
         pins = self.of(server.id)
         noted: dict[str, Pin] = {}
         held: dict[str, Entry] = {}
-        room = MAX_PINS - len(pins)
+        room, size = MAX_PINS - len(pins), sum(map(_size, pins.values()))
         for name, entry in catalogue.tools.items():
-            now = compared.definition(entry)
-            pin = self._pinned(server.id, name, now, pins.get(name), first=not pins)
-            if pin is not pins.get(name):
-                noted[name] = pin
-                room -= name not in pins
-            if room < 0 and name not in pins:
-                noted.pop(name)
+            now, known = compared.definition(entry), pins.get(name)
+            pin = self._pinned(server.id, name, now, known, first=not pins)
+            room -= known is None
+            if known is None and room < 0:
                 if self.quarantine is not Quarantine.NEVER:
                     held[name] = entry
-            elif why_held(pin, now, server.marks, self.quarantine, compared):
+                continue
+            if pin is not known:
+                size += _size(pin) - (_size(known) if known is not None else 0)
+                noted[name] = pin = pin if size <= MAX_KEPT else _trimmed(pin, known)
+            if self._why_held(pin, now, server.marks, compared):
                 held[name] = entry
         if noted and not self._snapshot().registry.uncertain:
-            self._note(server.id, pins, noted.values())
+            self._unkept.setdefault(server.id, {}).update(noted)
+            self.wake(server.id)
         if not held:
             return catalogue
         left = {name: entry for name, entry in catalogue.tools.items() if name not in held}
@@ -146,13 +148,12 @@ class Pinning(Pins):
             return pin
         return replace(pin, pending=now, since=self._now())
 
-    def _note(self, server_id: UUID, pins: Mapping[str, Pin], noted: Iterable[Pin]) -> None:
-        size = sum(_size(pin) for pin in pins.values())
-        unkept = self._unkept.setdefault(server_id, {})
-        for pin in noted:
-            size += _size(pin)
-            unkept[pin.tool] = pin if size <= MAX_KEPT else _trimmed(pin, pins.get(pin.tool))
-        self.wake(server_id)
+    def _why_held(self, pin: Pin, now: Definition, marks: AccessMarks, compared: Compared) -> tuple[str, ...]:
+        """Say why a tool of a list is hidden: by what is kept of it, since that is what can be reviewed."""
+        pending = pin.pending
+        if pending is not None and not pending.text and pending.digest == now.digest:
+            return why_held(pin, pending, marks, self.quarantine)
+        return why_held(pin, now, marks, self.quarantine, compared)
 
 
 def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]:
