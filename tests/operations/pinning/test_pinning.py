@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck.core.pins.judging import why_held
 from coatcheck.errors import Missing, ToolChanged, Unavailable, Unfit
 from coatcheck.model.call import Fault, Reply, Result
 from coatcheck.model.catalogue import Greeting
@@ -361,6 +362,34 @@ async def test_a_change_of_which_there_is_no_room_to_keep_the_text_is_hidden_as_
     assert await after.list(*changed) == (["get_order"], ["find_order"])
     await after.accept_all()
     assert await after.list(*changed) == (["get_order", "find_order"], [])
+
+
+async def test_what_waits_is_compared_once_however_often_it_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yard = await a_yard()
+    await yard.list(GET, FIND)
+    await yard.keep()
+    await yard.list(a_tool("get_order", "x"), a_tool("find_order", inputSchema=WIDER))
+    await yard.keep()
+    counted: list[str] = []
+
+    def counting(*given: Any) -> tuple[str, ...]:
+        counted.append(given[0].tool)
+        return why_held(*given)
+
+    monkeypatch.setattr(module, "why_held", counting)
+    for _ in range(3):
+        assert yard.reviewing.waiting() == Waiting(2, 1)
+    assert counted == [], "its lists were compared as they came"
+    after = await a_yard(store=yard.office.store)
+    for _ in range(3):
+        assert after.reviewing.waiting() == Waiting(2, 1)
+    assert sorted(counted) == ["find_order", "get_order"]
+    await after.list(GET, a_tool("find_order", inputSchema={}, description="x"))
+    assert after.reviewing.waiting() == Waiting(2, 0)
+    await after.accept_all()
+    assert after.reviewing.waiting() == Waiting()
 
 
 async def test_others_get_their_turn_while_a_long_list_is_compared() -> None:

@@ -30,6 +30,8 @@ SLICE: Final = 64 * 1024
 _NONE: Final[Mapping[str, Pin]] = MappingProxyType({})
 
 PinsByServer = Mapping[UUID, Mapping[str, Pin]]
+_Compared = tuple[str, str | None, bool, AccessMarks]
+"""What it hangs on whether a tool that waits is hidden: digests, whether it is new, and the marks."""
 
 
 class Pinning(Pins):
@@ -50,6 +52,8 @@ class Pinning(Pins):
         self._kept: PinsByServer = {}
         self._followed: PinsByServer = {}
         self._unkept: dict[UUID, dict[str, Pin]] = {}
+        self._held: dict[tuple[UUID, str], tuple[_Compared, bool]] = {}
+        """What `is_held` says of tools that wait: to compare them takes long, and they are counted often."""
 
     # --- what is pinned ------------------------------------------------------------------------------------
 
@@ -73,7 +77,14 @@ class Pinning(Pins):
 
     def is_held(self, pin: Pin) -> bool:
         """Tell whether a tool is hidden where its server lists what waits for an operator."""
-        return bool(self.why_held(pin, pin.pending or pin.accepted))
+        server = self._snapshot().by_id.get(pin.server)
+        if server is None:
+            return False
+        compared, found = self._held.get(pin.key, (None, False))
+        if compared != _compared(pin, server.marks):
+            found = bool(self.why_held(pin, pin.pending or pin.accepted))
+            self._held[pin.key] = _compared(pin, server.marks), found
+        return found
 
     def follow(self) -> frozenset[UUID]:
         """Take up what the store holds by now; return the servers whose lists are to be judged again."""
@@ -151,9 +162,16 @@ class Pinning(Pins):
     def _why_held(self, pin: Pin, now: Definition, marks: AccessMarks, compared: Compared) -> tuple[str, ...]:
         """Say why a tool of a list is hidden: by what is kept of it, since that is what can be reviewed."""
         pending = pin.pending
-        if pending is not None and not pending.text and pending.digest == now.digest:
-            return why_held(pin, pending, marks, self.quarantine)
-        return why_held(pin, now, marks, self.quarantine, compared)
+        if pending is None or pending.digest != now.digest:
+            return why_held(pin, now, marks, self.quarantine, compared)
+        kept = (now, compared) if pending.text else (pending, None)
+        why = why_held(pin, kept[0], marks, self.quarantine, kept[1])
+        self._held[pin.key] = _compared(pin, marks), bool(why)
+        return why
+
+
+def _compared(pin: Pin, marks: AccessMarks) -> _Compared:
+    return pin.accepted.digest, pin.pending.digest if pin.pending else None, pin.new, marks
 
 
 def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]:

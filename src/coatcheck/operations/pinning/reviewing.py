@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from coatcheck.core.pins.definitions import definition_of, differences
+from coatcheck.core.pins.definitions import differences
 from coatcheck.errors import Missing, ToolChanged, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.operator import Actor
@@ -128,7 +128,8 @@ class Reviewing:
             if listed is not None and entry is None:
                 yield pin, ToolState.GONE, name
             elif pin.pending is not None:
-                is_back = entry is not None and definition_of(entry).digest == pin.accepted.digest
+                now = served.compared.definition(entry) if served is not None and entry is not None else None
+                is_back = now is not None and now.digest == pin.accepted.digest
                 yield pin, ToolState.BACK if is_back else ToolState.CHANGED, name
             elif pin.new:
                 yield pin, ToolState.NEW, name
