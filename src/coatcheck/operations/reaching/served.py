@@ -319,6 +319,8 @@ class Served:
         self._attending += 1
         if self._attending == 1:
             self.upstream.attend(True)
+            if self._outdated and self.catalogue is not None:
+                self._refresh_in(_SETTLE)  # it said so while nobody listened
 
     def neglect(self) -> None:
         """End what `attend` began."""
