@@ -330,6 +330,25 @@ async def test_no_more_tools_are_pinned_than_there_is_room_for(monkeypatch: pyte
     assert len(yard.pins) == 3
 
 
+async def test_there_is_room_again_where_tools_that_are_gone_were_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_PINS", 3)
+    yard = await a_yard()
+    await yard.list(GET, *(a_tool(f"t{number}") for number in range(2)))
+    full = GET, a_tool("honest"), a_tool("later")
+    assert await yard.list(*full) == (["get_order"], ["honest", "later"])
+    assert {one.state for one in await yard.waiting()} == {ToolState.GONE}
+    await yard.accept_all()
+    assert (yard.pins["t0"].accepted.text, yard.pins["t0"].ended_at is None) == ("", False)
+    assert await yard.list(*full) == (["get_order", "honest", "later"], [])
+    assert await yard.list(*full, a_tool("t0")) == (["get_order", "honest", "later"], ["t0"])
+    assert {(one.tool, one.state) for one in await yard.waiting()} == {
+        ("honest", ToolState.NEW),
+        ("later", ToolState.NEW),
+    }
+
+
 async def test_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KEPT", 150)
     yard = await a_yard()

@@ -22,7 +22,7 @@ from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Pins
 
 MAX_PINS: Final = 10_000
-"""Tools of one server that are pinned, those that are gone among them; what comes after them is held back."""
+"""Tools of one server that are pinned, those that are gone until that was accepted; more are held back."""
 MAX_KEPT: Final = 16 * 1024 * 1024
 """Characters of all definitions of one server that are kept; beyond that only their digests are."""
 SLICE: Final = 64 * 1024
@@ -128,12 +128,12 @@ class Pinning(Pins):
         pins = self.of(server.id)
         noted: dict[str, Pin] = {}
         held: dict[str, Entry] = {}
-        room, size = MAX_PINS - len(pins), sum(map(_size, pins.values()))
+        room, size = MAX_PINS - sum(map(_stands, pins.values())), sum(map(_size, pins.values()))
         for name, entry in catalogue.tools.items():
             now, known = compared.definition(entry), pins.get(name)
             pin = self._pinned(server.id, name, now, known, first=not pins)
-            room -= known is None
-            if known is None and room < 0:
+            room -= not _stands(known)
+            if room < 0 and not _stands(known):
                 if self.quarantine is not Quarantine.NEVER:
                     held[name] = entry
                 continue
@@ -181,6 +181,11 @@ def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]
 
 def _version(pin: Pin | None) -> int:
     return 0 if pin is None else pin.version
+
+
+def _stands(pin: Pin | None) -> bool:
+    """Tell whether a tool is pinned, and not gone with the word of an operator."""
+    return pin is not None and pin.ended_at is None
 
 
 def _size(pin: Pin) -> int:

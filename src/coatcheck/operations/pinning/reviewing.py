@@ -103,9 +103,10 @@ class Reviewing:
 
     def _accepted(self, pin: Pin, state: ToolState, actor: Actor, because: str) -> Pin:
         now = self._desk.now()
+        seen = _to_accept(pin, state)
         return replace(
             pin,
-            accepted=pin.pending if state is ToolState.CHANGED and pin.pending else pin.accepted,
+            accepted=replace(seen, text="") if state is ToolState.GONE else seen,
             at=now,
             by=actor.name,
             because=because,
