@@ -18,6 +18,7 @@ from coatcheck.model.decision import Permit
 from coatcheck.model.era import Era
 from coatcheck.model.pin import Pin, Quarantine
 from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.registry import Edit
 from coatcheck.model.server import Server
 from coatcheck.operations.pinning import pinning as module
 from coatcheck.operations.pinning.keeping import Keeping
@@ -294,6 +295,52 @@ async def test_a_session_of_ones_own_is_judged_by_the_same() -> None:
     assert list(late.catalogue.held_back) == ["get_order"]
     await yard.accept_all()
     assert list(own.catalogue.tools if own.catalogue else ()) == ["get_order"]
+
+
+async def test_what_changes_once_more_while_it_is_kept_is_kept_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = await a_yard(every=3600.0)
+    await yard.list(GET)
+    await yard.keep()
+    commit = yard.office.store.commit
+
+    async def slow(edit: Edit) -> None:
+        await commit(edit)
+        monkeypatch.undo()
+        await yard.list(a_tool("get_order", inputSchema=WIDER))
+
+    await yard.list(a_tool("get_order", "x"))
+    (seen,) = await yard.waiting()
+    monkeypatch.setattr(yard.office.store, "commit", slow)
+    await yard.keeping.close()
+    (changed,) = await yard.waiting()
+    assert [one.where for one in changed.differences] == ["/inputSchema/properties"]
+    with pytest.raises(ToolChanged):
+        await yard.reviewing.accept(ROOT, "git", {"get_order": seen.digest})
+    await yard.keeping.close()
+    pending = yard.pins["get_order"].pending
+    assert pending is not None
+    assert pending.digest == changed.digest
+
+
+async def test_sessions_that_are_given_different_lists_are_written_of_once() -> None:
+    yard = await a_yard()
+    await yard.list(GET)
+    await yard.keep()
+    server = yard.git.server
+    own = yard.office.servers.open_own(server, yard.git.upstream.client)  # type: ignore[attr-defined]
+    assert await yard.list(a_tool("get_order", "x")) == (["get_order"], [])
+    assert await yard.list(a_tool("get_order", inputSchema=WIDER), served=own) == ([], ["get_order"])
+    await yard.keep()
+    commits = yard.office.store.commits
+    await yard.keep()
+    assert yard.office.store.commits == commits, "nothing is news"
+    assert own.catalogue is not None
+    assert list(own.catalogue.held_back) == ["get_order"]
+    await yard.accept_all()
+    assert list(own.catalogue.tools) == ["get_order"]
+    (changed,) = await yard.waiting()
+    assert [one.where for one in changed.differences] == ["/description", "/inputSchema/properties"]
+    await yard.keep()
 
 
 # --- within bounds -------------------------------------------------------------------------------------------

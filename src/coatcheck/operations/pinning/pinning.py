@@ -124,14 +124,18 @@ class Pinning(Pins):
         return found
 
     def judged(self, server: Server, catalogue: Catalogue, compared: Compared) -> Catalogue:
-        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`."""
+        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`.
+
+        Judged again, a list puts nothing in the place of what waits already: sessions that a server gives
+        different ones would have theirs noted in turns, for ever.
+        """
         pins = self.of(server.id)
         noted: dict[str, Pin] = {}
         held: dict[str, Entry] = {}
         room, size = MAX_PINS - sum(map(_stands, pins.values())), sum(map(_size, pins.values()))
         for name, entry in catalogue.tools.items():
             now, known = compared.definition(entry), pins.get(name)
-            pin = self._pinned(server.id, name, now, known, first=not pins)
+            pin = self._pinned(server.id, name, now, known, first=not pins, is_news=compared.is_news)
             room -= not _stands(known)
             if room < 0 and not _stands(known):
                 if self.quarantine is not Quarantine.NEVER:
@@ -142,6 +146,7 @@ class Pinning(Pins):
                 noted[name] = pin = pin if size <= MAX_KEPT else _trimmed(pin, known)
             if self._why_held(pin, now, server.marks, compared):
                 held[name] = entry
+        compared.is_news = False
         if noted and not self._snapshot().registry.uncertain:
             self._unkept.setdefault(server.id, {}).update(noted)
             self.wake(server.id)
@@ -150,12 +155,16 @@ class Pinning(Pins):
         left = {name: entry for name, entry in catalogue.tools.items() if name not in held}
         return replace(catalogue, tools=MappingProxyType(left), held_back=MappingProxyType(held))
 
-    def _pinned(self, server_id: UUID, name: str, now: Definition, pin: Pin | None, *, first: bool) -> Pin:
+    def _pinned(
+        self, server_id: UUID, name: str, now: Definition, pin: Pin | None, *, first: bool, is_news: bool
+    ) -> Pin:
         """Return the pin of a tool that is listed; another one where there is something to be noted."""
         if pin is None or pin.ended_at is not None:
             version = 0 if pin is None else pin.version
             return Pin(server_id, name, now, self._now(), GATEWAY_ACTOR.name, new=not first, version=version)
         if now.digest in {pin.accepted.digest, pin.pending.digest if pin.pending else None}:
+            return pin
+        if pin.pending is not None and not is_news:
             return pin
         return replace(pin, pending=now, since=self._now())
 
@@ -175,8 +184,17 @@ def _compared(pin: Pin, marks: AccessMarks) -> _Compared:
 
 
 def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Return what is still to be kept: nothing where the store got another pin meanwhile."""
-    return {tool: pin for tool, pin in unkept.items() if _version(kept.get(tool)) == pin.version}
+    """Return what is still to be kept: nothing where the store got another pin meanwhile, but for one that
+    waits otherwise by now: its tool was changed once more while it was written.
+    """
+    found: dict[str, Pin] = {}
+    for tool, pin in unkept.items():
+        now = kept.get(tool)
+        if _version(now) == pin.version:
+            found[tool] = pin
+        elif now is not None and now.pending is not None and pin.pending not in {None, now.pending}:
+            found[tool] = replace(now, pending=pin.pending, since=pin.since)
+    return found
 
 
 def _version(pin: Pin | None) -> int:
