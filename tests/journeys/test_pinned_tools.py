@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def test_the_command_line_shows_what_is_other_and_takes_what_was_seen(office: Of
     assert shown(office, "accept", "srv", gone) == "forgotten srv new_one\n"
     assert json.loads(run("server", "review").stdout)["items"] == []
     assert "there is no server 'sr'" in run("server", "review", "sr").stderr
+
+
+def test_the_name_of_a_tool_is_no_command_for_who_copies_the_line(office: Office) -> None:
+    listed(office)
+    names = ["x;  touch $(id) `id` 'y' #", "--url=http://evil.example"]
+    office.hall.peer.extra = [tool(**HINTED), *map(tool, names)]
+    assert set(names) <= set(listed(office))
+    lines = [line.strip() for line in shown(office, "review", "srv").splitlines()]
+    copied = [shlex.split(line)[1:] for line in lines if line.startswith("coatcheck server accept")]
+    assert len(copied) == 2
+    for words in copied:
+        tool_and_digest = words[-1]
+        assert tool_and_digest.rpartition("=")[0] in names
+        told = office.hall.gateway.command(*words)
+        assert told.returncode == 0, told.stderr
+    assert changes(office) == []
 
 
 def test_who_listens_is_told_when_a_tool_is_back(office: Office) -> None:

@@ -84,6 +84,51 @@ A = "/properties/a"
         (within(minimum="x"), within(minimum="y"), [f"{A}/minimum"]),
         (within(type=5), within(type=6), [f"{A}/type"]),
         (within(required="a"), within(required="b"), [f"{A}/required"]),
+        (within(type="string"), within(type=[]), [f"{A}/type"]),
+        # what leaves nothing for another keyword to refuse
+        (
+            {**OPEN, "unevaluatedProperties": False},
+            {**OPEN, "unevaluatedProperties": False, "additionalProperties": True},
+            ["/additionalProperties"],
+        ),
+        (within(unevaluatedItems=False), within(unevaluatedItems=False, items=TEXT), [f"{A}/items"]),
+        # what others refer to
+        (
+            {**within(**{"$ref": "#/examples/0"}), "examples": [TEXT]},
+            {**within(**{"$ref": "#/examples/0"}), "examples": [{}]},
+            [f"{A}/$ref"],
+        ),
+        (
+            {**within(**{"$ref": "#/$defs/x/default"}), "$defs": {"x": {"default": TEXT}}},
+            {**within(**{"$ref": "#/$defs/x/default"}), "$defs": {"x": {"default": {}}}},
+            [f"{A}/$ref"],
+        ),
+        (
+            {**within(**{"$dynamicRef": "#name"}), "default": {"$dynamicAnchor": "name", **TEXT}},
+            {**within(**{"$dynamicRef": "#name"}), "default": {"$dynamicAnchor": "name"}},
+            [f"{A}/$dynamicRef"],
+        ),
+        (
+            {"properties": {"a": {"not": {"$ref": "#/properties/b"}}, "b": TEXT}},
+            {"properties": {"a": {"not": {"$ref": "#/properties/b"}}, "b": {**TEXT, "maxLength": 0}}},
+            [f"{A}/not/$ref"],
+        ),
+        (
+            {"properties": {"a": {"not": {"$ref": "#/properties/%62"}}, "b": TEXT, "%62": {}}},
+            {"properties": {"a": {"not": {"$ref": "#/properties/%62"}}, "b": False, "%62": {}}},
+            [f"{A}/not/$ref"],
+        ),
+        (
+            {"properties": {"a": {"$ref": "#/properties/b/anyOf/1"}, "b": {"anyOf": [TEXT, False, {}]}}},
+            {"properties": {"a": {"$ref": "#/properties/b/anyOf/1"}, "b": {"anyOf": [TEXT, {}]}}},
+            [f"{A}/$ref"],
+        ),
+        (within(**{"$id": "x", "title": "y"}), within(**{"$id": "x", "title": "z"}), [f"{A}/$id"]),
+        (
+            {"properties": {"a": {"not": {"$ref": "#"}}}},
+            {"properties": {"a": {"not": {"$ref": "#"}}}, "required": ["a"]},
+            [f"{A}/not/$ref"],
+        ),
         ({"properties": []}, {"properties": {}}, ["/properties"]),
         (False, {}, [""]),
         ({}, 5, [""]),
@@ -119,6 +164,24 @@ def test_more_is_found_where_it_is(before: Any, after: Any, places: list[str]) -
         (within(anyOf=[TEXT, {"type": "null"}]), within(anyOf=[{**TEXT, "title": "A"}])),
         ({**OPEN, "additionalProperties": True}, {**OPEN, "additionalProperties": TEXT}),
         ({"$defs": {"x": {"title": "a"}}}, {"$defs": {"x": {"title": "b"}}}),
+        (
+            {"$defs": {"x": {"title": "a"}}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+            {"$defs": {"x": {"title": "b"}}, "properties": {"a": {"$ref": "#/$defs/x"}}, "required": ["a"]},
+        ),
+        (
+            {"properties": {"~/": {"items": [TEXT]}, "b": {"$ref": "#/properties/~0~1/items/0"}}},
+            {
+                "properties": {
+                    "~/": {"items": [TEXT], "title": "x"},
+                    "b": {"$ref": "#/properties/~0~1/items/0"},
+                }
+            },
+        ),
+        ({"properties": {"a": {"$ref": "#"}}}, {"properties": {"a": {"$ref": "#"}}, "title": "x"}),
+        (
+            {**OPEN, "unevaluatedProperties": False},
+            {**OPEN, "unevaluatedProperties": False, "required": ["a"]},
+        ),
         ({"oneOf": [{"title": "a"}], "not": {"description": "x"}}, {"oneOf": [{}], "not": {}}),
         ({}, False),
     ],

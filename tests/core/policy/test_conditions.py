@@ -19,7 +19,7 @@ from coatcheck.core.policy.paths import read_path
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.saying import why_unknown, words_of
 from coatcheck.core.policy.values import Shape, as_number, read_exact, shape_of
-from coatcheck.model.policy import Condition
+from coatcheck.model.policy import ArgumentCondition, Condition
 from coatcheck.model.verdict import Facts, Judgement, Truth
 from policies import ALICE, NUMBERS, VALUES, asked, comparisons, conditions, document, judged
 
@@ -291,7 +291,8 @@ def test_times_of_the_week(time: dict[str, Any], at: str, expected: Truth) -> No
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 def test_at_the_ends_of_the_calendar_no_time_can_be_told(zone: str) -> None:
     condition = {"time": {"days": ["mon"], "zone": zone}}
-    ends = [structs.replace(ALICE, at=datetime(*day, tzinfo=UTC)) for day in ((1, 1, 1), (9999, 12, 31, 23))]
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)
+    ends = [structs.replace(ALICE, at=at) for at in (first, last)]
     truths = [told(condition, b"{}", facts=facts) for facts in ends]
     assert truths.count(U) == 1
     assert [bool(why_unknown(the(condition), facts, Arguments(b"{}"))) for facts in ends] == [
@@ -314,7 +315,9 @@ def test_what_one_condition_learned_of_arguments_changes_no_other(
         assert check(ALICE, shared) is check(ALICE, Arguments(raw))
         if "*" not in one["path"]:
             value_there = Arguments(raw).at(read_path(one["path"]) or ())[0]
-            assert check(ALICE, shared) is judgement_of(the(one))(value_there)
+            condition = the(one)
+            assert isinstance(condition, ArgumentCondition)
+            assert check(ALICE, shared) is judgement_of(condition)(value_there)
 
 
 def test_what_was_not_recorded_is_told_apart() -> None:

@@ -25,6 +25,7 @@ from coatcheck.operations.hearing.changes import LISTS, Changes
 from coatcheck.operations.lists import KINDS, Lists, View
 from coatcheck.operations.policies.policies import Policies as StoredPolicies
 from coatcheck.operations.policies.using import Place, PolicyUses
+from coatcheck.operations.reaching import served as served_module
 from coatcheck.operations.reaching.conversation import Conversation
 from coatcheck.operations.registry.patches import NewGrant, NewSubject
 from coatcheck.ports import Ask
@@ -271,6 +272,23 @@ async def test_what_changed_while_there_was_no_stream_is_told_on_the_next() -> N
         await ask(bench, conversation)
         conversation.attend(wanted=True)
         assert told(voice) == [TOOLS], "it has asked for the list since"
+
+
+async def test_what_a_server_said_of_its_lists_while_there_was_no_stream_is_told_on_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served_module, "_SETTLE", 0.0)
+    bench = await a_bench()
+    async with a_session(bench, "tools/list") as (conversation, voice):
+        conversation.attend(wanted=False)
+        served = bench.servers.of(SENTRY)
+        bench.upstreams.of("sentry").offer(Ask.TOOLS, ["find"])
+        served.hear(Notice(TOOLS, b"{}"))
+        assert served.catalogue is not None
+        assert list(served.catalogue.tools) == ["find", "fix"], "nobody listens, so nobody is asked"
+        conversation.attend(wanted=True)
+        await until(lambda: told(voice) != [])
+        assert told(voice) == [TOOLS]
 
 
 async def test_a_list_that_could_not_be_shown_is_told_of_when_it_can() -> None:

@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 
+from coatcheck.core.pins.judging import why_held
 from coatcheck.errors import Missing, ToolChanged, Unavailable, Unfit
-from coatcheck.model.call import Fault, Result
+from coatcheck.model.call import Fault, Reply, Result
+from coatcheck.model.catalogue import Greeting
+from coatcheck.model.decision import Permit
+from coatcheck.model.era import Era
 from coatcheck.model.pin import Pin, Quarantine
 from coatcheck.model.record import Outcome, Verdict
+from coatcheck.model.registry import Edit
 from coatcheck.model.server import Server
 from coatcheck.operations.pinning import pinning as module
 from coatcheck.operations.pinning.keeping import Keeping
@@ -22,9 +27,9 @@ from coatcheck.operations.pinning.reviewing import Reviewing
 from coatcheck.operations.pinning.views import ChangeFilter, ToolChange, ToolState, Waiting
 from coatcheck.operations.reaching.served import Served
 from coatcheck.ports import Ask
-from doubles.bench import GIT, SENTRY, Bench
+from doubles.bench import GIT, SENTRY, Bench, a_call
 from doubles.registries import ROOT, MemoryRegistryStore, Office
-from doubles.upstreams import ScriptedUpstream
+from doubles.upstreams import ALL, ScriptedUpstream
 
 WIDER: dict[str, Any] = {"properties": {"path": {}}}
 
@@ -293,6 +298,52 @@ async def test_a_session_of_ones_own_is_judged_by_the_same() -> None:
     assert list(own.catalogue.tools if own.catalogue else ()) == ["get_order"]
 
 
+async def test_what_changes_once_more_while_it_is_kept_is_kept_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = await a_yard(every=3600.0)
+    await yard.list(GET)
+    await yard.keep()
+    commit = yard.office.store.commit
+
+    async def slow(edit: Edit) -> None:
+        await commit(edit)
+        monkeypatch.undo()
+        await yard.list(a_tool("get_order", inputSchema=WIDER))
+
+    await yard.list(a_tool("get_order", "x"))
+    (seen,) = await yard.waiting()
+    monkeypatch.setattr(yard.office.store, "commit", slow)
+    await yard.keeping.close()
+    (changed,) = await yard.waiting()
+    assert [one.where for one in changed.differences] == ["/inputSchema/properties"]
+    with pytest.raises(ToolChanged):
+        await yard.reviewing.accept(ROOT, "git", {"get_order": seen.digest})
+    await yard.keeping.close()
+    pending = yard.pins["get_order"].pending
+    assert pending is not None
+    assert pending.digest == changed.digest
+
+
+async def test_sessions_that_are_given_different_lists_are_written_of_once() -> None:
+    yard = await a_yard()
+    await yard.list(GET)
+    await yard.keep()
+    server = yard.git.server
+    own = yard.office.servers.open_own(server, yard.git.upstream.client)  # type: ignore[attr-defined]
+    assert await yard.list(a_tool("get_order", "x")) == (["get_order"], [])
+    assert await yard.list(a_tool("get_order", inputSchema=WIDER), served=own) == ([], ["get_order"])
+    await yard.keep()
+    commits = yard.office.store.commits
+    await yard.keep()
+    assert yard.office.store.commits == commits, "nothing is news"
+    assert own.catalogue is not None
+    assert list(own.catalogue.held_back) == ["get_order"]
+    await yard.accept_all()
+    assert list(own.catalogue.tools) == ["get_order"]
+    (changed,) = await yard.waiting()
+    assert [one.where for one in changed.differences] == ["/description", "/inputSchema/properties"]
+    await yard.keep()
+
+
 # --- within bounds -------------------------------------------------------------------------------------------
 
 
@@ -327,6 +378,25 @@ async def test_no_more_tools_are_pinned_than_there_is_room_for(monkeypatch: pyte
     assert len(yard.pins) == 3
 
 
+async def test_there_is_room_again_where_tools_that_are_gone_were_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_PINS", 3)
+    yard = await a_yard()
+    await yard.list(GET, *(a_tool(f"t{number}") for number in range(2)))
+    full = GET, a_tool("honest"), a_tool("later")
+    assert await yard.list(*full) == (["get_order"], ["honest", "later"])
+    assert {one.state for one in await yard.waiting()} == {ToolState.GONE}
+    await yard.accept_all()
+    assert (yard.pins["t0"].accepted.text, yard.pins["t0"].ended_at is None) == ("", False)
+    assert await yard.list(*full) == (["get_order", "honest", "later"], [])
+    assert await yard.list(*full, a_tool("t0")) == (["get_order", "honest", "later"], ["t0"])
+    assert {(one.tool, one.state) for one in await yard.waiting()} == {
+        ("honest", ToolState.NEW),
+        ("later", ToolState.NEW),
+    }
+
+
 async def test_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KEPT", 150)
     yard = await a_yard()
@@ -338,6 +408,55 @@ async def test_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.M
     assert (held.why, held.too_long, held.differences) == (("it is too long to be compared",), True, ())
     await yard.accept_all()
     assert await yard.list(GET, FIND, a_tool("c", "x")) == (["get_order", "find_order", "c"], [])
+
+
+async def test_a_change_of_which_there_is_no_room_to_keep_the_text_is_hidden_as_it_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 250)
+    yard = await a_yard()
+    await yard.list(GET, FIND)
+    for words in "xyz":  # each takes the place of the one before, so there is room for one of them
+        changed = a_tool("get_order", words * 20), a_tool("find_order", words * 20)
+        assert await yard.list(*changed) == (["get_order"], ["find_order"])
+        assert [(one.tool, one.why, one.too_long) for one in await yard.waiting()] == [
+            ("find_order", ("it is too long to be compared",), True),
+            ("get_order", (), False),
+        ]
+        assert yard.reviewing.waiting() == Waiting(2, 1)
+    await yard.keep()
+    after = await a_yard(store=yard.office.store)
+    assert await after.list(*changed) == (["get_order"], ["find_order"])
+    await after.accept_all()
+    assert await after.list(*changed) == (["get_order", "find_order"], [])
+
+
+async def test_what_waits_is_compared_once_however_often_it_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yard = await a_yard()
+    await yard.list(GET, FIND)
+    await yard.keep()
+    await yard.list(a_tool("get_order", "x"), a_tool("find_order", inputSchema=WIDER))
+    await yard.keep()
+    counted: list[str] = []
+
+    def counting(*given: Any) -> tuple[str, ...]:
+        counted.append(given[0].tool)
+        return why_held(*given)
+
+    monkeypatch.setattr(module, "why_held", counting)
+    for _ in range(3):
+        assert yard.reviewing.waiting() == Waiting(2, 1)
+    assert counted == [], "its lists were compared as they came"
+    after = await a_yard(store=yard.office.store)
+    for _ in range(3):
+        assert after.reviewing.waiting() == Waiting(2, 1)
+    assert sorted(counted) == ["find_order", "get_order"]
+    await after.list(GET, a_tool("find_order", inputSchema={}, description="x"))
+    assert after.reviewing.waiting() == Waiting(2, 0)
+    await after.accept_all()
+    assert after.reviewing.waiting() == Waiting()
 
 
 async def test_others_get_their_turn_while_a_long_list_is_compared() -> None:
@@ -385,6 +504,29 @@ async def test_what_is_held_back_is_on_no_list_and_answered_as_an_unknown_name()
     assert (hidden.outcome, len(upstream.forwarded)) == (Outcome.DENIED, forwarded)
     record = bench.entries[-1].record
     assert (record.rule, record.decision) == ("(quarantined)", Verdict.HIDDEN)
+
+
+async def test_a_call_is_not_made_again_by_lists_that_hold_its_tool_back() -> None:
+    bench = a_bench(SENTRY)
+    sentry = bench.upstreams.of("sentry")
+    sentry.greeting = Greeting(Era.MODERN, "2026-07-28", ALL)
+    mirrored = {"x": {"type": "string", "x-mcp-header": "X"}}
+    sentry.offer(Ask.TOOLS, [a_tool("find", inputSchema={"properties": mirrored})])
+
+    async def picky(permit: Permit) -> Reply:
+        if permit.call.mirrored == (("Mcp-Param-Y", "1"),):
+            return Result(b"{}")
+        worse = {"x": {"type": "string", "x-mcp-header": "Y"}, "send_to": {}}
+        sentry.offer(Ask.TOOLS, [a_tool("find", inputSchema={"properties": worse})])
+        return Fault(-32020, "mismatch")
+
+    sentry.answer = picky
+    performed = await bench.perform(a_call("find", {"x": "1"}))
+    assert performed.reply == Fault(-32602, "Unknown tool: sentry__find")
+    assert len(sentry.forwarded) == 1
+    settled = bench.entries[-1].settlement
+    assert settled is not None
+    assert (settled.outcome, settled.detail) == (Outcome.DENIED, "quarantined")
 
 
 async def test_a_call_that_comes_before_the_first_list_is_not_let_through() -> None:

@@ -26,6 +26,8 @@ class Compared:
     """One list of tools, each with what it is now and what is worse: worked out once, as it may take long."""
 
     def __init__(self) -> None:
+        self.is_news = True
+        """Whether it was not judged yet."""
         self._definitions: dict[str, Definition] = {}
         self._worse: dict[str, tuple[str, AccessMarks, tuple[str, ...]]] = {}
 

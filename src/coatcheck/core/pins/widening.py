@@ -2,7 +2,8 @@
 
 What is proven is by JSON Schema (2020-12 and draft 7): keywords hold together, so each may be looked at by
 itself, but for those that say to which members others apply. A keyword that is not known here is a doubt, and
-a member that is declared anew is more, also where undeclared ones were taken before.
+a member that is declared anew is more, also where undeclared ones were taken before. What a reference leads
+to must be the same: it may stand under `not`, where less is more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from coatcheck.core.pins.definitions import Number, written
+from coatcheck.core.pins.references import doubtful
 from coatcheck.core.policy.paths import escaped
 
 _WORDS: Final = frozenset(
@@ -52,7 +54,11 @@ def widens(before: Any, after: Any) -> bool:
 
 def widenings(before: Any, after: Any) -> Iterator[str]:
     """Yield where, by JSON Pointer, a schema takes more than the one before, or may; nothing: it does not."""
-    yield from _compare("", _bare(before), _bare(after))
+    if before == after:
+        return
+    one, other = _bare(before), _bare(after)
+    yield from _compare("", one, other)
+    yield from doubtful(one, other)
 
 
 def _bare(schema: Any) -> Any:
@@ -81,6 +87,9 @@ def _compare(where: str, before: Any, after: Any) -> Iterator[str]:
         yield where  # nothing was taken before, or it is no schema at all
         return
     yield from _compare_members(where, before, after)
+    for rest, key in _REST.items():
+        if rest in before and key in after and key not in before:
+            yield f"{where}/{key}"  # what it takes, and were it all, counts as looked at
     for key in dict.fromkeys((*before, *after)):
         if key in _OF_MEMBERS:
             continue
@@ -91,6 +100,8 @@ def _compare(where: str, before: Any, after: Any) -> Iterator[str]:
 
 
 _OF_MEMBERS: Final = frozenset({"properties", "patternProperties", "additionalProperties"})
+_REST: Final = {"unevaluatedProperties": "additionalProperties", "unevaluatedItems": "items"}
+"""Keyword on what no other looked at -> one that looks at all there is."""
 
 
 def _compare_members(where: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
@@ -155,7 +166,7 @@ def _types(value: Any) -> frozenset[str] | None:
     if value is _NONE:
         return _NAMES_OF_TYPES
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         return None
     return frozenset(names)
 

@@ -29,6 +29,7 @@ _UNLISTED: Final = _OF_RESOURCES | {SET_LEVEL}
 """Requests for what no list names."""
 _NO_SUCH_RESOURCE: Final = frozenset({eras.LEGACY_RESOURCE_NOT_FOUND, messages.INVALID_PARAMS})
 """What servers of either era answer to the URI of nothing; a read has no other params to be invalid."""
+_QUARANTINED: Final = "quarantined"
 _PROGRESS: Final = "notifications/progress"
 _NEEDS_ROUNDS: Final = Fault(
     eras.MISSING_CAPABILITY,
@@ -109,12 +110,12 @@ class Forwarding:
             if not reach.renew(served):
                 raise
             # Another credential is in force by now, and what is refused with 401 or 403 was not acted on.
-            served = reach.of(permit.server)
+            served = _still_shown(reach.of(permit.server), permit)
             permit = _with_headers(errand, served)
             reply = await served.forward(permit, errand.caller, notify, errand.hop)
         if _is_headers_refused(reply, call, served):
             await served.ask()
-            renewed = _with_headers(errand, served)
+            renewed = _with_headers(errand, _still_shown(served, permit))
             if renewed.call.mirrored != permit.call.mirrored:  # refused before it was acted on
                 reply = await reach.of(permit.server).forward(renewed, errand.caller, notify, errand.hop)
         if call.method in _OF_RESOURCES and isinstance(reply, Fault) and reply.code in _NO_SUCH_RESOURCE:
@@ -136,7 +137,19 @@ class Forwarding:
 def _why_not_offered(served: Served, permit: Permit) -> str:
     held_back = served.catalogue.held_back if served.catalogue is not None else {}
     is_held = permit.target.kind is Kind.TOOL and permit.target.name in held_back
-    return "quarantined" if is_held else "no such name"
+    return _QUARANTINED if is_held else "no such name"
+
+
+def _still_shown(served: Served, permit: Permit) -> Served:
+    """Return the server for a second try, unless its lists came to hold the tool back since the first one.
+
+    Raises:
+        NotForwarded: they did.
+    """
+    detail = _why_not_offered(served, permit)
+    if detail == _QUARANTINED:
+        raise NotForwarded(detail)
+    return served
 
 
 def _notifier(errand: Errand, patience: Patience) -> Notify:

@@ -6,7 +6,7 @@ What is judged is the very list that is then shown, so nothing that was not comp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -17,12 +17,12 @@ from coatcheck.core.pins.judging import Compared, why_held
 from coatcheck.model.catalogue import Catalogue, Entry
 from coatcheck.model.operator import GATEWAY_ACTOR
 from coatcheck.model.pin import Definition, Pin, Quarantine
-from coatcheck.model.server import Server
+from coatcheck.model.server import AccessMarks, Server
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.reaching.served import Pins
 
 MAX_PINS: Final = 20_000
-"""Tools of one server that are pinned, those that are gone among them; what comes after them is held back."""
+"""Tools of one server that are pinned, those that are gone until that was accepted; more are held back."""
 MAX_KEPT: Final = 16 * 1024 * 1024
 """Characters of all definitions of one server that are kept; beyond that only their digests are."""
 SLICE: Final = 64 * 1024
@@ -30,6 +30,8 @@ SLICE: Final = 64 * 1024
 _NONE: Final[Mapping[str, Pin]] = MappingProxyType({})
 
 PinsByServer = Mapping[UUID, Mapping[str, Pin]]
+_Compared = tuple[str, str | None, bool, AccessMarks]
+"""What it hangs on whether a tool that waits is hidden: digests, whether it is new, and the marks."""
 
 
 class Pinning(Pins):
@@ -50,6 +52,8 @@ class Pinning(Pins):
         self._kept: PinsByServer = {}
         self._followed: PinsByServer = {}
         self._unkept: dict[UUID, dict[str, Pin]] = {}
+        self._held: dict[tuple[UUID, str], tuple[_Compared, bool]] = {}
+        """What `is_held` says of tools that wait: to compare them takes long, and they are counted often."""
 
     # --- what is pinned ------------------------------------------------------------------------------------
 
@@ -73,7 +77,14 @@ class Pinning(Pins):
 
     def is_held(self, pin: Pin) -> bool:
         """Tell whether a tool is hidden where its server lists what waits for an operator."""
-        return bool(self.why_held(pin, pin.pending or pin.accepted))
+        server = self._snapshot().by_id.get(pin.server)
+        if server is None:
+            return False
+        compared, found = self._held.get(pin.key, (None, False))
+        if compared != _compared(pin, server.marks):
+            found = bool(self.why_held(pin, pin.pending or pin.accepted))
+            self._held[pin.key] = _compared(pin, server.marks), found
+        return found
 
     def follow(self) -> frozenset[UUID]:
         """Take up what the store holds by now; return the servers whose lists are to be judged again."""
@@ -113,55 +124,86 @@ class Pinning(Pins):
         return found
 
     def judged(self, server: Server, catalogue: Catalogue, compared: Compared) -> Catalogue:
-        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`."""
+        """Return the lists with the tools that nobody may see yet among `held_back`, not among `tools`.
+
+        Judged again, a list puts nothing in the place of what waits already: sessions that a server gives
+        different ones would have theirs noted in turns, for ever.
+        """
         pins = self.of(server.id)
         noted: dict[str, Pin] = {}
         held: dict[str, Entry] = {}
-        room = MAX_PINS - len(pins)
+        room, size = MAX_PINS - sum(map(_stands, pins.values())), sum(map(_size, pins.values()))
         for name, entry in catalogue.tools.items():
-            now = compared.definition(entry)
-            pin = self._pinned(server.id, name, now, pins.get(name), first=not pins)
-            if pin is not pins.get(name):
-                noted[name] = pin
-                room -= name not in pins
-            if room < 0 and name not in pins:
-                noted.pop(name)
+            now, known = compared.definition(entry), pins.get(name)
+            pin = self._pinned(server.id, name, now, known, first=not pins, is_news=compared.is_news)
+            room -= not _stands(known)
+            if room < 0 and not _stands(known):
                 if self.quarantine is not Quarantine.NEVER:
                     held[name] = entry
-            elif why_held(pin, now, server.marks, self.quarantine, compared):
+                continue
+            if pin is not known:
+                size += _size(pin) - (_size(known) if known is not None else 0)
+                noted[name] = pin = pin if size <= MAX_KEPT else _trimmed(pin, known)
+            if self._why_held(pin, now, server.marks, compared):
                 held[name] = entry
+        compared.is_news = False
         if noted and not self._snapshot().registry.uncertain:
-            self._note(server.id, pins, noted.values())
+            self._unkept.setdefault(server.id, {}).update(noted)
+            self.wake(server.id)
         if not held:
             return catalogue
         left = {name: entry for name, entry in catalogue.tools.items() if name not in held}
         return replace(catalogue, tools=MappingProxyType(left), held_back=MappingProxyType(held))
 
-    def _pinned(self, server_id: UUID, name: str, now: Definition, pin: Pin | None, *, first: bool) -> Pin:
+    def _pinned(
+        self, server_id: UUID, name: str, now: Definition, pin: Pin | None, *, first: bool, is_news: bool
+    ) -> Pin:
         """Return the pin of a tool that is listed; another one where there is something to be noted."""
         if pin is None or pin.ended_at is not None:
             version = 0 if pin is None else pin.version
             return Pin(server_id, name, now, self._now(), GATEWAY_ACTOR.name, new=not first, version=version)
         if now.digest in {pin.accepted.digest, pin.pending.digest if pin.pending else None}:
             return pin
+        if pin.pending is not None and not is_news:
+            return pin
         return replace(pin, pending=now, since=self._now())
 
-    def _note(self, server_id: UUID, pins: Mapping[str, Pin], noted: Iterable[Pin]) -> None:
-        size = sum(_size(pin) for pin in pins.values())
-        unkept = self._unkept.setdefault(server_id, {})
-        for pin in noted:
-            size += _size(pin)
-            unkept[pin.tool] = pin if size <= MAX_KEPT else _trimmed(pin, pins.get(pin.tool))
-        self.wake(server_id)
+    def _why_held(self, pin: Pin, now: Definition, marks: AccessMarks, compared: Compared) -> tuple[str, ...]:
+        """Say why a tool of a list is hidden: by what is kept of it, since that is what can be reviewed."""
+        pending = pin.pending
+        if pending is None or pending.digest != now.digest:
+            return why_held(pin, now, marks, self.quarantine, compared)
+        kept = (now, compared) if pending.text else (pending, None)
+        why = why_held(pin, kept[0], marks, self.quarantine, kept[1])
+        self._held[pin.key] = _compared(pin, marks), bool(why)
+        return why
+
+
+def _compared(pin: Pin, marks: AccessMarks) -> _Compared:
+    return pin.accepted.digest, pin.pending.digest if pin.pending else None, pin.new, marks
 
 
 def _still(unkept: Mapping[str, Pin], kept: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Return what is still to be kept: nothing where the store got another pin meanwhile."""
-    return {tool: pin for tool, pin in unkept.items() if _version(kept.get(tool)) == pin.version}
+    """Return what is still to be kept: nothing where the store got another pin meanwhile, but for one that
+    waits otherwise by now: its tool was changed once more while it was written.
+    """
+    found: dict[str, Pin] = {}
+    for tool, pin in unkept.items():
+        now = kept.get(tool)
+        if _version(now) == pin.version:
+            found[tool] = pin
+        elif now is not None and now.pending is not None and pin.pending not in {None, now.pending}:
+            found[tool] = replace(now, pending=pin.pending, since=pin.since)
+    return found
 
 
 def _version(pin: Pin | None) -> int:
     return 0 if pin is None else pin.version
+
+
+def _stands(pin: Pin | None) -> bool:
+    """Tell whether a tool is pinned, and not gone with the word of an operator."""
+    return pin is not None and pin.ended_at is None
 
 
 def _size(pin: Pin) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from coatcheck.core.pins.definitions import definition_of, differences
+from coatcheck.core.pins.definitions import differences
 from coatcheck.errors import Missing, ToolChanged, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.operator import Actor
@@ -105,9 +105,10 @@ class Reviewing:
 
     def _accepted(self, pin: Pin, state: ToolState, actor: Actor, because: str) -> Pin:
         now = self._desk.now()
+        seen = _to_accept(pin, state)
         return replace(
             pin,
-            accepted=pin.pending if state is ToolState.CHANGED and pin.pending else pin.accepted,
+            accepted=replace(seen, text="") if state is ToolState.GONE else seen,
             at=now,
             by=actor.name,
             because=because,
@@ -130,7 +131,8 @@ class Reviewing:
             if listed is not None and entry is None:
                 yield pin, ToolState.GONE, name
             elif pin.pending is not None:
-                is_back = entry is not None and definition_of(entry).digest == pin.accepted.digest
+                now = served.compared.definition(entry) if served is not None and entry is not None else None
+                is_back = now is not None and now.digest == pin.accepted.digest
                 yield pin, ToolState.BACK if is_back else ToolState.CHANGED, name
             elif pin.new:
                 yield pin, ToolState.NEW, name

@@ -141,7 +141,7 @@ class Served:
         self.catalogue: Catalogue | None = None
         self.listed: Catalogue | None = None
         """The same as the server sent it, before anything was held back."""
-        self._compared = Compared()
+        self.compared = Compared()
         self.exposed: Mapping[str, str] = MappingProxyType({})
         self.last_error = ""
         self.heard: Greeting | None = None
@@ -168,7 +168,7 @@ class Served:
     def inherit(self, old: Served) -> None:
         """Take over the lists of the same server before an edit, until it was asked anew."""
         self.catalogue, self.listed, self.exposed = old.catalogue, old.listed, old.exposed
-        self._compared = old._compared
+        self.compared = old.compared
         self.judge_again()
 
     def judge_again(self) -> None:
@@ -288,7 +288,7 @@ class Served:
         self.last_error = ""
         if self.catalogue is None or catalogue != self.listed:
             compared = await self._pins.compared(self.server, catalogue)
-            self.listed, self._compared = catalogue, compared
+            self.listed, self.compared = catalogue, compared
             self.exposed = MappingProxyType(
                 {names.exposed(self.server.name, own): own for own in (*catalogue.tools, *catalogue.prompts)}
             )
@@ -299,7 +299,7 @@ class Served:
 
     def _show(self, listed: Catalogue) -> Catalogue:
         """Make what a server listed, but what is held back, what is shown and may be called."""
-        judged = self._pins.judged(self.server, listed, self._compared)
+        judged = self._pins.judged(self.server, listed, self.compared)
         if self.catalogue is None or judged != replace(self.catalogue, version=0):
             self.catalogue = replace(judged, version=self.catalogue.version + 1 if self.catalogue else 1)
             self._changed(self)
@@ -319,6 +319,8 @@ class Served:
         self._attending += 1
         if self._attending == 1:
             self.upstream.attend(True)
+            if self._outdated and self.catalogue is not None:
+                self._refresh_in(_SETTLE)  # it said so while nobody listened
 
     def neglect(self) -> None:
         """End what `attend` began."""

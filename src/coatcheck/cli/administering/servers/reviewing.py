@@ -147,7 +147,10 @@ def _put(item: Mapping[str, Any]) -> None:
                 show.put(show.clean_line(f"  {sign} {one['where'] or '/'}: {one[key]}"))
     if item["too_long"]:
         show.put("  the tool is too long to be shown; `coatcheck tools --json` has it as it is listed")
+    show.put(show.clean(f"  coatcheck server accept {_words(item)}"))
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    """Return what to accept a tool by, for a shell: a server may choose a name that is a command there."""
     tool = f"{item['tool']}={item['digest'][:_SHOWN]}"
-    ends_options = ["--"] if tool.startswith("-") else []
-    words = ["coatcheck", "server", "accept", *ends_options, item["server"], tool]
-    show.put(show.clean_line(f"  {shlex.join(words)}"))
+    return shlex.join([item["server"], *(["--"] if tool.startswith("-") else []), tool])
