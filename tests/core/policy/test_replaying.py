@@ -145,7 +145,7 @@ def an_entry(
 
 def counted(limit: dict[str, Any], *entries: tuple[RecordEntry, bytes | None]) -> list[Judgement]:
     policy = a_policy(tools={"create_charge": {"limits": [limit]}})
-    counting, found = Counting(), []
+    counting, found = Counting(), list[Judged]()
     for entry, arguments in entries:
         verdict = judge([policy], CHARGE, Nature.WRITE, ALICE, Arguments(arguments))
         sums = sums_on([policy], CHARGE, Nature.WRITE) if verdict.judgement is Judged.UNDECIDED else ()
@@ -210,11 +210,11 @@ def test_what_rests_on_undecided_calls_is_undecided() -> None:
     }
     for calls, expected in cases.items():
         for decision in (Verdict.ALLOWED, Verdict.DENIED):
-            counting, found = Counting(), []
+            counting, found = Counting(), list[Judged]()
             for seconds, arguments in calls:
                 verdict = judge([policy], CHARGE, Nature.WRITE, ALICE, Arguments(arguments))
                 found.append(counting.judge(an_entry(seconds, decision=decision), verdict).judgement)
-            assert found == [Judged[word] for word in expected.split()], calls
+            assert [one.name for one in found] == expected.split(), calls
 
 
 @SLOW
