@@ -172,7 +172,7 @@ def test_a_limit_that_is_used_up_is_on_record_and_explained(team: Team, era: str
         assert team.ask(who, era, "tools/call", call).text == '"echo"'
         record = team.last(subject=who)
         (charge,) = record["charges"]
-        assert (charge["rule"], charge["per"], charge["took"]) == (rule, "day", "1")
+        assert (charge["rule"], charge["per"], charge["took"]) == ("modest:/limits", "day", "1")
         assert charge["each"] == {"grant": record["grant_id"]}
     assert limit() == ("denied", rule, "2", False)
     got = team.ask(who, era, "tools/call", call)

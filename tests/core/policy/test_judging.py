@@ -363,3 +363,18 @@ def test_a_cap_holds_over_the_edge_of_a_day() -> None:
     assert isinstance(reserve(5000, 7 * day), Refused)
     assert isinstance(reserve(4000, 7 * day + 1), Reservation)
     assert isinstance(reserve(1, 8 * day - 2), Refused)
+
+
+def test_a_limit_that_is_added_before_another_gives_nothing_back() -> None:
+    """The count is of the list and of what is counted, and not of the place in the list."""
+    day = {"calls": 3, "per": "day", "each": "grant"}
+    windows = Windows()
+
+    def made(*found: dict[str, Any]) -> bool:
+        verdict = judge([a_policy(limits=list(found))], CHARGE, Nature.WRITE, ALICE, NO_ARGUMENTS)
+        return isinstance(windows.reserve(verdict.charges, 0), Reservation)
+
+    assert [made(day) for _ in range(4)] == [True, True, True, False]
+    assert not made({"at_once": 5, "each": "grant"}, day)
+    assert not made(day | {"calls": 9}, day)
+    assert made({"calls": 9, "per": "day", "each": "grant"}), "raised"

@@ -281,3 +281,11 @@ def test_what_a_clock_that_was_ahead_wrote_counts_as_taken_now() -> None:
     windows.restore([Taken(("k",), Per.MINUTE, now + 500 * LENGTH, 3)], now)
     refused(windows, now)
     taken(windows, now + LENGTH + 2 * PART)
+
+
+def test_limits_that_share_a_count_are_held_to_the_tightest() -> None:
+    windows = Windows()
+    both = charge(most=3), charge(most=1), charge(most=5)
+    taken(windows, 0, *both)
+    assert refused(windows, 0, *both).charge.most == 1
+    assert windows.used(charge(), 0) == 1

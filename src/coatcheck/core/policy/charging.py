@@ -39,9 +39,10 @@ class ReadyLimit:
         self.rule = f"{policy}:{pointer}"
         self.message = message
         per = "at_once" if isinstance(limit, AtOnceLimit) else str(limit.per)
-        # A limit that is edited to count something else begins to count anew.
+        # A limit that is edited to count something else begins to count anew; one that only comes to stand
+        # elsewhere in its list does not. Limits of a list that count the same share the count.
         counted = limit.path if isinstance(limit, SumLimit) else ""
-        self._head = (policy, pointer, per, counted, "+".join(limit.each))
+        self._head = (policy, pointer.rpartition("/")[0], per, counted, "+".join(limit.each))
         self._each = tuple(_VALUES[each] for each in limit.each)
         self._path: Path | None = read_path(limit.path) if isinstance(limit, SumLimit) else None
 

@@ -152,7 +152,7 @@ class Windows:
         `forced`: it is taken whether it fits or not, but that there are never more counts than there may be.
         """
         now = self._newest = max(now, self._newest)
-        wanted = {charge.key: charge for charge in charges}
+        wanted = _tightest(charges)
         if forced:
             wanted = {
                 key: one
@@ -174,7 +174,7 @@ class Windows:
 
     def would_refuse(self, charges: Sequence[Charge], now: int, by: str = "") -> Refused | None:
         """Return what `reserve` would refuse now; nothing is taken."""
-        wanted = {charge.key: charge for charge in charges}
+        wanted = _tightest(charges)
         return self._first_refusal(wanted.values(), max(now, self._newest), by)
 
     def used(self, charge: Charge, now: int) -> Number:
@@ -293,6 +293,16 @@ class Windows:
                 self._under_way[key] = left
             else:
                 del self._under_way[key]
+
+
+def _tightest(charges: Sequence[Charge]) -> dict[Key, Charge]:
+    """Return one charge for each key: that of the limit that lets the least through."""
+    wanted: dict[Key, Charge] = {}
+    for charge in charges:
+        found = wanted.get(charge.key)
+        if found is None or charge.most < found.most:
+            wanted[charge.key] = charge
+    return wanted
 
 
 def _part_of(at: int, per: Per) -> int:

@@ -13,8 +13,8 @@ _decode = msgspec.json.Decoder(_Kept).decode
 def shown_charges(text: str) -> list[dict[str, Any]] | str:
     """Return an object for each limit, or the text as it is if it is none that we wrote.
 
-    `rule` is the limit's pointer, `per` its window, `each` what has the count of its own, `took` how much was
-    taken: an exact number, as text.
+    `rule` is the pointer of the list that the limit is in, `per` its window, `each` what has the count of its
+    own, `took` how much was taken: an exact number, as text.
     """
     if not text:
         return []
