@@ -77,6 +77,9 @@ def _worsenings(name: str, one: dict[str, Any], other: dict[str, Any], marks: Ac
                 "it read, and now it writes" if after is Nature.WRITE else "it read, and now nobody can tell"
             )
             break
+    before, after = (_nature(name, members, marks, trusted=False) for members in (one, other))
+    if before is Nature.WRITE and after is Nature.READ:  # a read-only default would let everybody use it
+        yield "it said that it destroys, and now it seems to read"
     places = widenings(one.get("inputSchema", {}), other.get("inputSchema", {}))
     for where in islice(places, _MOST):
         yield f"its input takes more, or may: /inputSchema{where}"
