@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from coatcheck.core.policy.arguments import Arguments
+from coatcheck.core.policy.conditions.arguments import Arguments
 from coatcheck.core.policy.judging import ReadyPolicy, judge
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.model.access import Nature

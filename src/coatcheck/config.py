@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from coatcheck.core.spelling import nearest
 from coatcheck.core.wire import peers
 from coatcheck.declared import settings_toml
 from coatcheck.declared.reading.addresses import Address, Network
-from coatcheck.declared.reading.problems import Unfit, nearest
+from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coatcheck.core import names, normalizing
 from coatcheck.core.access import classify
 from coatcheck.core.normalizing import MOST_MARKS, has_long_run, nfkc
-from coatcheck.core.policy.texts import MAX_CHARS, look_of, readings
+from coatcheck.core.policy.conditions.texts import MAX_CHARS, look_of, readings
 from coatcheck.core.wire import strict
 from coatcheck.errors import AmbiguousJson
 from coatcheck.model.access import Nature

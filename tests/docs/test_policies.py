@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.core.policy import cases
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading import clauses, comparisons, document, limits
+from coatcheck.core.policy.trying import cases
 from coatcheck.declared.policies.yaml_text import read_yaml
 from coatcheck.model.policy import Day, Default, Each, EntryOutcome, Op, Per, Section
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.policy.cases import Case, Expected, read_cases, try_case
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.reading.problems import BadPolicy
+from coatcheck.core.policy.trying.cases import Case, Expected, read_cases, try_case
 from coatcheck.declared.policies.files import cases_beside, read_file
 
 DOCS = Path(__file__).parents[2] / "docs"

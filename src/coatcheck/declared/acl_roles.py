@@ -6,8 +6,8 @@ from collections.abc import Collection
 from types import MappingProxyType
 from typing import Final
 
+from coatcheck.core.spelling import nearest
 from coatcheck.declared.reading.place import Place
-from coatcheck.declared.reading.problems import nearest
 from coatcheck.declared.servers import read_pattern, read_patterns
 from coatcheck.model.access import AccessEntry, Extent, RoleAccess, SubjectAccess
 

@@ -13,10 +13,10 @@ from coatcheck.core.access.classify import nature_of_tool
 from coatcheck.core.access.decide import decide, may_see
 from coatcheck.core.access.globs import any_matches
 from coatcheck.core.access.rules import Policies, Rules
-from coatcheck.core.policy.arguments import NO_ARGUMENTS
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import read_policy
-from coatcheck.core.policy.tracing import trace
+from coatcheck.core.policy.trying.tracing import trace
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.decision import Denial, Permit

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from coatcheck.core.access import globs
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
 from coatcheck.core.policy.covering import Keys
 from coatcheck.core.policy.judging import NO_POLICY, ReadyPolicy, judge, may_see
+from coatcheck.core.policy.limits.windows import Refused, Reservation, Windows
 from coatcheck.core.policy.reading.document import read_policy
-from coatcheck.core.policy.tracing import trace
-from coatcheck.core.policy.windows import Refused, Reservation, Windows
+from coatcheck.core.policy.trying.tracing import trace
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.verdict import Facts, Judgement, PolicyVerdict

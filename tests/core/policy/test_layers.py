@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from coatcheck.core.access.decide import decide, may_see
 from coatcheck.core.access.rules import Policies, Rules, policies_of
-from coatcheck.core.policy.arguments import Arguments
+from coatcheck.core.policy.conditions.arguments import Arguments
 from coatcheck.core.policy.judging import ReadyPolicy, judge
 from coatcheck.core.policy.reading.document import read_policy
-from coatcheck.core.policy.tracing import trace
+from coatcheck.core.policy.trying.tracing import trace
 from coatcheck.core.wire.messages import raw_of
 from coatcheck.model.access import OPEN, AccessList, Nature
 from coatcheck.model.call import Call, Target

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from coatcheck.core.access.rules import Policies
 from coatcheck.core.policy.judging import ReadyPolicy
+from coatcheck.core.policy.limits.windows import SECOND
 from coatcheck.core.policy.reading.document import read_policy
-from coatcheck.core.policy.windows import SECOND
 from coatcheck.core.tokens import mint
 from coatcheck.errors import LedgerUnavailable, UpstreamLost, UpstreamUnreachable
 from coatcheck.model.call import Fault, Kind, Result

@@ -30,7 +30,7 @@ from coatcheck.admin.resources.policy_shapes import (
     whole_version,
 )
 from coatcheck.admin.resources.values import EndQuery
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.values import read_exact
 from coatcheck.operations.policies.policies import Policies
 from coatcheck.operations.policies.using import Place, PolicyUses
 from coatcheck.operations.policies.views import PolicyFilter, PolicyView

@@ -15,9 +15,9 @@ from coatcheck.admin.resources.policy_shapes import Of, OnServer, document_of
 from coatcheck.admin.resources.records import refuse_backwards
 from coatcheck.admin.resources.tools import FailingShape
 from coatcheck.admin.resources.values import Moment, Name
-from coatcheck.core.policy.replaying import Changed, Many
-from coatcheck.core.policy.suggesting import Used, yaml_of
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.values import read_exact
+from coatcheck.core.policy.trying.replaying import Changed, Many
+from coatcheck.core.policy.trying.suggesting import Used, yaml_of
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.call import Kind
 from coatcheck.model.record import Verdict

@@ -9,6 +9,7 @@ from msgspec import Meta, Raw, Struct
 
 from coatcheck.admin.api.paging import USUAL, Cursor, Limit
 from coatcheck.admin.resources.values import Because, Glob, Moment
+from coatcheck.core.policy.conditions.values import write_exact
 from coatcheck.core.policy.differences import Difference
 from coatcheck.core.policy.writing import write_json
 from coatcheck.model.policy import Default, Policy
@@ -228,7 +229,4 @@ def _difference(one: Difference) -> DifferenceShape:
 
 
 def _raw(value: Any) -> Raw:
-    return Raw(_encode(value))
-
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+    return Raw(write_exact(value))

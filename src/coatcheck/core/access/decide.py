@@ -9,17 +9,18 @@ from typing import Final
 from coatcheck.core import names
 from coatcheck.core.access import globs, roles, uris
 from coatcheck.core.access.arguments import arguments_of
+from coatcheck.core.access.facts import facts_of
 from coatcheck.core.access.roles import DEFAULT_RULE, Ruling
-from coatcheck.core.access.rules import Applied, Rules
+from coatcheck.core.access.rules import NONE_APPLIED, Applied, Rules
 from coatcheck.core.pins import refusal
 from coatcheck.core.policy import judging
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, UNRECORDED, Arguments
 from coatcheck.model.access import Access, AccessList, AccessRule, Nature, RoleAccess
 from coatcheck.model.call import Call, Kind, Target
 from coatcheck.model.decision import THE_FILE, Decision, Denial, Permit
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.server import Server
-from coatcheck.model.verdict import Charge, Facts, Judgement, PolicyVerdict, Scene
+from coatcheck.model.verdict import Charge, Judgement, PolicyVerdict, Scene
 
 OPERATOR_RULE = "(operator)"
 SCOPE_RULE = "(scope)"
@@ -28,7 +29,6 @@ _UNDECIDED: Final = "This call cannot be judged, so it is not allowed."
 
 
 _UNSEEN: Final = Scene(None, None, None)
-_NONE_APPLIED: Final = Applied()
 
 
 def decide(
@@ -56,7 +56,7 @@ def decide(
     if applied.policies:
         raw = arguments_of(call)
         arguments = NO_ARGUMENTS if raw is None else Arguments(raw)
-        facts = _facts(principal, server, scene)
+        facts = facts_of(principal, server, scene)
         verdict = judging.judge(applied.policies, target, nature, facts, arguments)
         rule, because, basis = verdict.rule, verdict.because, rules.policies.basis(verdict.rule)
         if verdict.judgement is not Judgement.ALLOWED:
@@ -124,7 +124,7 @@ def rehearse(
     applied = _applied(rules, principal, server)
     if not applied.policies:
         return PolicyVerdict(Judgement.ALLOWED, ruling.rule, ruling.because)
-    facts = _facts(principal, server, scene)
+    facts = facts_of(principal, server, scene)
     return judging.judge(applied.policies, target, nature, facts, arguments)
 
 
@@ -137,20 +137,7 @@ def by_scope_and_file(
 
 def _applied(rules: Rules, principal: Principal, server: Server) -> Applied:
     """Return the policies on a caller; there are none on the operator of this machine."""
-    return _NONE_APPLIED if principal.voucher is Voucher.LOCAL else rules.policies.on(principal, server)
-
-
-def _facts(principal: Principal, server: Server, scene: Scene) -> Facts:
-    return Facts(
-        principal.subject,
-        principal.roles,
-        principal.grant_id,
-        principal.grant_label,
-        str(server.id),
-        scene.at,
-        scene.client,
-        scene.address,
-    )
+    return NONE_APPLIED if principal.voucher is Voucher.LOCAL else rules.policies.on(principal, server)
 
 
 def _judge(

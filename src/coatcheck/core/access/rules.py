@@ -41,7 +41,7 @@ class Applied(msgspec.Struct, frozen=True):
     asks_nature: bool = False
 
 
-_NONE_APPLIED: Final = Applied()
+NONE_APPLIED: Final = Applied()
 ALLOWED: Final = Standing(Judgement.ALLOWED, NO_POLICY.rule, NO_POLICY.because)
 """What holds of everything where no policy applies."""
 _Key = tuple[str, frozenset[str], UUID, Default, tuple[str, ...] | None]
@@ -80,7 +80,7 @@ class Policies:
     def on(self, principal: Principal, server: Server) -> Applied:
         """Return what applies to a caller at a server."""
         if self._is_bare and server.default is Default.ALLOW_ALL and server.approved is None:
-            return _NONE_APPLIED
+            return NONE_APPLIED
         key = (principal.grant_id, principal.roles, server.id, server.default, server.approved)
         found = self._applied.get(key)
         if found is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from coatcheck.core.policy.paths import escaped
+from coatcheck.core.policy.conditions.paths import escaped
 
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _DEFINITIONS: Final = re.compile(r"#/(?:\$defs|definitions)/[^/%]*\Z")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from coatcheck.core.pins.definitions import Number, written
 from coatcheck.core.pins.references import doubtful
-from coatcheck.core.policy.paths import escaped
+from coatcheck.core.policy.conditions.paths import escaped
 
 _WORDS: Final = frozenset(
     {"title", "description", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from coatcheck.core.access import globs, uris
-from coatcheck.core.policy.texts import look_of
+from coatcheck.core.policy.conditions.texts import look_of
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import PolicyEntry, Section

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coatcheck.core.policy.paths import escaped
+from coatcheck.core.policy.conditions.paths import escaped
 
 _NOTHING: Final = object()
 

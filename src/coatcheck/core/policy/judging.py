@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.charging import ReadyLimit, Uncountable, Unrecorded
-from coatcheck.core.policy.conditions import Check, ready
+from coatcheck.core.policy.conditions.arguments import Arguments
+from coatcheck.core.policy.conditions.checks import Check, ready
+from coatcheck.core.policy.conditions.paths import escaped
+from coatcheck.core.policy.conditions.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
 from coatcheck.core.policy.covering import Coverage, Covering
-from coatcheck.core.policy.paths import escaped
+from coatcheck.core.policy.limits.charging import ReadyLimit, Uncountable, Unrecorded
 from coatcheck.core.policy.saying import looks_at_arguments_only, why_unknown, words_of, words_of_limit
-from coatcheck.core.policy.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import Clause, Default, EntryOutcome, Limit, Policy, PolicyEntry

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.conditions import judgement_of, ready
-from coatcheck.core.policy.paths import MAX_VALUES, Missing, read_path
-from coatcheck.core.policy.texts import readings
-from coatcheck.core.policy.times import MINUTES_OF_DAY, write_clock
-from coatcheck.core.policy.truth import UNKNOWN
-from coatcheck.core.policy.values import Shape, shape_of
+from coatcheck.core.policy.conditions.arguments import Arguments
+from coatcheck.core.policy.conditions.checks import judgement_of, ready
+from coatcheck.core.policy.conditions.paths import MAX_VALUES, Missing, read_path
+from coatcheck.core.policy.conditions.texts import readings
+from coatcheck.core.policy.conditions.times import MINUTES_OF_DAY, write_clock
+from coatcheck.core.policy.conditions.truth import UNKNOWN
+from coatcheck.core.policy.conditions.values import Shape, shape_of
 from coatcheck.model.policy import (
     AddressCondition,
     AllOf,

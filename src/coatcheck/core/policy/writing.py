@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from coatcheck.core.policy.conditions.times import MINUTES_OF_DAY, write_clock
+from coatcheck.core.policy.conditions.values import write_exact
 from coatcheck.core.policy.reading.document import FORM
-from coatcheck.core.policy.times import MINUTES_OF_DAY, write_clock
 from coatcheck.model.policy import (
     AddressCondition,
     AllOf,
@@ -50,10 +51,7 @@ def write_policy(policy: Policy) -> Document:
 
 def write_json(policy: Policy) -> bytes:
     """Return the document as JSON, indented, with a line end."""
-    return msgspec.json.format(_encode(write_policy(policy)), indent=2) + b"\n"
-
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+    return msgspec.json.format(write_exact(write_policy(policy)), indent=2) + b"\n"
 
 
 def _filled(**members: Any) -> Document:

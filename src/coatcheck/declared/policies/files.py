@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.values import read_exact
 from coatcheck.core.wire import strict
 from coatcheck.declared.policies.yaml_text import Written, read_yaml
 from coatcheck.errors import AmbiguousJson, BadJson, ConfigError, Unfit

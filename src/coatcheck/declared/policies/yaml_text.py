@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 
-from coatcheck.core.policy.paths import escaped
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.paths import escaped
+from coatcheck.core.policy.conditions.values import read_exact
 from coatcheck.errors import Unfit
 
 MAX_DEPTH: Final = 64

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from coatcheck.core.spelling import nearest
 from coatcheck.declared.reading.expand import Expanded, Expander
 from coatcheck.declared.reading.jsonc import pointer_to
-from coatcheck.declared.reading.problems import Findings, Unfit, nearest
+from coatcheck.declared.reading.problems import Findings, Unfit
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_.-]{0,39}")
 NOTHING: Final[Mapping[str, str]] = {}

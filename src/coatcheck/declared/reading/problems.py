@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from coatcheck.errors import ConfigError
@@ -44,15 +44,6 @@ def sentence(problem: Problem) -> str:
     where = f" {problem.where}" if problem.where else ""
     fix = f" ({problem.fix})" if problem.fix else ""
     return f"line {problem.line}{where}: {problem.message}{fix}"
-
-
-def nearest(word: str, words: Collection[str]) -> str | None:
-    """Return the known word that is most like an unknown one, or None."""
-    from difflib import get_close_matches  # only for mistakes
-
-    by_folded = {known.casefold(): known for known in words}
-    close = get_close_matches(word.casefold(), by_folded, n=1)
-    return by_folded[close[0]] if close else None
 
 
 class Findings:

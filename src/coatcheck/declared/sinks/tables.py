@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from coatcheck.core.spelling import nearest
 from coatcheck.declared.reading.expand import shown as shown_text
-from coatcheck.declared.reading.problems import Unfit, nearest
+from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.sinks.options import COMMON, NAME, Option, options_of
 from coatcheck.model.sink import (
     FileOptions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Final
@@ -13,11 +13,21 @@ import msgspec
 from msgspec.structs import replace
 
 from coatcheck.core.access.rules import Policies
-from coatcheck.core.policy.windows import LENGTHS, SECOND, Refused, Reservation, Taken, Windows
+from coatcheck.core.policy.limits.windows import (
+    LENGTHS,
+    SECOND,
+    Refused,
+    Reservation,
+    Taken,
+    Windows,
+    nanoseconds,
+    reach_of,
+)
+from coatcheck.core.recording.charges import Charged, read_charged, was_reached, write_charged
 from coatcheck.core.tokens import left_out
 from coatcheck.model.decision import Denial
 from coatcheck.model.policy import Number, Per, Policy
-from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.model.record import RecordEntry, RecordFilter, Verdict
 from coatcheck.model.verdict import Charge
 from coatcheck.ports import Clock
 
@@ -35,13 +45,6 @@ List = Callable[[RecordFilter], Awaitable[Sequence[RecordEntry]]]
 """Returns the newest calls that match, oldest first."""
 
 
-class Charged(msgspec.Struct, frozen=True, array_like=True):
-    """What one call took, as it is on record: when, in nanoseconds since 1970, and keys with amounts."""
-
-    at: int
-    took: tuple[tuple[tuple[str, ...], str], ...]
-
-
 class Taking(msgspec.Struct, frozen=True):
     """What one call has taken. `charges` is for its record; empty where nothing of it outlasts the call."""
 
@@ -55,7 +58,7 @@ class Limiting:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._windows = Windows()
-        self._began = _nanoseconds(clock.now())
+        self._began = nanoseconds(clock.now())
         self._monotonic = clock.monotonic()
 
     def reserve(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Taking | Denial:
@@ -65,7 +68,7 @@ class Limiting:
         if isinstance(reserved, Refused):
             return _denial_of(reserved, policies)
         lasting = {charge.key: str(charge.amount) for charge in kept if charge.per is not None}
-        return Taking(reserved, _text_of(Charged(now, tuple(lasting.items()))) if lasting else "")
+        return Taking(reserved, write_charged(Charged(now, tuple(lasting.items()))) if lasting else "")
 
     def would_deny(self, charges: Sequence[Charge], policies: Policies, subject: str) -> Denial | None:
         """Return the denial that `reserve` would give now; nothing is taken."""
@@ -92,7 +95,7 @@ class Limiting:
         longest = longest_window(policies)
         if longest is None:
             return
-        since = self._clock.now() - timedelta(microseconds=LENGTHS[longest] * 61 // 60 // 1_000)
+        since = self._clock.now() - timedelta(microseconds=reach_of(longest) // 1_000)
         before: int | None = None
         for _ in range(0, MAX_READ, PAGE):
             wanted = RecordFilter(decision=Verdict.ALLOWED, since=since, before=before, limit=PAGE)
@@ -128,21 +131,15 @@ def taken_in(entries: Iterable[RecordEntry]) -> Iterator[Taken]:
         charges, settlement = entry.record.charges, entry.settlement
         if not charges:
             continue
-        # As `end` judged it. Of a call whose outcome was lost nobody knows whether it reached its server.
-        known = settlement is not None and settlement.outcome is not Outcome.UNKNOWN
-        if known and settlement is not None and not settlement.request_bytes:
+        if not was_reached(settlement):  # as `end` judged it
             continue
         try:
-            charged = _decode(charges)
-            at = max(charged.at, _nanoseconds(entry.record.at))
+            charged = read_charged(charges)
+            at = max(charged.at, nanoseconds(entry.record.at))
             for key, amount in charged.took:
                 yield Taken(key, Per(key[_PER]), at, _number(amount), entry.record.subject)
         except (ValueError, ArithmeticError, IndexError):
             log.warning("what call %s took of limits cannot be read, and is not counted", entry.record.id)
-
-
-_decode = msgspec.json.Decoder(Charged).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def _kept(charges: Sequence[Charge]) -> list[Charge]:
@@ -153,10 +150,6 @@ def _denial_of(refused: Refused, policies: Policies) -> Denial:
     rule = refused.charge.rule
     message = f"{refused.charge.message}{_advice(refused)}"
     return Denial(rule, refused.because, True, message, policies.basis(rule))
-
-
-def _text_of(charged: Charged) -> str:
-    return _encode(charged).decode("utf-8")
 
 
 def _number(text: str) -> Number:
@@ -176,7 +169,3 @@ def _advice(refused: Refused) -> str:
     if refused.wait is None:
         return ""
     return f" Try again in {max(1, -(-refused.wait // SECOND))} s."
-
-
-def _nanoseconds(at: datetime) -> int:
-    return int(at.timestamp()) * SECOND + at.microsecond * 1_000

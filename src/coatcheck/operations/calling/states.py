@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.values import read_exact
 from coatcheck.core.sealing.states import NONCE_BYTES, Seal
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Call, Fault, Result, Target

@@ -11,11 +11,12 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from coatcheck.core.access.decide import by_scope_and_file, decide
+from coatcheck.core.access.facts import facts_of
 from coatcheck.core.access.rules import Policies
 from coatcheck.core.pins import refusal
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, Arguments
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, Arguments
 from coatcheck.core.policy.judging import ReadyPolicy, judge
-from coatcheck.core.policy.tracing import trace
+from coatcheck.core.policy.trying.tracing import trace
 from coatcheck.errors import Missing, Unfit
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Call, Kind, Target
@@ -141,17 +142,7 @@ class _Call:
 
     def facts(self) -> Facts:
         """Return what policies look at."""
-        principal, scene = self.principal, self.scene
-        return Facts(
-            principal.subject,
-            principal.roles,
-            principal.grant_id,
-            principal.grant_label,
-            str(self.server.id),
-            scene.at,
-            scene.client,
-            scene.address,
-        )
+        return facts_of(self.principal, self.server, self.scene)
 
 
 class Explaining:

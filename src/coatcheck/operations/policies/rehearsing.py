@@ -9,7 +9,7 @@ from functools import lru_cache
 from coatcheck.core.access.classify import nature_of_unlisted
 from coatcheck.core.access.decide import SCOPE_RULE, rehearse
 from coatcheck.core.access.rules import Rules
-from coatcheck.core.policy.replaying import (
+from coatcheck.core.policy.trying.replaying import (
     KINDS,
     Comparison,
     Counting,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from coatcheck.core.access.rules import Rules, policies_of
-from coatcheck.core.policy.replaying import Changed, Comparison, Many, Print
-from coatcheck.core.policy.windows import LENGTHS
+from coatcheck.core.policy.limits.windows import reach_of
+from coatcheck.core.policy.trying.replaying import Changed, Comparison, Many, Print
 from coatcheck.errors import Unfit
 from coatcheck.model.policy import Policy
 from coatcheck.model.reading import Stretch
@@ -153,7 +153,7 @@ class Replays:
             )
         made, _ = policies_of(stored, uses.values(), {})
         longest = longest_window(one.policy for one in stored.values())
-        nanoseconds = 0 if longest is None else LENGTHS[longest] * 61 // 60
+        nanoseconds = 0 if longest is None else reach_of(longest)
         return mine, Rules(snapshot.access, made), timedelta(microseconds=nanoseconds // 1_000)
 
     async def _stretch(self, asked: ReplayQuestion, longest: timedelta) -> tuple[Stretch, int]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from coatcheck.core.access.decide import foresee
 from coatcheck.core.policy.reading.document import is_name
-from coatcheck.core.policy.replaying import KINDS
-from coatcheck.core.policy.suggesting import Suggestion, Used, name_for, suggest
+from coatcheck.core.policy.trying.replaying import KINDS
+from coatcheck.core.policy.trying.suggesting import Suggestion, Used, name_for, suggest
 from coatcheck.errors import Missing, Unfit
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Settlement, Verdict

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from coatcheck.cli import show
 from coatcheck.cli.exits import Exit, Stop
-from coatcheck.core.policy.cases import Case, read_cases
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.reading.problems import BadPolicy
+from coatcheck.core.policy.trying.cases import Case, read_cases
 from coatcheck.errors import ConfigError, Unfit
 from coatcheck.model.policy import Policy
 

@@ -15,7 +15,7 @@ from coatcheck.cli.options import Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.near import unknown_object
 from coatcheck.cli.reaching.reach import at
-from coatcheck.core.policy.values import read_exact
+from coatcheck.core.policy.conditions.values import read_exact, write_exact
 
 _COLUMNS: Final = ("POLICY", "VERSION", "STATE", "DEFAULT", "ENTRIES", "USED ON", "CHANGED", "DESCRIPTION")
 _VERSIONS: Final = ("VERSION", "WHEN", "BY", "BECAUSE")
@@ -100,10 +100,7 @@ def show_policy(name: str, version: int | None, where: Where, as_json: bool) -> 
 
 def _exact(value: Any) -> str:
     """Return JSON in which every number stands as it was written."""
-    return _encode(value).decode("utf-8")
-
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+    return write_exact(value).decode("utf-8")
 
 
 @click.command(

@@ -11,8 +11,8 @@ from coatcheck.cli import options, show
 from coatcheck.cli.administering.policies.explaining import words_of_step
 from coatcheck.cli.administering.policies.files import cases_of, policy_in
 from coatcheck.cli.exits import Exit
-from coatcheck.core.policy.cases import Tried, try_case
 from coatcheck.core.policy.judging import ReadyPolicy
+from coatcheck.core.policy.trying.cases import Tried, try_case
 from coatcheck.model.verdict import Step
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Final, TypeVar
 
+from coatcheck.core.policy.conditions.times import MINUTES_OF_DAY, read_clock, zone_of
 from coatcheck.core.policy.reading.place import MAX_ITEMS, Place
-from coatcheck.core.policy.times import MINUTES_OF_DAY, read_clock, zone_of
 from coatcheck.model.policy import AddressCondition, Day, TimeCondition
 
 MAX_NAME: Final = 256

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.core.policy.paths import MAX_PARTS, read_path
-from coatcheck.core.policy.patterns import MAX_CHARS, BadPattern, Pattern
+from coatcheck.core.policy.conditions.paths import MAX_PARTS, read_path
+from coatcheck.core.policy.conditions.patterns import MAX_CHARS, BadPattern, Pattern
+from coatcheck.core.policy.conditions.texts import readings
+from coatcheck.core.policy.conditions.values import as_number
 from coatcheck.core.policy.reading.place import MAX_TEXT, Place
 from coatcheck.core.policy.reading.problems import MAX_PATTERNS
-from coatcheck.core.policy.texts import readings
-from coatcheck.core.policy.values import as_number
 from coatcheck.model.policy import ArgumentCondition, Op, Scalar
 
 KEYS: Final = ("path", "op", "value", "min", "max", "if_present", "ignore_case")

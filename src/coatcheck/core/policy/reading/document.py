@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from coatcheck.core.policy.conditions.values import read_exact
 from coatcheck.core.policy.reading.clauses import MAX_MESSAGE, read_clauses
 from coatcheck.core.policy.reading.limits import read_limits
 from coatcheck.core.policy.reading.place import Place
 from coatcheck.core.policy.reading.problems import MAX_ENTRIES, BadPolicy, Notes
-from coatcheck.core.policy.values import read_exact
 from coatcheck.core.wire import strict
 from coatcheck.model.policy import Default, EntryOutcome, Policy, PolicyEntry, Section
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from coatcheck.core.policy.paths import escaped
-from coatcheck.core.policy.reading.problems import Notes, nearest
-from coatcheck.core.policy.values import MAX_DIGITS, as_number
+from coatcheck.core.policy.conditions.paths import escaped
+from coatcheck.core.policy.conditions.values import MAX_DIGITS, as_number
+from coatcheck.core.policy.reading.problems import Notes
+from coatcheck.core.spelling import nearest
 from coatcheck.model.policy import Number
 
 MAX_TEXT: Final = 1_000

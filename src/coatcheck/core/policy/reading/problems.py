@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,11 +62,3 @@ class Notes:
         if count == most + 1:
             self.problem(where, f"a policy has at most {most} {what}", "split it into several policies")
         return count <= most
-
-
-def nearest(word: str, words: Collection[str]) -> str | None:
-    """Return the known word that is most like an unknown one, or None."""
-    from difflib import get_close_matches  # only for mistakes
-
-    close = get_close_matches(word[:64].casefold(), words, n=1)
-    return close[0] if close else None

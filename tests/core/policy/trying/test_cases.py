@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.policy.cases import MAX_AFTER, Expected, read_cases, try_case
 from coatcheck.core.policy.reading.problems import BadPolicy
+from coatcheck.core.policy.trying.cases import MAX_AFTER, Expected, read_cases, try_case
 from policies import a_policy
 
 

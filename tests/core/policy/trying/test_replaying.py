@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from coatcheck.core.policy import replaying
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments, Outline
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, UNRECORDED, Arguments, Outline
 from coatcheck.core.policy.judging import ReadyPolicy, judge
 from coatcheck.core.policy.reading.document import read_policy
-from coatcheck.core.policy.replaying import (
+from coatcheck.core.policy.trying import replaying
+from coatcheck.core.policy.trying.replaying import (
     Comparison,
     Counting,
     arguments_of,

@@ -9,14 +9,13 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, Final
 
-import msgspec
-
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, Arguments
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, Arguments
+from coatcheck.core.policy.conditions.values import write_exact
 from coatcheck.core.policy.judging import ReadyPolicy, judge
+from coatcheck.core.policy.limits.windows import SECOND, Refused, Reservation, Windows
 from coatcheck.core.policy.reading.place import Place
 from coatcheck.core.policy.reading.problems import BadPolicy, Notes
-from coatcheck.core.policy.tracing import trace
-from coatcheck.core.policy.windows import SECOND, Refused, Reservation, Windows
+from coatcheck.core.policy.trying.tracing import trace
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.verdict import Facts, Judgement, PolicyVerdict, Step
@@ -209,10 +208,7 @@ def _read_target(place: Place, keys: dict[str, Place]) -> Target | None:
 def _read_arguments(place: Place) -> Arguments:
     if not isinstance(place.value, dict):
         place.problem("must be an object", "write the arguments by name")
-    return Arguments(_encode(place.value))
-
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+    return Arguments(write_exact(place.value))
 
 
 def _read_facts(keys: dict[str, Place]) -> Facts | None:

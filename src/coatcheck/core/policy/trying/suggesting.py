@@ -13,7 +13,7 @@ from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.core.policy.covering import SECTIONS
 from coatcheck.core.policy.reading.document import FORM
 from coatcheck.core.policy.reading.problems import MAX_ENTRIES
-from coatcheck.core.policy.replaying import MOST_CHARS
+from coatcheck.core.policy.trying.replaying import MOST_CHARS
 from coatcheck.model.call import Kind
 from coatcheck.model.policy import Default, EntryOutcome, Policy, PolicyEntry, Section
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from coatcheck.core.policy.paths import Missing, Path, Printed, values_at
-from coatcheck.core.policy.texts import is_plain, look_of
-from coatcheck.core.policy.values import EXACT, read_exact
+from coatcheck.core.policy.conditions.paths import Missing, Path, Printed, values_at
+from coatcheck.core.policy.conditions.texts import is_plain, look_of
+from coatcheck.core.policy.conditions.values import EXACT, read_exact
 
 Plain = tuple[str, str]
 """A text with one reading, and the same without the blanks around it that a server might take off."""

@@ -12,17 +12,18 @@ from typing import Final
 import msgspec
 
 from coatcheck.core.access.decide import SCOPE_RULE
-from coatcheck.core.policy.arguments import NO_ARGUMENTS, UNRECORDED, Arguments, Outline
-from coatcheck.core.policy.charging import ReadyLimit
+from coatcheck.core.policy.conditions.arguments import NO_ARGUMENTS, UNRECORDED, Arguments, Outline
+from coatcheck.core.policy.conditions.paths import Printed, escaped
 from coatcheck.core.policy.defaults import APPROVED_RULE
 from coatcheck.core.policy.judging import NO_POLICY, ReadyPolicy
-from coatcheck.core.policy.paths import Printed, escaped
-from coatcheck.core.policy.windows import LENGTHS, PARTS, SECOND, Reservation, Windows
+from coatcheck.core.policy.limits.charging import ReadyLimit
+from coatcheck.core.policy.limits.windows import SECOND, Reservation, Windows, nanoseconds, reach_of
 from coatcheck.core.recording.argument_prints import WHOLE
+from coatcheck.core.recording.charges import was_reached
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import SumLimit
-from coatcheck.model.record import Outcome, Record, RecordEntry, Settlement, Verdict
+from coatcheck.model.record import Record, RecordEntry, Verdict
 from coatcheck.model.verdict import Charge, Judgement, PolicyVerdict, Scene
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -89,12 +90,6 @@ def arguments_of(record: Record, opened: str | None, print_of: Print) -> Argumen
 _read = msgspec.json.Decoder(dict[str, int | str]).decode
 
 
-def was_reached(settlement: Settlement | None) -> bool:
-    """Tell whether a call counts: unless it is known that it never reached its server."""
-    known = settlement is not None and settlement.outcome is not Outcome.UNKNOWN
-    return not known or bool(settlement and settlement.request_bytes)
-
-
 # --- limits ----------------------------------------------------------------------------------------------
 
 
@@ -129,8 +124,7 @@ class Counting:
         if verdict.judgement is not Judgement.ALLOWED and verdict.judgement is not Judgement.UNDECIDED:
             return verdict
         record, charges = entry.record, verdict.charges
-        now = int(record.at.timestamp()) * SECOND + record.at.microsecond * 1_000
-        now = self._newest = max(now, self._newest)
+        now = self._newest = max(nanoseconds(record.at), self._newest)
         self._end(now)
         refused = self._sure.would_refuse(charges, now, record.subject)
         if refused is not None:
@@ -145,7 +139,7 @@ class Counting:
         charged = [charge.rule for charge in verdict.charges]
         for limit in sums:
             if isinstance(limit.limit, SumLimit) and limit.rule not in charged:
-                self._doubts[limit.rule] = now + LENGTHS[limit.limit.per] * (PARTS + 1) // PARTS
+                self._doubts[limit.rule] = now + reach_of(limit.limit.per)
         if verdict.judgement is not Judgement.ALLOWED:
             return verdict
         doubted = next((rule for rule in charged if self._doubts.get(rule, 0) > now), None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
-from coatcheck.core.policy.texts import look_of
+from coatcheck.core.policy.conditions.texts import look_of
 
 MAX_PARTS: Final = 16
 MAX_VALUES: Final = 10_000

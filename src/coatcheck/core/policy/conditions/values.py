@@ -73,6 +73,14 @@ def _read_long(raw: bytes) -> Any:
         raise ValueError("an exponent is too long") from None
 
 
+def write_exact(value: Any) -> bytes:
+    """Return the JSON of a value of `read_exact`, each number as it is."""
+    return _encode(value)
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
 def _integer(lexeme: str) -> Number:
     return int(lexeme) if len(lexeme) < _LONG else Decimal(lexeme)
 

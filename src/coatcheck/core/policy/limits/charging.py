@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.paths import Missing, Path, Printed, read_path
-from coatcheck.core.policy.values import add, as_number
+from coatcheck.core.policy.conditions.arguments import Arguments
+from coatcheck.core.policy.conditions.paths import Missing, Path, Printed, read_path
+from coatcheck.core.policy.conditions.values import add, as_number
 from coatcheck.model.call import Target
 from coatcheck.model.policy import AtOnceLimit, Each, Limit, Number, SumLimit
 from coatcheck.model.verdict import Charge, Facts

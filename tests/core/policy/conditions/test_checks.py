@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from coatcheck.core.policy import truth
-from coatcheck.core.policy.arguments import UNRECORDED, Arguments
-from coatcheck.core.policy.conditions import judgement_of, ready
-from coatcheck.core.policy.paths import read_path
+from coatcheck.core.policy.conditions import truth
+from coatcheck.core.policy.conditions.arguments import UNRECORDED, Arguments
+from coatcheck.core.policy.conditions.checks import judgement_of, ready
+from coatcheck.core.policy.conditions.paths import read_path
+from coatcheck.core.policy.conditions.values import Shape, as_number, read_exact, shape_of
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.core.policy.saying import why_unknown, words_of
-from coatcheck.core.policy.values import Shape, as_number, read_exact, shape_of
 from coatcheck.model.policy import ArgumentCondition, Condition
 from coatcheck.model.verdict import Facts, Judgement, Truth
 from policies import ALICE, NUMBERS, VALUES, asked, comparisons, conditions, document, judged

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Final
 
 import msgspec
 
-from coatcheck.core.policy.values import add, subtract
+from coatcheck.core.policy.conditions.values import add, subtract
 from coatcheck.model.policy import Number, Per
 from coatcheck.model.verdict import Charge
 
@@ -37,6 +38,16 @@ _SWEEP_EVERY: Final = 10 * SECOND
 _PART: Final = itemgetter(0)
 
 Key = tuple[str, ...]
+
+
+def reach_of(per: Per) -> int:
+    """Return how many nanoseconds back a call still counts: a window, and the part that it only touches."""
+    return LENGTHS[per] * (PARTS + 1) // PARTS
+
+
+def nanoseconds(at: datetime) -> int:
+    """Return a moment in nanoseconds since 1970, exact to the microsecond."""
+    return int(at.timestamp()) * SECOND + at.microsecond * 1_000
 
 
 class Refused(msgspec.Struct, frozen=True):

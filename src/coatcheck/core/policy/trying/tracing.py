@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.charging import ReadyLimit, Uncountable, Unrecorded
+from coatcheck.core.policy.conditions.arguments import Arguments
+from coatcheck.core.policy.conditions.truth import UNKNOWN
 from coatcheck.core.policy.defaults import APPROVED_RULE
 from coatcheck.core.policy.judging import DEFAULT_POINTER, ReadyClause, ReadyPolicy
+from coatcheck.core.policy.limits.charging import ReadyLimit, Uncountable, Unrecorded
 from coatcheck.core.policy.saying import why_unknown, words_of, words_of_limit
-from coatcheck.core.policy.truth import UNKNOWN
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Target
 from coatcheck.model.policy import EntryOutcome

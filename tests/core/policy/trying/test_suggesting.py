@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.policy import suggesting
 from coatcheck.core.policy.judging import ReadyPolicy
 from coatcheck.core.policy.reading.document import is_name, read_policy
-from coatcheck.core.policy.suggesting import Used, name_for, suggest, yaml_of
+from coatcheck.core.policy.trying import suggesting
+from coatcheck.core.policy.trying.suggesting import Used, name_for, suggest, yaml_of
 from coatcheck.declared.policies.yaml_text import read_yaml
 from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind, Target

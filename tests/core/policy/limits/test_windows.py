@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.policy.windows import LENGTHS, PARTS, Refused, Reservation, Taken, Windows
+from coatcheck.core.policy.limits.windows import LENGTHS, PARTS, Refused, Reservation, Taken, Windows
 from coatcheck.model.policy import Number, Per
 from coatcheck.model.verdict import Charge
 

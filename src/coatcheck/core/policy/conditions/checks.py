@@ -9,14 +9,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, Final
 
 from coatcheck.core.access import globs
-from coatcheck.core.policy import truth
-from coatcheck.core.policy.arguments import Arguments
-from coatcheck.core.policy.comparing import ORDERS, Comparison, comparison_of
-from coatcheck.core.policy.paths import EVERY, Missing, Printed, read_path
-from coatcheck.core.policy.texts import look_of, readings
-from coatcheck.core.policy.times import is_within, zone_of
-from coatcheck.core.policy.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
-from coatcheck.core.policy.values import EXACT
+from coatcheck.core.policy.conditions import truth
+from coatcheck.core.policy.conditions.arguments import Arguments
+from coatcheck.core.policy.conditions.comparing import ORDERS, Comparison, comparison_of
+from coatcheck.core.policy.conditions.paths import EVERY, Missing, Printed, read_path
+from coatcheck.core.policy.conditions.texts import look_of, readings
+from coatcheck.core.policy.conditions.times import is_within, zone_of
+from coatcheck.core.policy.conditions.truth import FALSE, TRUE, UNKNOWN, UNRECORDED
+from coatcheck.core.policy.conditions.values import EXACT
 from coatcheck.model.policy import (
     AddressCondition,
     AllOf,

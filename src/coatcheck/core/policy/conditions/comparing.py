@@ -12,12 +12,12 @@ from decimal import Decimal
 from math import nan
 from typing import Any, Final
 
-from coatcheck.core.policy import truth
-from coatcheck.core.policy.paths import MAX_VALUES
-from coatcheck.core.policy.patterns import Pattern
-from coatcheck.core.policy.texts import MAX_CHARS, readings
-from coatcheck.core.policy.truth import UNKNOWN
-from coatcheck.core.policy.values import as_double
+from coatcheck.core.policy.conditions import truth
+from coatcheck.core.policy.conditions.paths import MAX_VALUES
+from coatcheck.core.policy.conditions.patterns import Pattern
+from coatcheck.core.policy.conditions.texts import MAX_CHARS, readings
+from coatcheck.core.policy.conditions.truth import UNKNOWN
+from coatcheck.core.policy.conditions.values import as_double
 from coatcheck.model.policy import ArgumentCondition, Op, Scalar
 from coatcheck.model.verdict import Truth
 

@@ -1,0 +1,1 @@
+"""Conditions of policies: what they look at, how it is compared, and what cannot be told."""
