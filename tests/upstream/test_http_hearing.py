@@ -178,6 +178,25 @@ async def test_a_server_that_did_not_notice_that_we_hung_up_is_asked_again() -> 
         assert len(server.sent("GET")) == 4
 
 
+async def test_who_stops_attending_while_the_stream_is_being_opened_hangs_up_all_the_same() -> None:
+    late, ended = asyncio.Event(), asyncio.Event()
+
+    async def get(request: Request, out: asyncio.StreamWriter) -> None:
+        await late.wait()
+        await talking.listen(request, out)
+        ended.set()
+
+    talking = Talking(get=get)
+    async with RawServer(talking) as server, upstream_of(server) as upstream:
+        upstream.attend(True)
+        await until(lambda: server.sent("GET"))
+        upstream.attend(False)
+        late.set()
+        await until(ended.is_set)
+        upstream.attend(True)
+        await until(lambda: talking.listening)
+
+
 async def test_that_a_server_has_no_stream_is_remembered() -> None:
     async def none(request: Request, out: asyncio.StreamWriter) -> None:
         out.write(NO_STREAM)

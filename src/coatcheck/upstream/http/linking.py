@@ -137,8 +137,11 @@ class Linking:
         return self.wanted or self._client.era is Era.LEGACY
 
     async def _hear(self, linked: Linked) -> None:
-        if self._hears(linked):
-            await linked.hear(self._patience, lambda: self.forget(linked))
+        if not self._hears(linked):
+            return
+        await linked.hear(self._patience, lambda: self.forget(linked))
+        if not self._hears(linked):
+            linked.hush()  # nobody waits for news any more, since while the stream was being opened
 
     # --- keeping it ----------------------------------------------------------------------------------------
 
