@@ -17,7 +17,7 @@ TOOLS_KEY := $(PRODUCT_KEY)-$(shell cat requirements/dev.txt requirements/dev-co
 PRODUCT := .venv/.product-$(PRODUCT_KEY)
 TOOLS := .venv/.tools-$(TOOLS_KEY)
 
-.PHONY: help demo test check fix docs prove bench registry rotation records conformance pins clean product tools
+.PHONY: help demo test check fix docs prove bench registry rotation records pages conformance screenshots pins clean product tools
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
@@ -59,8 +59,14 @@ rotation: $(TOOLS) ## measure rotations under load: time to effect, failed calls
 records: $(TOOLS) ## measure searches and exports of ten million calls; takes 16 GB and ten minutes (ARGS= for it)
 	@$(BIN)/python -m bench.records $(ARGS)
 
+pages: $(TOOLS) ## measure every page of the console at a large company, and calls while people look on (ARGS= for it)
+	@$(BIN)/python -m bench.console $(ARGS)
+
 conformance: $(TOOLS) ## run the official conformance suite through the gateway (ARGS= for it)
 	@$(BIN)/python -m conformance $(ARGS)
+
+screenshots: $(TOOLS) ## remake the pictures in docs/screenshots with Chromium (ARGS= for it)
+	@$(BIN)/python -m screenshots $(ARGS)
 
 pins: $(TOOLS) ## resolve anew what the pinned packages bring along
 	@$(BIN)/python -m demo.pins

@@ -25,4 +25,13 @@ ANSWERS = {
         "isError": False,
     },
 }
-RENDERED = {method: json.dumps(result).encode() for method, result in ANSWERS.items()}
+
+
+def rendered(more: int = 0) -> dict[str, bytes]:
+    """Return the results by method; `more` tools than the one can be listed."""
+    tools = [TOOL, *({**TOOL, "name": f"tool{number}"} for number in range(more))]
+    listed = {**ANSWERS, "tools/list": {**COMPLETE, "tools": tools}}
+    return {method: json.dumps(result).encode() for method, result in listed.items()}
+
+
+RENDERED = rendered()

@@ -42,12 +42,18 @@ class Gateway:
 
 
 @contextmanager
-def raw_upstream() -> Iterator[Upstream]:
-    credential = secrets.token_urlsafe(32)
+def raw_upstream(port: int = 0, credential: str = "", tools: int = 0) -> Iterator[Upstream]:
+    """Run the raw upstream; with `tools` it has so many more."""
+    credential = credential or secrets.token_urlsafe(32)
     child = subprocess.Popen(
         [sys.executable, "-m", "bench.upstream"],
         cwd=ROOT,
-        env={**os.environ, "BENCH_CREDENTIAL": credential},
+        env={
+            **os.environ,
+            "BENCH_CREDENTIAL": credential,
+            "BENCH_PORT": str(port),
+            "BENCH_TOOLS": str(tools),
+        },
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
     )

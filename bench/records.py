@@ -2,7 +2,8 @@
 
 Fills a store with calls that look like those of a year, straight into its tables and with hashes that are no
 chain; then asks each question of `coatcheck logs` twice, as its first and as a later reader, exports calls as
-each format, and tells what a credential touched. Prints the figures; nothing passes or fails by a time.
+each format, tells what a credential touched, and looks at the activity of the last weeks. Prints the figures;
+nothing passes or fails by a time.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ import sqlite3
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from bench.machine import Others
 from bench.programs import BUILD
+from coatcheck.core.activity import Ranking, Series, Step
 from coatcheck.model.chain import Checkpoint
 from coatcheck.model.reading import RadiusFilter
 from coatcheck.model.record import Outcome, RecordFilter, Verdict
+from coatcheck.operations.activity import Activity
 from coatcheck.operations.exporting import ExportFormat, Exports
 from coatcheck.store.engines.database import Database
 from coatcheck.store.opening import open_database, open_to_read
+from coatcheck.store.records.activity import StoredCounting
 from coatcheck.store.records.reading import LOOKED, look_back
 from coatcheck.store.records.whole import StoredReading
 
@@ -34,6 +40,7 @@ CALLS: Final = 10_000_000
 BATCH: Final = 250_000
 BEGAN: Final = 1_760_000_000
 """Seconds since 1970 of the first call; each of the others is a second after the one before."""
+LONGEST_CALL: Final = 1_800.0
 EXPORTED: Final = 200_000
 """Lines that an export is measured by."""
 
@@ -42,14 +49,13 @@ _ID: Final = "substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||subst
 _CALL: Final = f"""
 with recursive k(n) as (select :first union all select n + 1 from k where n < :last),
 r(n, r, h) as materialized (select n, abs(random()), lower(hex(randomblob(16))) from k)
-insert into fresh select n, r, unhex(h), {_ID}, 1000000 * ({BEGAN} + n), {_TIME.format(f"{BEGAN} + n")},
-  'user' || (r % 2000), printf('grant%09d', r % 3000), 'laptop of ' || (r % 3000),
-  case when r % 1000000 = 7 then 'rare' else 'server' || (r / 7 % 20) end, 'tool' || (r / 140 % 200),
+insert into fresh select n, r, unhex(h), {_ID}, 1000000 * (:began + n), {_TIME.format(":began + n")},
+  NAMES,
   case when r % 200 = 0 then 'denied' when r % 301 = 0 then 'refused' else 'allowed' end,
   case when r % 301 = 0 then 'revoked' else 'role dev may read' end, '10.0.' || (r % 200) || '.7',
   case when r % 200 = 0 or r % 301 = 0 then 'denied' when r % 100 = 3 then 'tool_error'
     when r % 1000 = 4 then 'timeout' else 'ok' end,
-  'credential' || (r / 7 % 20), 1 + n / 1000000 from r"""
+  CREDENTIAL from r"""
 _FRESH: Final = """
 create temp table fresh(n, r, id, name, at, time, subject, grant_id, label, server, tool, decision, reason,
   ip, outcome, credential, version);"""
@@ -82,31 +88,63 @@ _USES: Final = (
 )
 
 
+@dataclass(frozen=True)
+class Made:
+    """What calls are of, as SQL over a random number `r`; `first` is run before that.
+
+    `began` is the second before the first call.
+    """
+
+    subject: str = "'user' || (r % 2000)"
+    grant: str = "printf('grant%09d', r % 3000)"
+    label: str = "'laptop of ' || (r % 3000)"
+    server: str = "case when r % 1000000 = 7 then 'rare' else 'server' || (r / 7 % 20) end"
+    tool: str = "'tool' || (r / 140 % 200)"
+    credential: str = "'credential' || (r / 7 % 20)"
+    version: str = "1 + n / 1000000"
+    first: str = ""
+    began: int = BEGAN
+
+    @property
+    def statement(self) -> str:
+        """What makes calls `:first` to `:last`."""
+        names = f"{self.subject}, {self.grant}, {self.label}, {self.server}, {self.tool}"
+        return _CALL.replace("NAMES", names).replace("CREDENTIAL", f"{self.credential}, {self.version}")
+
+
 def fill(state: Path, calls: int) -> None:
     """Make a store with so many calls; two entries of the chain each."""
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True, mode=0o700)
     open_database(state, None).close()
+    pour(state, calls)
+
+
+def pour(state: Path, calls: int, made: Made = Made()) -> None:
+    """Put so many calls behind what a store has."""
     filling = sqlite3.connect(state / "coatcheck.sqlite3", isolation_level=None)
     filling.create_function("unhex", 1, bytes.fromhex, deterministic=True)
     filling.executescript(
-        f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-500000; {_FRESH}"
+        f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-500000; {_FRESH} {made.first}"
     )
+    after = (filling.execute("select seq from chain").fetchone()[0] + 1) // 2
+    last = after + calls
     wanted = "type = 'index' and sql is not null and tbl_name in ('record', 'settlement', 'used')"
     indexes = filling.execute(f"select name, sql from sqlite_master where {wanted}").fetchall()
     for name, _ in indexes:
         filling.execute(f"drop index {name}")
-    for first in range(1, calls + 1, BATCH):
+    for first in range(after + 1, last + 1, BATCH):
         filling.execute("begin")
         filling.execute("delete from fresh")
-        filling.execute(_CALL, {"first": first, "last": min(first + BATCH - 1, calls)})
+        span = {"first": first, "last": min(first + BATCH - 1, last), "began": made.began - after}
+        filling.execute(made.statement, span)
         for statement in (_RECORDS, _SETTLEMENTS, _USES):
             filling.execute(statement)
         filling.execute("commit")
     for _, statement in indexes:
         filling.execute(statement)
     filling.execute(
-        "update chain set seq = ?, hash = (select hash from settlement where sequence = ?)", (2 * calls,) * 2
+        "update chain set seq = ?, hash = (select hash from settlement where sequence = ?)", (2 * last,) * 2
     )
     filling.execute("PRAGMA journal_mode=WAL")
     filling.close()
@@ -221,6 +259,54 @@ async def read(database: Database, calls: int) -> None:
         print(f"blast radius of {words}: {counted} calls in {time.perf_counter() - began:.1f} s", flush=True)
 
 
+class LastMoment:
+    """A clock that stands at the last call."""
+
+    def __init__(self, calls: int) -> None:
+        self._at = at(calls)
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+async def look(database: Database, calls: int) -> None:
+    """Print how long activity takes to be counted, and then to be told again."""
+    clock = LastMoment(calls)
+    activity = Activity(StoredCounting(database), clock, LONGEST_CALL)
+
+    def since(days: int) -> datetime:
+        return clock.now() - timedelta(days=days)
+
+    looks: dict[str, Callable[[], Awaitable[Series | Ranking]]] = {
+        "a day, by 5 minutes": lambda: activity.over(since(1), step=Step.FIVE_MINUTES),
+        "7 days, by hour": lambda: activity.over(since(7)),
+        "7 days, by server": lambda: activity.servers(since(7)),
+        "7 days, by caller": lambda: activity.callers(since(7)),
+        "31 days, by day": lambda: activity.over(since(31), step=Step.DAY),
+        "31 days of a grant, by day": lambda: activity.over(since(31), step=Step.DAY, grant="grant000000007"),
+    }
+    for words, ask_it in looks.items():
+        began = time.perf_counter()
+        found = await ask_it()
+        first = time.perf_counter() - began
+        how_far = clock.now() - found.back_to
+        while not found.complete:
+            await asyncio.sleep(0.1)
+            found = await ask_it()
+        whole, began = time.perf_counter() - began, time.perf_counter()
+        await ask_it()
+        again = 1000 * (time.perf_counter() - began)
+        print(
+            f"activity of {words}: {1000 * first:.0f} ms for the last {how_far / timedelta(days=1):.1f} days,"
+            f" all of it after {whole:.1f} s, again {again:.0f} ms; {most_memory_mib():.0f} MiB",
+            flush=True,
+        )
+    await activity.close()
+
+
 async def _unsigned() -> Checkpoint:
     return Checkpoint("", 0, b"", at(0), "")
 
@@ -242,6 +328,7 @@ def main() -> int:
     try:
         ask(database, chosen.calls)
         asyncio.run(read(database, chosen.calls))
+        asyncio.run(look(database, chosen.calls))
     finally:
         database.close()
     size = (chosen.state / "coatcheck.sqlite3").stat().st_size / 1e9

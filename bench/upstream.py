@@ -16,9 +16,11 @@ from typing import cast
 import httptools
 import uvloop
 
-from bench.answers import RENDERED
+from bench.answers import rendered
 
 CREDENTIAL = os.environ.get("BENCH_CREDENTIAL", "")
+PORT = int(os.environ.get("BENCH_PORT", "0"))
+RENDERED = rendered(int(os.environ.get("BENCH_TOOLS", "0")))
 
 
 class Connection(asyncio.Protocol):
@@ -71,7 +73,7 @@ EXPECTED = f"Bearer {CREDENTIAL}".encode()
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=512)
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", PORT, backlog=512)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

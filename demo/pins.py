@@ -1,7 +1,7 @@
 """Resolves anew what the pinned packages bring along: `make pins`. What is asked for is changed by hand.
 
 Asked for: [project] in pyproject.toml, the first paragraph of each list in requirements/, and the
-package.json of its clients/, servers/ and conformance/.
+package.json of its clients/, servers/, browser/ and conformance/.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
         rest = [pin for pin in resolved(asked) if pin not in asked]
         head = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
         path.write_text("\n".join([head, "", "# What they bring along.", *rest, ""]), encoding="utf-8")
-    for folder in ("clients", "servers", "conformance"):
+    for folder in ("clients", "servers", "browser", "conformance"):
         renew_lock(PINS / folder)
 
 

@@ -30,6 +30,7 @@ def sheet(url: str, grant: str, command: str, servers: Sequence[str]) -> str:
         _part("Cursor: ~/.cursor/mcp.json", _json(cursor)),
         _part("Windsurf: ~/.codeium/windsurf/mcp_config.json", _json(windsurf)),
         _part("VS Code: .vscode/mcp.json (it asks for the grant and keeps it safe)", _json(_vscode(url))),
+        _part("Look at it in a browser: this prints a link", f"{command} operator add you --role admin"),
         _part("Try it here, in another terminal", _try(url, grant, command)),
     ]
     return "\n\n".join(parts)

@@ -63,6 +63,8 @@ class Gateway:
     arguments: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    how: str = "serve"
+    """Or `up`: for a team."""
     _child: subprocess.Popen[bytes] | None = None
     _seen: set[tuple[int, str]] = field(default_factory=set)
 
@@ -122,7 +124,7 @@ class Gateway:
         """Start the program and wait until it can answer calls, or says what it lacks for that."""
         assert self._child is None, "the gateway runs already"
         self.write(self.declaration)
-        command = [sys.executable, "-m", "coatcheck", "serve", "--http", f"127.0.0.1:{self.port}"]
+        command = [sys.executable, "-m", "coatcheck", self.how, "--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config), "--data", str(self.directory), *self.arguments]
         with (self.directory / "stderr.log").open("ab") as log:
             self._child = subprocess.Popen(

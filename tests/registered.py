@@ -111,6 +111,11 @@ def an_operator(name: str = "root", **changes: Any) -> Operator:
         code_until=START + timedelta(hours=1),
         created_at=START,
         version=1,
+        password="$argon2id$v=19$m=47104,t=1,p=1$planted",
+        password_at=START,
+        vouched="https://id.example#7",
+        invited_at=START - timedelta(hours=1),
+        entered_at=START + timedelta(minutes=1),
     )
     return dataclasses.replace(operator, **changes)
 

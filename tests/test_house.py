@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "coatcheck"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8"), str(path)) for path in MODULES}
 MOST_LINES = 400
-FLOORS = ["cli", "prove", "app | bridge", "config", "front", "mcp | admin", "operations | declared | store | secrets | identity | upstream | audit", "ports", "core", "errors", "model"]  # fmt: skip
+FLOORS = ["cli", "prove", "app | bridge | sample", "config", "front", "mcp | admin | console", "operations | declared | store | secrets | identity | upstream | audit", "ports", "core", "errors", "model"]  # fmt: skip
 
 OF_THE_APP = frozenset(
     {

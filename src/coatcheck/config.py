@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 from coatcheck.core.spelling import nearest
 from coatcheck.core.wire import peers
-from coatcheck.declared import settings_toml
+from coatcheck.declared import openid, settings_toml
 from coatcheck.declared.reading.addresses import Address, Network
 from coatcheck.declared.reading.problems import Unfit
 from coatcheck.declared.settings import BY_NAME, PREFIX, SETTINGS, Setting
 from coatcheck.errors import ConfigError
 from coatcheck.model.declaration import IdentityRules, Provider
+from coatcheck.model.openid import RoleRule
 from coatcheck.model.pin import Quarantine
 from coatcheck.model.secret import Secret
 from coatcheck.model.sink import SinkRules
@@ -81,6 +82,8 @@ class Config:
     children_per_grant: int
     children_total: int
     credential_drain: float
+    console_idle: float
+    console_longest: float
     upstream_idle: float
     drain_timeout: float
     list_wait: float
@@ -90,6 +93,14 @@ class Config:
     retention: float | None
     segments: Path | None
     receipts: bool
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: Secret | None
+    oidc_operators: tuple[RoleRule, ...]
+    oidc_roles_claim: str
+    oidc_name_claim: str
+    oidc_trust_email: bool
+    oidc_scopes: tuple[str, ...]
     notices_webhook: Secret | None
     quarantine_tools: Quarantine
     log_level: str
@@ -122,7 +133,7 @@ def load_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Con
     reading.refuse_unknown()
     values = {setting.name: reading.value_of(setting) for setting in SETTINGS}
     values[SINKS] = reading.sinks()
-    _raise_all(reading.complaints)
+    _raise_all(reading.complaints or list(openid.complaints(values, reading.sources)))
     if values["allow_commands"] is None:  # whoever reaches the API from this machine could run them anyway
         values["allow_commands"] = all(at.is_loopback for at in (values["http"], values["admin"]) if at)
     return Config(**values, sources=reading.sources)

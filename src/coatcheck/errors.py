@@ -95,6 +95,47 @@ class Forbidden(CallerError):
     code = "forbidden"
 
 
+class SignInRefused(CallerError):
+    """Nobody is signed in by what was presented; which part of it was wrong is not told. Pages: 401."""
+
+    code = "sign_in_refused"
+
+
+class OpenIdRefused(SignInRefused):
+    """Somebody who comes back from the OpenID provider is not let in. Pages: 403.
+
+    The message is for strangers; `because` is for operators and the log, and quotes nothing that was said.
+    """
+
+    code = "openid_refused"
+
+    def __init__(self, message: str, *, fix: str = "", because: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.because = because or message
+
+
+class SignedOut(CallerError):
+    """The browser session is over: it ended, or a newer one took its place. Pages: 401."""
+
+    code = "signed_out"
+
+
+class ConfirmFirst(CallerError):
+    """This needs somebody who proved within the last minutes who they are. Pages: 403."""
+
+    code = "confirm_first"
+
+
+class SlowDown(CallerError):
+    """Too many wrong tries; nothing is looked at for `seconds`. Pages: 429 with Retry-After."""
+
+    code = "slow_down"
+
+    def __init__(self, message: str, *, fix: str = "", seconds: int = 60) -> None:
+        super().__init__(message, fix=fix)
+        self.seconds = seconds
+
+
 class Damaged(CallerError):
     """Stored rows were changed outside of the gateway, and this cannot be done with them. REST: 409."""
 

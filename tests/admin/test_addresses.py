@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import MutableMapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_the_api_may_have_an_address_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "host", "status"),
-    [("/api/v1/status", "gw", 200), ("/claim/x", "gw", 200), ("/api/v1/status", "elsewhere", 421), ("/claim/x", "elsewhere", 421), ("/api/v1/status", "gw:1", 421)],
+    [("/api/v1/status", "gw", 200), ("/claim/x", "gw", 200), ("/oauth/callback", "gw", 200), ("/api/v1/status", "elsewhere", 421), ("/claim/x", "elsewhere", 421), ("/api/v1/status", "gw:1", 421)],
 )  # fmt: skip
 async def test_where_any_host_is_taken_for_mcp_the_api_takes_its_own_only(
     path: str, host: str, status: int
@@ -60,7 +61,8 @@ async def test_where_any_host_is_taken_for_mcp_the_api_takes_its_own_only(
         sent.append(message)
 
     doors = framing.Doors(frozenset({"gw"}), frozenset(), any_host=True)
-    door = Door(Surfaces(None, lambda _: (200, b"", b""), served, served), doors, (), Tally())
+    pages = SimpleNamespace(app=served, owns=lambda path, _: path.startswith("/claim/"))
+    door = Door(Surfaces(None, lambda _: (200, b"", b""), served, served, pages), doors, (), Tally())
     headers = [(b"host", host.encode()), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers, "client": ("10.0.0.1", 1)}  # fmt: skip
     await door(scope, receive, send)

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from coatcheck.admin.api.application import ARRIVAL
 from coatcheck.admin.callbacks import Callbacks
+from coatcheck.core.wire.framing import ARRIVAL
 from coatcheck.operations.tally import Tally
 from doubles.authorization import World
 from doubles.clock import HandClock

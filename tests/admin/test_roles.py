@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from coatcheck.admin.api.permissions import ROLES
 from coatcheck.admin.api.routes import AnyRoute, Match
-from coatcheck.admin.surface import Parts, admin_of
+from coatcheck.admin.surface import admin_of
 from coatcheck.model.operator import OperatorRole
+from coatcheck.operations.permissions import ROLES
+from coatcheck.operations.use_cases import UseCases
 from journeys.operating import Office
 
-ROUTES = admin_of(Parts(**{one.name: cast("Any", None) for one in fields(Parts)})).routes
+ROUTES = admin_of(UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)})).routes
 NOBODY = "nobody-of-this-name"
 
 

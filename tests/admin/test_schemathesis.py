@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, settings
 from coatcheck import __version__
 from coatcheck.admin.api.openapi import document
 from coatcheck.admin.api.reading import SHAPES
-from coatcheck.admin.surface import Parts, admin_of
+from coatcheck.admin.surface import admin_of
+from coatcheck.operations.use_cases import UseCases
 from journeys.operating import Office, office_at
 
-ROUTES = admin_of(Parts(**{one.name: cast("Any", None) for one in fields(Parts)})).routes
+ROUTES = admin_of(UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)})).routes
 MADE = document(ROUTES, __version__)
 GOOD = ("400", "404", "409", "412")
 CONFIG = schemathesis.Config.from_dict(

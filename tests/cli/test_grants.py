@@ -41,9 +41,14 @@ def test_issue(issuing: FakeApi, run: Run) -> None:
         "Claude Code",
         "Cursor",
         "VS Code",
+        "Windsurf",
         "Codex",
+        "Gemini CLI",
+        "Zed",
         "Claude Desktop",
     ]
+    assert {each["supply"] for each in told["clients"]} == {"variable", "asked", "text", "file"}
+    assert not any(TOKEN in each["text"] + each["link"] for each in told["clients"])
 
 
 def test_on_a_terminal_the_token_stands_alone_and_first(issuing: FakeApi) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.cli.declaring.visible import is_credential, url_has_credential, words_have_credential
+from coatcheck.cli.declaring.visible import url_has_credential, words_have_credential
+from coatcheck.core.credentials.looks import is_credential
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -117,12 +118,19 @@ class MemoryRegistryStore:
     async def list_seen(self, grant_ids: Sequence[str]) -> Sequence[Seen]:
         return [one for one in self.seen.values() if one.grant_id in grant_ids]
 
+    async def last_uses(self) -> Mapping[str, datetime]:
+        newest = sorted(self.seen.values(), key=lambda one: one.at)
+        return {one.grant_id: one.at for one in newest}
+
 
 class NoSessions:
     """Implements `cutting.SessionEnds`; remembers what was to end."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
+
+    def count_of(self, grant_ids: frozenset[str]) -> int:
+        return 0
 
     def end_grants(self, grant_ids: frozenset[str]) -> list[asyncio.Task[None]]:
         self.ended += sorted(grant_ids)

@@ -279,7 +279,7 @@ def test_a_refused_host_leaves_the_connection_in_step(hall: Hall) -> None:
 
 PLAIN_404 = (
     "/", "/m", "/mcpx", "/mcp.", "/mcp;x", "/MCP", "/Mcp", "/mcp/srv/x", "/mcp/srv/tools", "/mcp/sse/x", "/mcp/message/sse", "/sse",
-    "/message", "/admin", "/api/v2/status", "/api", "/api/v1x", "/claim", "/claims/x", "/healthz", "/livez/", "/metrics/x", "/mcp/a.b", "/mcp/a b",
+    "/message", "/admin", "/api/v2/status", "/api", "/api/v1x", "/claims/x", "/healthz", "/livez/", "/metrics/x", "/mcp/a.b", "/mcp/a b",
     "/mcp/" + "a" * 41, "/mcp/srv*", "/mcp/~srv", "/mcp/srv:1", "/mcp/@srv", "/favicon.ico", "/robots.txt", "/mcp/u/admin",
     "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/mcp/srv", "/mcp/.well-known/openid-configuration",
@@ -291,6 +291,8 @@ PLAIN_404 = (
 @pytest.mark.parametrize("verb", [b"GET", b"POST", b"DELETE", b"OPTIONS"])
 def test_a_path_of_unknown_shape_is_a_plain_json_404_for_everyone(hall: Hall, verb: bytes) -> None:
     for path in PLAIN_404:
+        if path == "/" and verb == b"GET":
+            continue  # the console, for people
         target = path.replace(" ", "%20").encode()
         for headers in ({}, hall.bearer, {"Authorization": "Bearer wrong"}):
             body = b"{}" if verb == b"POST" else b""

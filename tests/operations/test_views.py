@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -102,3 +103,18 @@ def test_counters_count() -> None:
         {("mcp", 200): 2},
         {"unknown": 2},
     )
+
+
+async def test_a_page_waits_for_no_server_for_long_and_shows_what_is_at_hand() -> None:
+    bench, _ = a_bench(SENTRY, GIT)
+    views = Views(bench.servers, 30.0, first_look=0.02)
+    assert [tool.exposed for tool in (await views.tools_soon("sentry"))[0]] == ["sentry__find"]
+    bench.upstreams.of("git").hold()
+    for _ in range(2):
+        assert await views.tools_soon("git") == ((), [("git", "it has not answered yet")])
+    bench.upstreams.of("git").let_go()
+    await asyncio.sleep(0)
+    assert [tool.exposed for tool in (await views.tools_soon("git"))[0]] == ["git__find"]
+    assert bench.upstreams.of("git").greeted == 1, "all of them waited for the same answer"
+    with pytest.raises(KeyError):
+        await views.tools_soon("absent")

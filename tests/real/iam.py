@@ -1,7 +1,8 @@
 """Runs Canaille, a public OAuth and OpenID server, in an environment of its own: `iam.py PORT LIFE`.
 
-Tokens live LIFE seconds. One person is logged in whoever asks, and consents to every client. Each token that
-the server gives is counted: a line on standard output.
+Tokens live LIFE seconds. One person is logged in whoever asks, and consents to every client; `/become/NAME`
+makes that another one, of `ann` and `bob`, and `/platform/join/NAME` and `/platform/leave/NAME` change who is
+in that group. Each token that the server gives is counted: a line on standard output.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 from canaille import create_app  # type: ignore[import-not-found]
 from canaille.backends import Backend  # type: ignore[import-not-found]
+from canaille.oidc import provider as oidc_provider  # type: ignore[import-not-found]
 from canaille.oidc.models import Token  # type: ignore[import-not-found]
 from flask import request  # type: ignore[import-not-found]
 from joserfc.jwk import JWKRegistry
@@ -65,18 +67,40 @@ def outlive(token: Any) -> bool:
     return not token.revokation_date
 
 
+def verified(claims: Any) -> Any:
+    """Have the server stand by the addresses that it gives: it never says so itself."""
+    return lambda *given: {**claims(*given), "email_verified": True}
+
+
 def main(port: int, life: int) -> None:
+    oidc_provider.generate_user_claims = verified(oidc_provider.generate_user_claims)
     Token.is_refresh_token_active = outlive
     app = create_app(config=configuration(port, life))
     iam = Server(app, 0, Backend.instance)
     iam.httpd.server_close()
     person = iam.random_user()
     iam.login(person)
+    people = {
+        name: iam.random_user(user_name=name, emails=[f"{name}@example.com"]) for name in ("ann", "bob")
+    }
+    group = iam.random_group(display_name="platform", members=[person])
+
+    @app.route("/become/<name>")  # type: ignore[untyped-decorator]
+    def become(name: str) -> str:
+        iam.login(people[name])
+        return name
+
+    @app.route("/platform/<verb>/<name>")  # type: ignore[untyped-decorator]
+    def change(verb: str, name: str) -> str:
+        others = [one for one in group.members if one != people[name]]
+        Backend.instance.update(group, members=[*others, people[name]] if verb == "join" else others)
+        Backend.instance.save(group)
+        return verb
 
     @app.before_request  # type: ignore[untyped-decorator]
     def consent() -> None:
         if request.path == "/oauth/authorize":
-            iam.consent(person)
+            iam.consent(iam.logged_user)
 
     @app.after_request  # type: ignore[untyped-decorator]
     def count(response: Any) -> Any:

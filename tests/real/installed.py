@@ -73,6 +73,12 @@ def npm_server(package: str, script: str) -> list[str]:
     return [str(node() / "node"), str(packages / package / script)]
 
 
+@cache
+def axe() -> Path:
+    """Return the script of axe-core, which judges a page in the browser by the rules of accessibility."""
+    return _packages("browser", BUILD / "browser") / "node_modules" / "axe-core" / "axe.min.js"
+
+
 def npm_command(name: str) -> str:
     """Return the path of a command that one of those clients brings."""
     return str(npm_clients() / "node_modules" / ".bin" / name)
@@ -86,12 +92,12 @@ def surroundings(home: Path, **more: str) -> dict[str, str]:
 
 
 def _packages(kind: str, directory: Path, *then: list[str]) -> Path:
-    """Return the folder in which the pinned packages of `clients` or `servers` are; install them at first."""
+    """Return the folder in which the pinned packages of `clients`, `servers` or `browser` are; install them at first."""
     pins = [PINS / kind / name for name in ("package.json", "package-lock.json")]
     seal = hashlib.sha256(b"\n".join(path.read_bytes() for path in pins) + platform.machine().encode())
     ready = directory / f".ready-{seal.hexdigest()[:16]}"
     if not ready.exists():
-        say(f"installing the {kind} written for Node")
+        say(f"installing what is written for Node: {kind}")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         for path in pins:

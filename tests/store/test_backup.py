@@ -16,6 +16,7 @@ from coatcheck.errors import ConfigError
 from coatcheck.model.record import RecordFilter
 from coatcheck.store import schema
 from coatcheck.store.backup import METADATA, back_up, read_facts, restore
+from coatcheck.store.browsers import StoredBrowsers
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.faults import DirectoryLocked
@@ -24,6 +25,7 @@ from coatcheck.store.registry.store import StoredRegistry
 from ledgers import START, TickingClock, a_record, its_settlement
 from older import make_sqlite
 from registered import KEYS, OTHER_KEYS, SystemEntropy, a_grant, an_edit, one_of_each
+from sessions_of_browsers import a_session
 
 
 @pytest.fixture
@@ -67,6 +69,20 @@ async def test_what_was_backed_up_while_running_comes_back(
     assert {stat.S_IMODE(path.stat().st_mode) for path in (backup, home / DATABASE_FILE)} == {0o600}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert sorted(path.name for path in backup.parent.iterdir()) == ["data", "home", "made.backup"]
+
+
+async def test_nobody_is_signed_in_at_what_was_restored(
+    filled: SqliteDatabase, tmp_path: Path, home: Path
+) -> None:
+    await StoredBrowsers(filled).add(a_session("a"))
+    assert len(await StoredBrowsers(filled).list()) == 1
+    back_up(filled.path.parent, made := tmp_path / "signed-in.backup", now=START, version="1")
+    restore(made, home, key_id=KEYS.id)
+    assert {path.name for path in home.iterdir()} == {DATABASE_FILE, "coatcheck.lock"}
+    again = SqliteDatabase.open(home)
+    assert await StoredBrowsers(again).list() == []
+    assert len(await StoredBrowsers(filled).list()) == 1
+    again.close()
 
 
 async def test_a_backup_with_no_gateway_running(filled: SqliteDatabase, tmp_path: Path, home: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, MetaData, insert, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, MetaData, insert, select, text, update
 
 from coatcheck.core.sealing.keys import Purpose
+from coatcheck.core.sealing.row_macs import row_mac
 from coatcheck.core.tokens import Pepper
 from coatcheck.model.change import ChangeFilter
 from coatcheck.model.credential import Upkeep
@@ -20,11 +21,13 @@ from coatcheck.model.policy import Default
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach
 from coatcheck.store import schema, tables
+from coatcheck.store.browsers import StoredBrowsers
 from coatcheck.store.engines.database import Database
 from coatcheck.store.engines.directory import DATABASE_FILE
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.opening import open_database
 from coatcheck.store.registry.store import StoredRegistry
+from coatcheck.store.registry.whole import sum_of
 from older import make
 from registered import (
     KEYS,
@@ -35,6 +38,7 @@ from registered import (
     a_server,
     a_stored_policy,
     an_edit,
+    an_operator,
 )
 
 R0002 = Path(__file__).with_name("old") / "r0002.sql"
@@ -84,16 +88,31 @@ async def check(database: Database) -> None:
     assert again.servers[UUID(int=2)] == second
 
     for column in ("blanks", "upkeep", "allowing"):
-        await attack(database, store, column)
+        await attack(
+            database, store, tables.server.c[column], tables.server.c.id == str(UUID(int=1)), "github"
+        )
+    await check_operator(database, store)
 
 
-async def attack(database: Database, store: StoredRegistry, column: str) -> None:
+async def check_operator(database: Database, store: StoredRegistry) -> None:
+    """An operator of before signs in by its token alone, until it has a password; then that cannot be hidden."""
+    before = (await store.load()).operators["root"]
+    assert (before.password, before.password_at, before.vouched) == ("", None, "")
+    assert (before.invited_at, before.entered_at) == (None, None)
+    edited = dataclasses.replace(before, version=before.version + 1, password="$argon2id$x", vouched="i#s")
+    await store.commit(an_edit([edited]))
+    assert (await store.load()).operators == {"root": edited}
+    await attack(database, store, tables.operator.c.signing_in, tables.operator.c.name == "root", "root")
+
+
+async def attack(
+    database: Database, store: StoredRegistry, column: Column[Any], row: ColumnElement[bool], name: str
+) -> None:
     """Take a column away from a row that was written with it: not a row of before, whatever it looks like."""
-    row = tables.server.c.id == str(UUID(int=1))
-    before = database.read_now(lambda c: c.execute(select(tables.server.c[column]).where(row)).scalar_one())
-    for value, damaged in ((None, ("server github",)), (before, ())):
+    before = database.read_now(lambda c: c.execute(select(column).where(row)).scalar_one())
+    for value, damaged in ((None, (f"{column.table.name} {name}",)), (before, ())):
         database.write_now(
-            lambda c, value=value: c.execute(update(tables.server).where(row).values({column: value}))  # type: ignore[misc]
+            lambda c, value=value: c.execute(update(column.table).where(row).values({column: value}))  # type: ignore[misc]
         )
         assert (await store.load()).damaged == damaged
 
@@ -174,5 +193,41 @@ async def test_a_store_of_r0001_gets_a_registry(old: Path) -> None:
         assert (await store.load()).damaged == ()
         names = database.read_now(lambda c: c.execute(select(tables.server_id.c.name)).scalars().all())
         assert names == ["kept"]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_store_of_r0008_gets_browsers(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What an operator was before is as it was, under the MAC of before; and browsers have their table."""
+    url = request.getfixturevalue("emptied_url") if kind == "postgresql" else None
+    folder = tmp_path / "here"
+    database = open_database(folder, url)
+    store = await StoredRegistry.open(database, KEYS, SystemEntropy())
+    bare = an_operator(password="", password_at=None, vouched="", invited_at=None, entered_at=None)
+    await store.commit(an_edit([bare]))
+
+    def set_back(writing: Connection) -> None:
+        row = dict(writing.execute(select(tables.operator)).mappings().one())
+        del row["mac"], row["signing_in"]
+        mac = row_mac(KEYS.of(Purpose.ROW_MAC), "operator", row, KEYS.id)
+        found = store.sealing.whole
+        writing.execute(update(tables.operator).values(mac=mac))
+        found.start(writing, sum_of([mac]))
+        writing.execute(text("ALTER TABLE operator DROP COLUMN signing_in"))
+        writing.execute(text("DROP TABLE browser_session"))
+        writing.execute(text("UPDATE alembic_version SET version_num = '0008'"))
+
+    database.write_now(set_back)
+    database.close()
+    database = open_database(folder, url)
+    try:
+        store = await StoredRegistry.open(database, KEYS, SystemEntropy())
+        loaded = await store.load()
+        assert (loaded.damaged, loaded.operators) == ((), {"root": bare})
+        await check_operator(database, store)
+        assert await StoredBrowsers(database).list() == []
     finally:
         database.close()

@@ -13,6 +13,7 @@ from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.store.engines.sqlite import SqliteDatabase
 from coatcheck.store.engines.sqlite_connection import connect
 from coatcheck.store.records import conditions, reading
+from coatcheck.store.records.matching import matches
 from coatcheck.store.records.rows import ENTRIES, record_row, settlement_row
 from coatcheck.store.records.statements import statements_for
 from coatcheck.store.tables import record
@@ -142,3 +143,56 @@ def test_errors_are_found_whether_they_are_many_or_few(
         len(filled.read_now(lambda c: reading.list_entries(c, RecordFilter(errors=True, subject="user0"))))
         == 100
     )
+
+
+FAILED = {100, 200, 300}
+REFUSED = {150, 250}
+
+
+@pytest.fixture
+def mixed(database: SqliteDatabase) -> SqliteDatabase:
+    """Three hundred calls of two clients: some failed, some were refused, one says what was wrong."""
+    connection = connect(database.path)
+    for position in range(1, 301):
+        refused = position in REFUSED
+        made = a_record(
+            client_name="zed" if position % 3 == 0 else "cursor",
+            decision=Verdict.REFUSED if refused else Verdict.ALLOWED,
+            reason="100%_sure" if position == 7 else "",
+        )
+        outcome = Outcome.DENIED if refused else Outcome.TIMEOUT if position in FAILED else Outcome.OK
+        settled = its_settlement(made, outcome, detail="Slow Query" if position == 200 else "")
+        connection.execute(SAY.insert_record, record_row(position, made, b"", b""))
+        connection.execute(SAY.insert_settlement, settlement_row(position, position, settled, b"", b""))
+    connection.close()
+    return database
+
+
+@pytest.mark.parametrize("few", [1, 1_000], ids=["common", "rare"])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (RecordFilter(failed=True), FAILED),
+        (RecordFilter(not_allowed=True), REFUSED),
+        (RecordFilter(errors=True), FAILED | REFUSED),
+        (RecordFilter(failed=True, client="zed"), {300}),
+        (RecordFilter(not_allowed=True, text="nothing"), set()),
+        (RecordFilter(text="slow q"), {200}),
+        (RecordFilter(text="0%_s"), {7}),
+        (RecordFilter(text="0%s"), set()),
+        (RecordFilter(client="zed", limit=2), {297, 300}),
+        (RecordFilter(client="ze"), set()),
+    ],
+)
+def test_failures_refusals_clients_and_texts_are_found_whether_rare_or_common(
+    mixed: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, few: int, wanted: RecordFilter, found: set[int]
+) -> None:
+    monkeypatch.setattr(conditions, "FEW", few)
+    listed = mixed.read_now(lambda c: reading.list_entries(c, wanted))
+    looked = mixed.read_now(lambda c: reading.look_back(c, wanted))
+    everything = mixed.read_now(lambda c: reading.list_entries(c, RecordFilter(limit=300)))
+    assert {entry.position for entry in listed} == found
+    assert {entry.position for entry in looked.entries} == found
+    assert looked.before is None
+    by_hand = [entry.position for entry in everything if matches(entry, wanted)]
+    assert by_hand[-wanted.limit :] == [entry.position for entry in listed]

@@ -320,6 +320,8 @@ async def test_the_last_use_of_each_client_is_kept(store: StoredRegistry) -> Non
     assert len(found[0].client) == 200
     assert await store.list_seen([]) == []
     assert [one.grant_id for one in await store.list_seen(["g1", "g2"])] == ["g1", "g2", "g1", "g1"]
+    hours = {"g1": timedelta(hours=6), "g2": timedelta(hours=5)}
+    assert await store.last_uses() == {grant: START + after for grant, after in hours.items()}
 
 
 async def test_a_client_that_changes_its_name_fills_no_disk(store: StoredRegistry) -> None:

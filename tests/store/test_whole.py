@@ -54,6 +54,12 @@ FILTERS = [
     RecordFilter(since=START + timedelta(seconds=10), until=START + timedelta(seconds=20), server="server1"),
     RecordFilter(decision=Verdict.DENIED),
     RecordFilter(until=START),
+    RecordFilter(failed=True),
+    RecordFilter(not_allowed=True),
+    RecordFilter(not_allowed=True, subject="user1"),
+    RecordFilter(client="nobody"),
+    RecordFilter(text="LAPTOP 1"),
+    RecordFilter(text="user1", failed=True),
 ]
 
 
@@ -104,7 +110,7 @@ async def test_the_database_answers_as_the_rules_say(ledger: StoredLedger) -> No
 async def test_the_filters_above_leave_something_and_leave_something_out(ledger: StoredLedger) -> None:
     counts = [len(await ledger.list(wanted)) for wanted in FILTERS]
     assert counts[0] == 40
-    assert sum(0 < count < 40 for count in counts) == len(FILTERS) - 4
+    assert sum(0 < count < 40 for count in counts) == len(FILTERS) - 5
 
 
 class Signing:

@@ -155,14 +155,17 @@ def open_fds() -> int:
 
 
 def children_of_ours() -> list[int]:
-    """Return our children, zombies too; the database that other tests share is left out."""
+    """Return our children, zombies too; what other tests share is left out: database, browser, company."""
     path = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in path.read_text().split() if not _is_database(int(pid))]
+    return [int(pid) for pid in path.read_text().split() if not _is_shared(int(pid))]
 
 
-def _is_database(pid: int) -> bool:
+def _is_shared(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/comm").read_text() == "postgres\n"
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/comm").read_text() == "postgres\n" or any(
+            b"playwright" in word or word == b"coatcheck" for word in command
+        )
     except FileNotFoundError:
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from coatcheck.admin.api.application import ARRIVAL
-from coatcheck.admin.claims import HEADERS, page
+from coatcheck.admin.plain_page import HEADERS, page
+from coatcheck.core.wire.framing import ARRIVAL
 from coatcheck.operations.oauth.connecting import CALLBACK, Connecting
 from coatcheck.operations.tally import Tally
 
@@ -55,5 +54,4 @@ class Callbacks:
         self, status: int, title: str, sentence: str, headers: dict[str, str] | None = None
     ) -> Response:
         self._tally.answered("oauth", status)
-        body = f"<p>{escape(sentence)}</p>"
-        return Response(page(title, body), status, {**HEADERS, **(headers or {})}, "text/html")
+        return Response(page(title, sentence), status, {**HEADERS, **(headers or {})}, "text/html")

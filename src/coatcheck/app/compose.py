@@ -13,14 +13,16 @@ from typing import Any, Final, Self
 from coatcheck import __version__
 from coatcheck.admin.metrics import metrics_page
 from coatcheck.admin.probes import Probes, Readiness
-from coatcheck.admin.surface import Parts, admin_of
+from coatcheck.admin.surface import admin_of
 from coatcheck.app.auditing import checkpointing_of
+from coatcheck.app.cases import cases_of
+from coatcheck.app.consoling import consoling_of
 from coatcheck.app.credentials import cloakroom_of
 from coatcheck.app.gauges import gauges_of
-from coatcheck.app.keeping.copying import backup_of
 from coatcheck.app.oauth import oauth_of
+from coatcheck.app.openid import openid_of
 from coatcheck.app.pinning import pinned
-from coatcheck.app.readings import readings_of, replays_of
+from coatcheck.app.readings import readings_of
 from coatcheck.app.real import SystemClock, SystemEntropy
 from coatcheck.app.recording import recording_of
 from coatcheck.app.registry import Identifying, registered
@@ -45,7 +47,6 @@ from coatcheck.mcp.legacy.streams import EventLimits
 from coatcheck.mcp.methods import Methods
 from coatcheck.model.declaration import Declaration
 from coatcheck.model.registry import Registry
-from coatcheck.operations.accepting import Accepting
 from coatcheck.operations.calling.call import Calls
 from coatcheck.operations.calling.gate import Gate, GateLimits
 from coatcheck.operations.calling.limiting import Limiting
@@ -60,7 +61,6 @@ from coatcheck.operations.hearing.listening import Listening
 from coatcheck.operations.hearing.watches import Watches
 from coatcheck.operations.inflight import Inflight
 from coatcheck.operations.lists import Lists
-from coatcheck.operations.policies.suggesting import Suggestions
 from coatcheck.operations.reaching.conversation import Conversations
 from coatcheck.operations.reaching.places import PlaceLimits, Places
 from coatcheck.operations.reaching.served import ListTimes
@@ -104,6 +104,7 @@ class Gateway:
         self.config = config
         self.database = database
         self.ledger = ledger
+        self.store = store
         self.checkpointing = checkpointing
         copies = StoredCopies(database)
         self.sinks = Following(copies, copies, lambda rules: sink_of(rules, config, clock), clock)
@@ -191,45 +192,28 @@ class Gateway:
         self.reviewing = self.pinned.reviewing
         self.cloakroom = cloakroom_of(self.registered.desk, self.servers, self.records)
         self.readings = readings_of(config, database, checkpointing, self._snapshot, clock, entropy)
-        self.admin = admin_of(
-            Parts(
-                directory=self.directory,
-                views=self.views,
-                calls=self.calls,
-                ledger=ledger,
-                values=self.recording.values,
-                grants=self.registered.grants,
-                subjects=self.registered.subjects,
-                servers=self.registered.servers,
-                credentials=self.cloakroom.credentials,
-                rotations=self.cloakroom.rotations,
-                hasty=self.cloakroom.hasty,
-                key=self.registered.key,
-                operators=self.registered.operators,
-                policies=self.registered.policies,
-                policy_uses=self.registered.policy_uses,
-                access=self.registered.access,
-                explaining=self.registered.explaining,
-                replays=replays_of(self.registered.desk, self.views, self.readings, self.recording),
-                suggestions=Suggestions(self.registered.desk, self.views, ledger.list),
-                reviewing=self.reviewing,
-                changes=store.list_changes,
-                exports=self.readings.exports,
-                retention=self.readings.retention,
-                evidence=self.readings.evidence,
-                readers=self.readings.readers,
-                checkpoint=self.checkpointing.now,
-                accepting=Accepting(self.checkpointing, Scribe(clock, entropy)),
-                sinks=self.sinks,
-                backup=lambda: backup_of(config, clock),
-                overview=self.overview,
-                connecting=self.oauth.connecting,
-                origin=self._origin,
-                spend=Throttle(clock).spend,
-                clock=clock,
-                tally=self.tally,
-            )
+        self.cases = cases_of(self, clock, entropy)
+        self.admin = admin_of(self.cases)
+        self.consoling = consoling_of(
+            config,
+            database,
+            self.directory,
+            self.registered.desk,
+            self.recording,
+            openid_of(
+                config,
+                environment,
+                Seal(keys.of(Purpose.STATE_SEAL)),
+                self.registered.desk,
+                clock,
+                entropy,
+            ),
+            store.pepper,
+            clock,
+            entropy,
         )
+        self.console = self.consoling.console(self.cases)
+        self.developers = self.consoling.developers(self.cases)
         self.api = self.admin.socket
 
     @classmethod
@@ -271,6 +255,8 @@ class Gateway:
         await gateway.limiting.restore(live, ledger.list)
         gateway._follow(gateway.directory.snapshot, Gone())
         gateway.directory.subscribe(gateway._follow)
+        await gateway.consoling.sessions.load()
+        gateway.directory.subscribe(gateway.consoling.sessions.follow)
         audit = gateway.directory.snapshot.audit
         await gateway.sinks.open([*sinks, *output_of(audit)])
         output = OutputFollowing(gateway.sinks, audit, lambda: ledger.last)
@@ -305,7 +291,7 @@ class Gateway:
             self.config, declaration.identity, has_grants=bool(registry.grants), anonymous=not self.team
         )
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
         """Return the URL that clients reach the gateway by, without a path."""
         return self.config.public_url or f"http://{self.address}"
 
@@ -320,13 +306,17 @@ class Gateway:
             async with asyncio.timeout(_CUT_SECONDS):
                 await self.sessions.drain()
         await self.pinned.keeping.close()
+        await self.cloakroom.runs.close()
         await self.servers.close(0.0)
         await self.oauth.bearers.close()
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
             await self.refusals.flush(everything=True)
         with suppress(Unavailable):
             await self.seen.flush()
+        with suppress(Unavailable):
+            await self.consoling.sessions.close()
         await self.cloakroom.refusing.close()
+        await self.readings.activity.close()
         await self.ledger.close()
         await self.sinks.close()
         await self.checkpointing.close()
@@ -361,8 +351,8 @@ class Gateway:
             "pid": os.getpid(),
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "http": f"http://{self.address}",
-            "public_url": self._origin(),
-            "api": f"http://{self.config.admin}" if self.config.admin else self._origin(),
+            "public_url": self.origin(),
+            "api": f"http://{self.config.admin}" if self.config.admin else self.origin(),
             "ready": not readiness.blocking,
             "blocking": list(readiness.blocking),
             "config": {"path": str(path) if path else None},

@@ -13,8 +13,10 @@ from coatcheck.app.keeping.segments import FOLDER, SegmentFolder
 from coatcheck.app.recording import Recording
 from coatcheck.config import Config
 from coatcheck.model.record import RecordFilter
+from coatcheck.operations.activity import Activity
 from coatcheck.operations.checkpointing import Checkpointing
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.entries import Entries
 from coatcheck.operations.evidence import Bundles, Grants
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.policies.replaying import Replays
@@ -25,6 +27,7 @@ from coatcheck.operations.retention import Retention
 from coatcheck.operations.views import Views
 from coatcheck.ports import Clock, Entropy
 from coatcheck.store.engines.database import Database
+from coatcheck.store.records.activity import StoredCounting
 from coatcheck.store.records.retiring import StoredSegments
 from coatcheck.store.records.whole import StoredReading
 from coatcheck.store.registry.changes import StoredChanges
@@ -36,9 +39,11 @@ class Readings:
 
     config: Config
     exports: Exports
+    entries: Entries
     bundles: Bundles
     retention: Retention
     readers: Readers
+    activity: Activity
 
     async def evidence(self, wanted: RecordFilter, by: str) -> AsyncIterator[bytes]:
         """Return the bytes of a bundle. Raises as `evidence_of`."""
@@ -78,7 +83,9 @@ def readings_of(
     )
     bundles = Bundles(exports, key, grants, clock, __version__, old)
     readers = Readers(StoredChanges(database), Scribe(clock, entropy), clock)
-    return Readings(config, exports, bundles, retention, readers)
+    activity = Activity(StoredCounting(database), clock, config.call_longest)
+    entries = Entries(exports.reading, keys)
+    return Readings(config, exports, entries, bundles, retention, readers, activity)
 
 
 def replays_of(desk: Desk, views: Views, readings: Readings, recording: Recording) -> Replays:

@@ -112,20 +112,26 @@ async def _invite(gateway: Gateway, listening: socket.socket) -> None:
     if code is None:
         return
     url = f"http://{_address_of(listening)}"
-    sys.stderr.write(f"coatcheck: first login: coatcheck login --url {url} --code {code.reveal()}\n")
+    sys.stderr.write(
+        f"coatcheck: open {url}/welcome/{code.reveal()}\n"
+        f"coatcheck: first login: coatcheck login --url {url} --code {code.reveal()}\n"
+    )
     sys.stderr.flush()
 
 
 def door_of(gateway: Gateway, listening: socket.socket, *, mcp: bool) -> Door:
-    """Return what is served on a socket. With `mcp`: all but the API, where that has its own address."""
+    """Return what is served on a socket.
+
+    With `mcp`: all but the API where that has its own address, and of the console the pages of developers.
+    """
     config, admin = gateway.config, gateway.admin
     api = admin.network if config.admin is None or not mcp else None
     surfaces = Surfaces(
         gateway.endpoint.serve if mcp else None,
         gateway.probes.answer,
         api,
-        admin.claims if mcp else None,
         admin.callbacks if mcp else None,
+        gateway.console if api is not None else gateway.developers,
     )
     note = gateway.admission.note_at_door
     return standing_at(surfaces, config, listening, gateway.tally, mcp=mcp, note=note)
@@ -171,6 +177,8 @@ async def _flush_seen(gateway: Gateway) -> None:
         await asyncio.sleep(_SEEN_SECONDS)
         with contextlib.suppress(Unavailable):  # kept for the next time
             await gateway.seen.flush()
+        with contextlib.suppress(Unavailable):
+            await gateway.consoling.sessions.flush()
 
 
 async def _catch_up(gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coatcheck.core.oauth import url_problem
+from coatcheck.declared import openid
 from coatcheck.declared.reading.addresses import (
     Address,
     Network,
@@ -215,6 +216,20 @@ SETTINGS: Final = (
         "seconds",
     ),
     Setting(
+        "console_idle",
+        _seconds(60, 30 * _DAY),
+        "1h",
+        "When a browser that nobody uses is signed out of the console.",
+        "seconds",
+    ),
+    Setting(
+        "console_longest",
+        _seconds(60, 90 * _DAY),
+        "12h",
+        "The longest that anybody stays signed in at a browser.",
+        "seconds",
+    ),
+    Setting(
         "upstream_idle", _seconds(1, 30 * _DAY), "5m", "When an unused session with a server ends.", "seconds"
     ),
     Setting(
@@ -250,6 +265,38 @@ SETTINGS: Final = (
     Setting("segments", _path, None, "Folder that sealed parts of the record are written to.", "path"),
     Setting(
         "receipts", _flag, True, "Whether answers carry the receipt of their outcome on record.", "true|false"
+    ),
+    Setting(
+        "oidc_issuer", openid.issuer_of, None, "The OpenID provider that people sign in with at pages.", "URL"
+    ),
+    Setting(
+        "oidc_client_id", openid.client_id_of, None, "What the gateway is called at that provider.", "ID"
+    ),
+    Setting(
+        "oidc_client_secret",
+        openid.secret_of,
+        None,
+        "What the gateway proves itself with there, as ${file:PATH} or ${NAME}.",
+        "SECRET",
+    ),
+    Setting(
+        "oidc_operators",
+        openid.rules_of,
+        (),
+        "Which value of the claim of roles makes operators of which role.",
+        "ROLE=VALUE",
+    ),
+    Setting("oidc_roles_claim", openid.claim_of, "groups", "The claim that these values are in.", "CLAIM"),
+    Setting("oidc_name_claim", openid.claim_of, "email", "The claim that people are known by here.", "CLAIM"),
+    Setting(
+        "oidc_trust_email",
+        _flag,
+        False,
+        "Believe addresses that the provider does not call verified.",
+        "true|false",
+    ),
+    Setting(
+        "oidc_scopes", openid.scopes_of, "openid email profile", "What the provider is asked for.", "SCOPES"
     ),
     Setting("notices_webhook", _webhook, None, "Where notices about credentials are posted to.", "URL"),
     Setting(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from coatcheck.admin.api.application import ARRIVAL
 from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.core.wire import framing, peers
-from coatcheck.core.wire.framing import Arrival
+from coatcheck.core.wire.framing import ARRIVAL, Arrival
 from coatcheck.front.turn import Application, Scope
 from coatcheck.mcp import refusing
 from coatcheck.mcp.outlets import Message, Receive, Send
@@ -25,7 +24,6 @@ Probe = Callable[[Arrival], tuple[int, bytes, bytes]]
 
 _PROBE_PATHS: Final = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 _API: Final = "/api/v1"
-_CLAIMS: Final = "/claim/"
 _CALLBACK: Final = "/oauth/callback"
 
 _WELL_FRAMED: Final = frozenset({403, 421})
@@ -33,10 +31,23 @@ _WELL_FRAMED: Final = frozenset({403, 421})
 _CODES: Final = {403: "bad_origin", 421: "bad_host"}
 
 
+class Pages(Protocol):
+    """The console, as the door sees it."""
+
+    @property
+    def app(self) -> Application:
+        """What serves its pages."""
+        ...
+
+    def owns(self, path: str, method: str) -> bool:
+        """Tell whether a page of it is there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """What stands behind a door: MCP routes, the pages that probes ask for, the REST API, claim links, and
-    where browsers come back to from authorization servers.
+    """What stands behind a door: MCP routes, the pages that probes ask for, the REST API, where browsers come
+    back to from authorization servers, and the console.
 
     None: not behind this door.
     """
@@ -44,14 +55,14 @@ class Surfaces:
     mcp: Serve | None
     probes: Probe
     api: Application | None = None
-    claims: Application | None = None
     callbacks: Application | None = None
+    console: Pages | None = None
 
 
 class Door:
     """An ASGI application (HTTP and lifespan) over the surfaces.
 
-    `doors` are the Hosts and Origins of MCP routes, `own` those of the API and of claim links, which take no
+    `doors` are the Hosts and Origins of MCP routes, `own` those of the API and of the console, which take no
     Host that is not known; left out, they are the same without strangers. `note` hears of requests to or from
     names that are not ours.
     """
@@ -82,7 +93,7 @@ class Door:
             return
         wrong = framing.judge_head(headers, scope["raw_path"], scope["query_string"])
         if wrong is None:
-            wrong = self._judge_sides(path, headers, is_mcp=mcp is not None)
+            wrong = self._judge_sides(path, scope["method"], headers, is_mcp=mcp is not None)
         peer = scope["client"][0] if scope.get("client") else ""
         address = peers.client_address(peer, headers.get("x-forwarded-for", ()), self._trusted)
         if wrong is not None:
@@ -99,7 +110,7 @@ class Door:
     async def _lead(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request that is not MCP's to its surface."""
         path = arrival.path
-        application = self._application(path)
+        application = self._application(path, arrival.method)
         if path in _PROBE_PATHS:
             await self._probe(arrival, send)
         elif application is not None:
@@ -110,12 +121,13 @@ class Door:
             self._tally.answered("none", nothing.status)
             await send_json(send, nothing.status, nothing.body, nothing.headers)
 
-    def _application(self, path: str) -> Application | None:
+    def _application(self, path: str, method: str) -> Application | None:
+        surfaces = self._surfaces
         if _is_api(path):
-            return self._surfaces.api
+            return surfaces.api
         if path == _CALLBACK:
-            return self._surfaces.callbacks
-        return self._surfaces.claims if path.startswith(_CLAIMS) else None
+            return surfaces.callbacks
+        return surfaces.console.app if surfaces.console and surfaces.console.owns(path, method) else None
 
     async def _probe(self, arrival: Arrival, send: Send) -> None:
         status, media, body = self._surfaces.probes(arrival)
@@ -123,15 +135,17 @@ class Door:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _judge_sides(self, path: str, headers: framing.Headers, *, is_mcp: bool) -> framing.Misframed | None:
+    def _judge_sides(
+        self, path: str, method: str, headers: framing.Headers, *, is_mcp: bool
+    ) -> framing.Misframed | None:
         """Judge where a request comes from and goes to."""
         if not is_mcp and path in _PROBE_PATHS:
             return None  # probes come by address; what they may see is decided by who asks
-        if is_mcp or self._application(path) is None:
+        if is_mcp or self._application(path, method) is None:
             return framing.judge_origin_and_host(headers, self._doors)
-        if path.startswith((_CLAIMS, _CALLBACK)) and headers.get("origin") == ("null",):
-            # What a browser says on our own page, whose links and forms tell nobody where they are; and what
-            # a foreign page could say as well: it would have to know the code, and cannot read the answer.
+        if path == _CALLBACK and headers.get("origin") == ("null",):
+            # What a browser may say that was sent here from elsewhere. Whoever else says it would have to
+            # know what was given out for this one visit, and cannot read the answer.
             headers = {name: values for name, values in headers.items() if name != "origin"}
         return framing.judge_origin_and_host(headers, self._own)
 

@@ -65,6 +65,7 @@ class ChangeFilter:
     """
 
     actor: str | None = None
+    action: str | None = None
     kind: ObjectKind | None = None
     object: str | None = None
     """An id or a name."""

@@ -53,10 +53,11 @@ class OauthClient:
 class Tokens:
     """What a token endpoint answered (RFC 6749 section 5.1). `life` in seconds; None: it did not say.
 
-    `scopes` None: those that were asked for.
+    `scopes` None: those that were asked for. `identity`: an ID token (OpenID Connect Core 1.0, 3.1.3.3).
     """
 
     access: Secret
     refresh: Secret | None = None
     life: float | None = None
     scopes: tuple[str, ...] | None = None
+    identity: Secret | None = None

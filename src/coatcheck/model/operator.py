@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class OperatorRole(StrEnum):
-    """What an operator may do; `admin/permissions.py` holds the table."""
+    """What an operator may do; `operations/permissions.py` holds the table."""
 
     ADMIN = "admin"
     POLICY_MANAGER = "policy_manager"
@@ -20,8 +20,10 @@ class OperatorRole(StrEnum):
 class Operator:
     """One operator. The token is never kept: `token_id` is its public part, `token_hmac` what proves it.
 
-    `token_hmac` is empty until the login code was used; `code_hmac` is empty from then on, and
-    `code_until` is how long the code may be used.
+    `token_hmac` is empty until the login code was used for one; `code_hmac` is empty once it was used at all,
+    and `code_until` is how long the code may be used. `password` is an Argon2id hash in PHC form, empty if
+    there is none. `vouched` is who an identity provider says that may sign in as this operator, as
+    `ISSUER#SUBJECT`. `entered_at` is when it first signed in at a browser; it outlives the operator's end.
     """
 
     name: str
@@ -34,6 +36,11 @@ class Operator:
     created_at: datetime | None = None
     ended_at: datetime | None = None
     version: int = 0
+    password: str = ""
+    password_at: datetime | None = None
+    vouched: str = ""
+    invited_at: datetime | None = None
+    entered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,14 +101,30 @@ KNOCKING = frozenset({"revoked", "expired", "rotated", "disabled"})
 """Reasons of refusals by which whoever knocks presents what once was good."""
 
 
+SEARCHED = (
+    "subject",
+    "grant_label",
+    "server",
+    "tool",
+    "method",
+    "rule",
+    "reason",
+    "client_name",
+    "client_ip",
+)
+"""The fields of a record that `RecordFilter.text` is looked for in, beside the detail of its outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
     """What `coatcheck logs` asks for. None or False does not restrict; `limit` counts the newest entries.
 
     `grant` is an id or a label, `credential` a name, of which `version` is one version. `since` is the first
     time and `until` the one after the last. `errors` keeps everything that did not end well, `knocking` what
-    was refused since its grant had ended (`KNOCKING`). `after` and `before` are positions returned with
-    entries; `before` is for lists only.
+    was refused since its grant had ended (`KNOCKING`); `failed` what was allowed and did not end well,
+    `not_allowed` the rest of `errors`. `client` is the name that a client gives itself, `text` a part of any
+    of `SEARCHED`, in either case. `after` and `before` are positions returned with entries; `before` is for
+    lists only.
     """
 
     server: str | None = None
@@ -129,6 +145,10 @@ class RecordFilter:
     client_ip: str | None = None
     method: str | None = None
     until: datetime | None = None
+    client: str | None = None
+    text: str | None = None
+    failed: bool = False
+    not_allowed: bool = False
 
 
 class RecordEntry(msgspec.Struct, frozen=True):

@@ -32,8 +32,21 @@ class Gone:
     servers: frozenset[UUID] = _NO_SERVERS
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is under way of grants: calls, streams, and sessions of clients."""
+
+    calls: int
+    streams: int
+    sessions: int
+
+
 class SessionEnds(Protocol):
     """Ends sessions of clients, at once; what is returned ends when each has let go of its servers."""
+
+    def count_of(self, grant_ids: frozenset[str]) -> int:
+        """Return how many sessions grants have."""
+        ...
 
     def end_grants(self, grant_ids: frozenset[str]) -> Sequence[asyncio.Task[None]]:
         """End those of grants."""
@@ -90,6 +103,10 @@ class Cutting:
         self._severing = severing
         self._servers = servers
         self._sessions = sessions
+
+    def open_of(self, grant_ids: frozenset[str]) -> Open:
+        """Return what is under way of these grants."""
+        return Open(*self._inflight.of(grant_ids), self._sessions.count_of(grant_ids))
 
     def begin(self, gone: Gone, cut: Cut = Cut.REVOKED) -> Ending:
         """Cut off at once all that is under way of these grants and servers, and return what that was.

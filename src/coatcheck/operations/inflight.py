@@ -87,6 +87,12 @@ class Inflight:
         if not self.count and not self.lasting:
             self._empty.set()
 
+    def of(self, grant_ids: frozenset[str]) -> tuple[int, int]:
+        """Return how many requests of these grants are under way: calls, and those that last."""
+        entries = [entry for grant_id in grant_ids for entry in self._by_grant.get(grant_id, ())]
+        lasting = sum(entry.lasting for entry in entries)
+        return len(entries) - lasting, lasting
+
     def end(self, grant_ids: frozenset[str], cut: Cut = Cut.REVOKED) -> list[Entry]:
         """Cancel every request of these grants, only those that last if they altered; return them."""
         found = [entry for grant_id in grant_ids for entry in self._by_grant.get(grant_id, ())]

@@ -1,4 +1,4 @@
-"""What an operator is shown of servers and tools; the same for the command line and, later, the console."""
+"""What an operator is shown of servers and tools; the same for the command line and the console."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from coatcheck.core import names
 from coatcheck.errors import UpstreamError
@@ -61,12 +63,30 @@ class ToolView:
     held_back: bool = False
 
 
-class Views:
-    """Looks at servers without deciding anything."""
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What came of asking a server anew. `tools` None: it could not be asked, `error` and `fix` say why."""
 
-    def __init__(self, servers: Servers, wait: float) -> None:
+    seconds: float
+    tools: int | None = None
+    error: str = ""
+    fix: str = ""
+
+
+FIRST_LOOK: Final = 2.0
+"""Seconds from the first page on that waits for a server, for which pages do; some take long to start."""
+LATER_LOOK: Final = 0.1
+"""Seconds that a page waits for one after that, for one that failed, and for newer lists than at hand."""
+
+
+class Views:
+    """Looks at servers without deciding anything; waits for them for `wait` seconds at the most."""
+
+    def __init__(self, servers: Servers, wait: float, *, first_look: float = FIRST_LOOK) -> None:
         self._servers = servers
         self._wait = wait
+        self._first_look = first_look
+        self._looked = WeakKeyDictionary[Served, float]()
 
     async def servers(self, *, probe: bool) -> Sequence[ServerView]:
         """Return every server; with `probe`, those never heard from are asked first, for a bounded time."""
@@ -93,6 +113,45 @@ class Views:
         failing = [(served.server.name, _why(served)) for served in chosen if served.catalogue is None]
         return tools, failing
 
+    async def tools_soon(self, name: str) -> tuple[Sequence[ToolView], Sequence[tuple[str, str]]]:
+        """Return the same of one server for a page, which does not wait for servers that let one wait.
+
+        Raises:
+            KeyError: there is no server of that name.
+        """
+        served = next((one for one in self._servers.all() if one.server.name == name), None)
+        if served is None:
+            raise KeyError(name)
+        if not served.is_fresh():
+            await self._ask([served], self._patience(served))
+        found = self.tools_at_hand(served.server.id)
+        return found or (), [(name, _why(served))] if found is None else []
+
+    def tools_at_hand(self, server_id: UUID) -> Sequence[ToolView] | None:
+        """Return the tools of a server as it last told them, without asking it; None: it told none yet."""
+        served = self._servers.find(server_id)
+        catalogue = served.catalogue if served is not None else None
+        if served is None or catalogue is None:
+            return None
+        entries = (*catalogue.tools.values(), *catalogue.held_back.values())
+        return [_tool_view(served.server, catalogue, entry) for entry in entries]
+
+    async def test(self, server_id: UUID) -> Tested:
+        """Connect to a server and ask for its lists, however new those at hand are; for a bounded time."""
+        served, loop = self._servers.find(server_id), asyncio.get_running_loop()
+        if served is None:
+            return Tested(0.0, error="the server is not in use", fix="enable it first")
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._wait):
+                catalogue = await served.ask()
+        except TimeoutError:
+            said = f"{served.server.name} did not answer within {self._wait:g} s"
+            return Tested(loop.time() - began, error=said, fix="try again: some take long to start")
+        except UpstreamError as error:
+            return Tested(loop.time() - began, error=error.message, fix=error.fix)
+        return Tested(loop.time() - began, len(catalogue.tools) + len(catalogue.held_back))
+
     async def prompts(self, name: str) -> frozenset[str] | None:
         """Return the prompts of a server by name; None if it gave no list.
 
@@ -106,11 +165,18 @@ class Views:
             await self._ask([served])
         return frozenset(served.catalogue.prompts) if served.catalogue is not None else None
 
-    async def _ask(self, wanted: Sequence[Served]) -> None:
+    def _patience(self, served: Served) -> float:
+        """Return the seconds that a page waits for a server: long only once, and not for one that failed."""
+        now = asyncio.get_running_loop().time()
+        if served.last_error or served.catalogue is not None:
+            return LATER_LOOK
+        return max(LATER_LOOK, self._looked.setdefault(served, now) + self._first_look - now)
+
+    async def _ask(self, wanted: Sequence[Served], seconds: float | None = None) -> None:
         """Ask servers for their lists side by side; what takes too long goes on without us."""
         waiting = [asyncio.ensure_future(_quietly(served)) for served in wanted]
         if waiting:
-            _, pending = await asyncio.wait(waiting, timeout=self._wait)
+            _, pending = await asyncio.wait(waiting, timeout=self._wait if seconds is None else seconds)
             for one in pending:
                 one.cancel()
 

@@ -1,5 +1,6 @@
 """The protocols between the use cases and the adapters; the composition root binds them."""
 
+from coatcheck.ports.browsers import BrowserStore
 from coatcheck.ports.identity import STRANGER, Identified, Identifier, NotMine, Presented, Refused
 from coatcheck.ports.machine import Clock, Entropy
 from coatcheck.ports.oauth import Authorizer, Bearers
@@ -26,6 +27,7 @@ __all__ = [
     "Ask",
     "Authorizer",
     "Bearers",
+    "BrowserStore",
     "ChangeLog",
     "Client",
     "Clock",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from typing import Protocol
+from uuid import UUID
 
 from coatcheck.model.chain import Checkpoint
 from coatcheck.model.reading import Held, Radius, RadiusFilter, Stretch, Wanted
@@ -37,6 +38,10 @@ class Reading(Protocol):
 
     async def held(self, wanted: RecordFilter, after: int, most: int) -> Sequence[Held]:
         """Return the next calls that match after a position, oldest first."""
+        ...
+
+    async def find(self, id: UUID) -> int | None:
+        """Return the position of the call of this id, if it is one of the newest."""
         ...
 
     async def checkpoints(self, after: int, most: int) -> Sequence[Checkpoint]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -70,4 +71,8 @@ class RegistryStore(Protocol):
 
     async def list_seen(self, grant_ids: Sequence[str]) -> Sequence[Seen]:
         """Return the last use of each (grant, client), newest first."""
+        ...
+
+    async def last_uses(self) -> Mapping[str, datetime]:
+        """Return when each grant was last used, by id; those that never were are not in it."""
         ...

@@ -134,6 +134,7 @@ def restore(backup: Path, directory: Path, *, key_id: str | None) -> BackupFacts
         create_private(part)
         _unpack(backup, part, facts)
         _require_whole(part, backup, facts)
+        _sign_out(part)
         part.replace(home / DATABASE_FILE)
         sync(home)
     except (OSError, sqlite3.Error) as error:
@@ -144,6 +145,15 @@ def restore(backup: Path, directory: Path, *, key_id: str | None) -> BackupFacts
         part.unlink(missing_ok=True)
         lock.release()
     return facts
+
+
+def _sign_out(database: Path) -> None:
+    """Leave the browser sessions out: those that ended since the backup was made must not come back."""
+    with closing(connect(database)) as connection, connection:
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'browser_session'").fetchone()
+        if found is not None:
+            connection.execute("DELETE FROM browser_session")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 # --- writing -------------------------------------------------------------------------------------------

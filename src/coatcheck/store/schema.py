@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect
 
 from coatcheck.errors import ConfigError
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The newest revision in `migrations/versions`."""
 
 APPLICATION_ID: Final = 0x434F4154

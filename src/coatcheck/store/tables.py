@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-from coatcheck.store import parts_of_tables, tables_of_pins, tables_of_policies
+from coatcheck.store import parts_of_tables, tables_of_browsers, tables_of_pins, tables_of_policies
 from coatcheck.store.columns import Instant, UuidBytes
 from coatcheck.store.parts_of_tables import KEY as _KEY
 from coatcheck.store.parts_of_tables import chained as _chained
@@ -42,6 +42,7 @@ policy = tables_of_policies.policy
 policy_version = tables_of_policies.policy_version
 policy_use = tables_of_policies.policy_use
 pin = tables_of_pins.pin
+browser_session = tables_of_browsers.browser_session
 
 record = Table(
     "record",
@@ -237,8 +238,13 @@ operator = Table(
     _time("ended_at"),
     _count("version"),
     _text("mac"),
+    Column("signing_in", Text),
 )
-"""One row per `model.operator.Operator`."""
+"""One row per `model.operator.Operator`.
+
+`signing_in` has its password's hash and when that was set, who vouches for it, when it was invited, and when
+it first came by a browser. It is null in rows that were written before there was such a column.
+"""
 
 override = Table(
     "override",

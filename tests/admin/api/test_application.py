@@ -21,7 +21,6 @@ from coatcheck.admin.api.application import Around, application
 from coatcheck.admin.api.authenticate import BySocket, ByToken
 from coatcheck.admin.api.idempotency import Answers
 from coatcheck.admin.api.openapi import codes_of, document
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import CODES
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route, Streamed
 from coatcheck.app.listening import http_on
@@ -31,6 +30,7 @@ from coatcheck.errors import Busy, Forbidden, Missing, Stale, Taken, Unfit, Upst
 from coatcheck.front.door import Door, Surfaces
 from coatcheck.front.protocol import GuardedProtocol
 from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.tally import Tally
 from doubles.clock import HandClock
 

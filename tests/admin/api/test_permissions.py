@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.admin.api.permissions import ROLES, Permission, may
 from coatcheck.model.operator import OperatorRole
+from coatcheck.operations.permissions import ROLES, Permission, may
 
 VIEWING = {"self", "status.read", "servers.read", "credentials.read", "tools.read", "grants.read", "subjects.read", "policies.read", "access.read"}  # fmt: skip
 

@@ -52,6 +52,7 @@ def test_a_tail_keeps_the_last_bytes_and_no_more(pieces: list[bytes]) -> None:
     if len(everything) > 32:
         kept = kept.partition(b"\n")[2] or kept
     assert tail.text() == kept.decode("utf-8", "replace")
+    assert tail.taken == len(everything)
 
 
 def test_a_line_of_another_origin_stands_alone() -> None:

@@ -241,12 +241,24 @@ async def test_a_replay_that_takes_too_long_is_given_up_and_the_next_has_its_tur
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await archive.call()
-    monkeypatch.setattr(replaying, "_LONGEST", 0.05)
+    monkeypatch.setattr(replaying, "LONGEST", 0.05)
     async with archive.replays._turn:
         with pytest.raises(Unfit, match="took longer than"):
             await archive.replay()
-    monkeypatch.setattr(replaying, "_LONGEST", 60.0)
+    monkeypatch.setattr(replaying, "LONGEST", 60.0)
     assert (await archive.replay()).comparison.looked_at == 1
+
+
+async def test_whoever_asks_may_have_less_looked_at_and_wait_less(archive: Archive) -> None:
+    for _ in range(5):
+        await archive.call()
+    found = await archive.replay(entries=4)
+    assert (found.comparison.looked_at, found.cut) == (2, True)
+    assert found.back_to == START + timedelta(seconds=4)
+    assert (await archive.replay(seconds=30.0)).comparison.looked_at == 5
+    async with archive.replays._turn:
+        with pytest.raises(Unfit, match=r"took longer than 0\.05 s"):
+            await archive.replay(seconds=0.05)
 
 
 async def test_the_print_of_a_text_is_made_once_and_not_for_each_call(archive: Archive) -> None:

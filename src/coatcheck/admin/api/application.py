@@ -21,18 +21,16 @@ from starlette.types import Receive, Scope, Send
 from coatcheck.admin.api import idempotency, reading
 from coatcheck.admin.api.authenticate import Authenticate, Coming
 from coatcheck.admin.api.idempotency import Answers
-from coatcheck.admin.api.permissions import may
 from coatcheck.admin.api.problems import Problem, Wrong, internal, problem, problem_of
 from coatcheck.admin.api.routes import PREFIX, AnyRoute, Asking, Match, Reply, Streamed
 from coatcheck.core.wire import framing
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.operator import Actor
+from coatcheck.operations.permissions import may
 
 log = logging.getLogger(__name__)
 
 SOCKET: Final = "socket"
-ARRIVAL: Final = "coatcheck.arrival"
-"""The member of the ASGI scope in which the front door leaves what it judged."""
 ALWAYS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -90,7 +88,7 @@ class _Desk:
         Raises:
             Problem: it is misframed, or nothing is answered there.
         """
-        arrival = scope.get(ARRIVAL)
+        arrival = scope.get(framing.ARRIVAL)
         if arrival is not None:
             coming = Coming(arrival.headers, arrival.peer, arrival.address)
         else:

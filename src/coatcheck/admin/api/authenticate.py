@@ -14,7 +14,6 @@ from coatcheck.model.operator import LOCAL_ACTOR, Actor
 
 OPERATOR_PREFIX: Final = "ccka_"
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="coatcheck operators"'}
-_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 _HOW: Final = "Send `Authorization: Bearer ccka_...`; `coatcheck login` gets one for a one-time code."
 
 
@@ -99,7 +98,7 @@ class ByToken:
 
     def admit(self, coming: Coming) -> None:
         """Answer this machine; others from the first login on."""
-        if not self._operators.has_login and not _is_near(coming):
+        if not self._operators.has_login and not peers.is_near(coming.peer, coming.address, coming.headers):
             raise problem(
                 "no_login_yet",
                 "Until an operator has logged in, this API is for the gateway's own machine.",
@@ -131,12 +130,6 @@ class ByToken:
                 Wrong("Too many unknown tokens or codes from this address.", "Wait a minute."),
                 headers={"Retry-After": "60"},
             )
-
-
-def _is_near(coming: Coming) -> bool:
-    """Tell whether a request began on this machine; one that a proxy sent on may have begun anywhere."""
-    near = peers.is_loopback(coming.peer) and peers.is_loopback(coming.address)
-    return near and _FORWARDED.isdisjoint(coming.headers)
 
 
 def _read_token(headers: Headers) -> str:

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from coatcheck.admin.api.idempotency import KEY_PATTERN
-from coatcheck.admin.api.permissions import ROLES
 from coatcheck.admin.api.problems import CODES, MEDIA, ProblemBody
 from coatcheck.admin.api.routes import PREFIX, AnyRoute, Match
 from coatcheck.model.secret import Secret
+from coatcheck.operations.permissions import ROLES
 
 _REF: Final = "#/components/schemas/{name}"
 _NAMES: Final = re.compile(r"\{([a-z_]+)\}")

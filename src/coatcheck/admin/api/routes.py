@@ -9,8 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.model.operator import Actor
+from coatcheck.operations.permissions import Permission
 
 PREFIX: Final = "/api/v1"
 MAX_BODY: Final = 1024 * 1024

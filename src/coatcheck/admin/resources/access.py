@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from coatcheck.admin.api.paging import MOST, Cursor, Limit, cursor_of, number_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.tools import FailingShape
 from coatcheck.admin.resources.values import Name
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.access import AccessRow, AccessRows, AccessViews
 from coatcheck.operations.registry.views import GrantState
 

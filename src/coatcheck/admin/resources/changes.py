@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -12,18 +12,16 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from coatcheck.admin.api.paging import MOST, USUAL, Cursor, Limit, cursor_of, number_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
+from coatcheck.operations.permissions import Permission
+from coatcheck.operations.use_cases import ListChanges
 
 FOLLOW_SECONDS: Final = 0.5
 """How often those who follow are told what is new."""
-
-ListChanges = Callable[[ChangeFilter], Awaitable[Sequence[ChangeEntry]]]
-"""Returns entries newest first, as `RegistryStore.list_changes`."""
 
 Told = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 

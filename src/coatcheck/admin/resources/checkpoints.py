@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.chain import Checkpoint
 from coatcheck.operations.accepting import Accepting
+from coatcheck.operations.permissions import Permission
 
 
 class CheckpointShape(Struct, kw_only=True):

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.values import Moment, Name
@@ -15,6 +14,7 @@ from coatcheck.model.access import Nature
 from coatcheck.model.call import Kind
 from coatcheck.model.policy import Per
 from coatcheck.model.verdict import Judgement, Step
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.policies.explaining import Explaining, Explanation, Layer, LimitUse, Question
 
 Word = Annotated[str, Meta(max_length=256)]

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.model.declaration import Problem
 from coatcheck.model.sink import SinkKind
 from coatcheck.operations.directory import Directory
+from coatcheck.operations.permissions import Permission
 
 BACKUP_MEDIA = "application/octet-stream"
 

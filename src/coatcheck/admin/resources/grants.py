@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from coatcheck.admin.api.paging import cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.grant_shapes import (
     EndedShape,
@@ -25,6 +24,7 @@ from coatcheck.admin.resources.grant_shapes import (
     patch_of,
 )
 from coatcheck.admin.resources.values import Empty, Reason
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.patches import GrantFilter
 from coatcheck.operations.registry.views import GrantView, Issued

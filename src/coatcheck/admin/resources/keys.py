@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.rekeying import Rekeying
 
 Path = Annotated[

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.permissions import ROLES, Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.errors import Missing
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
+from coatcheck.operations.permissions import ROLES, Permission
 from coatcheck.operations.registry.operators import Operators
 from coatcheck.operations.registry.views import OperatorState, OperatorView
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coatcheck.admin.api.paging import cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.policy_shapes import (
     DiffQuery,
@@ -31,6 +30,7 @@ from coatcheck.admin.resources.policy_shapes import (
 )
 from coatcheck.admin.resources.values import EndQuery
 from coatcheck.core.policy.conditions.values import read_exact
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.policies.policies import Policies
 from coatcheck.operations.policies.using import Place, PolicyUses
 from coatcheck.operations.policies.views import PolicyFilter, PolicyView

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.policy_shapes import Of, OnServer, document_of
@@ -23,6 +22,7 @@ from coatcheck.model.call import Kind
 from coatcheck.model.record import Verdict
 from coatcheck.model.stored_policy import UseKind
 from coatcheck.model.verdict import Judgement
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.policies.replaying import Replay, ReplayQuestion, Replays
 from coatcheck.operations.policies.suggesting import OnServer as Suggestion
 from coatcheck.operations.policies.suggesting import Suggestions, SuggestQuestion

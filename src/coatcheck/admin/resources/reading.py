@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.records import MAX_VERSION, Matching, asked_for, filter_of, refuse_backwards
@@ -17,11 +16,11 @@ from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.reading import Radius, RadiusFilter, Touched
 from coatcheck.model.record import RecordFilter
 from coatcheck.operations.exporting import ExportFormat, Exports
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import Readers, ReadKind
+from coatcheck.operations.use_cases import Bundle
 
 ZIP: Final = "application/zip"
-Bundle = Callable[[RecordFilter, str], Awaitable[AsyncIterator[bytes]]]
-"""Makes a bundle of what a filter means, by the operator of this name, and returns its bytes."""
 
 _MEDIA: Final = {
     ExportFormat.JSONL: LINES,

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Raw, Struct
 
 from coatcheck.admin.api.paging import USUAL, Cursor, cursor_of, number_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.streams import LINES, Streams
@@ -19,6 +18,7 @@ from coatcheck.core.recording.argument_values import ArgumentValues
 from coatcheck.core.recording.record_lines import FIELDS, json_line, rfc3339
 from coatcheck.core.wire import peers
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import Readers, ReadKind
 from coatcheck.ports import Ledger
 

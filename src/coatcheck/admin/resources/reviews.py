@@ -8,9 +8,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from coatcheck.admin.api.paging import USUAL, Cursor, Limit, cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.values import Because, Moment, Name
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.pinning.reviewing import MAX_ACCEPTED, Reviewing
 from coatcheck.operations.pinning.views import ChangeFilter, ToolChange, ToolState
 

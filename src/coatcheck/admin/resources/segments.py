@@ -8,13 +8,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.values import Moment
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.operator import LOCAL_ACTOR
 from coatcheck.model.segment import Segment
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.retention import Retention
 
 

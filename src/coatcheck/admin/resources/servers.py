@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from coatcheck.admin.api.paging import MOST, Cursor, Limit, cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.grant_shapes import EndedShape, ended_reply
 from coatcheck.admin.resources.server_shapes import (
@@ -24,6 +23,7 @@ from coatcheck.admin.resources.server_shapes import (
 from coatcheck.admin.resources.values import Empty, EndQuery, Glob, Reason
 from coatcheck.model.operator import Actor
 from coatcheck.model.server import Source
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import ServerFilter
 from coatcheck.operations.registry.serving.servers import RegisteredServers, ServerAdded
 from coatcheck.operations.registry.views import RegisteredView

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.core.recording.record_lines import rfc3339
 from coatcheck.model.sink import SinkKind, SinkStatus
+from coatcheck.operations.permissions import Permission
 from coatcheck.ports import Sinks
 
 

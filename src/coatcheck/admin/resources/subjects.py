@@ -8,12 +8,12 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coatcheck.admin.api.paging import USUAL, Cursor, Limit, cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.grant_shapes import EndedShape, ended_reply
 from coatcheck.admin.resources.values import Empty, Glob, Moment, Name, Note, Reason, said
 from coatcheck.model.server import Source
 from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import UNSAID, NewSubject, SubjectFilter, SubjectPatch
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.registry.views import SubjectView

@@ -7,25 +7,21 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import Problem, Wrong, problem
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.values import Name
 from coatcheck.core.wire import messages
 from coatcheck.model.access import Nature
-from coatcheck.model.call import Call, Fault, Kind, Target
-from coatcheck.model.grant import Principal, Voucher
-from coatcheck.model.operator import LOCAL_ACTOR, Actor
+from coatcheck.model.call import Fault
 from coatcheck.model.record import Outcome
 from coatcheck.model.verdict import Judgement
-from coatcheck.operations.calling.call import Calls, Performed
+from coatcheck.operations.calling.call import Performed
+from coatcheck.operations.calling.operators import NoServer, OperatorCalls
 from coatcheck.operations.directory import Directory
-from coatcheck.operations.records import Asked
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.serving.judged import JudgedTool, judged
-from coatcheck.operations.views import OPERATOR, OPERATORS_TOOL, Views
+from coatcheck.operations.views import Views
 
-ROUTE: Final = "cli"
-"""The route on records of calls made through this API."""
 MAX_CALL: Final = 4 * 1024 * 1024
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -116,7 +112,7 @@ def tool_shape(judged: JudgedTool) -> ToolShape:
 class ToolRoutes:
     """Serves tools and calls."""
 
-    def __init__(self, directory: Directory, views: Views, calls: Calls) -> None:
+    def __init__(self, directory: Directory, views: Views, calls: OperatorCalls) -> None:
         self._directory = directory
         self._views = views
         self._calls = calls
@@ -161,31 +157,15 @@ class ToolRoutes:
 
     async def call(self, asking: Asking[Nothing, CallBody]) -> Reply:
         """Answer POST /calls."""
-        body, snapshot = asking.body, self._directory.snapshot
+        body = asking.body
         arguments = b"{}" if isinstance(body.arguments, UnsetType) else bytes(body.arguments)
         if not arguments.startswith(b"{"):
             raise Problem("unfit", Wrong("arguments: Expected `object`.", field="arguments"))
-        server = snapshot.servers.get(body.server)
-        if server is None:
-            raise no_server()
-        asked = Asked(
-            _principal(asking.actor), OPERATORS_TOOL, ROUTE, _address(asking), policy=snapshot.policy
-        )
-        call = Call(b"1", "tools/call", {"name": messages.raw_of(body.tool), "arguments": arguments})
-        target = Target(Kind.TOOL, body.tool)
-        performed = await self._calls.perform(asked, snapshot.rules, server, target, call, _ignore, body.tool)
+        try:
+            performed = await self._calls.call(asking.actor, body.server, body.tool, arguments)
+        except NoServer:
+            raise no_server() from None
         return Reply(_answer(body, performed))
-
-
-def _principal(actor: Actor) -> Principal:
-    """Return who calls: the account of this machine, or an operator by name."""
-    if actor == LOCAL_ACTOR:
-        return OPERATOR
-    return Principal(f"operator:{actor.name}", frozenset(), "operator", "operator", Voucher.LOCAL)
-
-
-def _address(asking: Asking[Nothing, CallBody]) -> str:
-    return "" if asking.actor == LOCAL_ACTOR else asking.address
 
 
 _CODES: Final = {
@@ -213,7 +193,3 @@ def no_server() -> Problem:
     return problem(
         "unknown_server", "There is no server of this name.", "`coatcheck list` names the servers."
     )
-
-
-def _ignore(notice: object) -> None:
-    """Take a notice that nobody shows."""

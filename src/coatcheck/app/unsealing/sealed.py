@@ -51,6 +51,17 @@ class Turnstile:
         await self.now(scope, receive, send)
 
 
+class _ClaimLinks:
+    """The pages of a gateway whose key is not there: claim links are told so, and stay good."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    def owns(self, path: str, method: str) -> bool:  # noqa: ARG002 - the shape of a console
+        """Tell whether a path is that of a claim link."""
+        return path.startswith("/claim/")
+
+
 class SealedGateway:
     """Answers on the addresses of a gateway that cannot be opened yet, and hands them over once it is."""
 
@@ -114,7 +125,7 @@ class SealedGateway:
 
     def _surfaces(self, *, mcp: bool) -> Surfaces:
         probes = Probes(lambda: Readiness((self._sentence(),)), self._overview, lambda: b"")
-        return Surfaces(self._mcp if mcp else None, probes.answer, self._api, self._api if mcp else None)
+        return Surfaces(self._mcp if mcp else None, probes.answer, self._api, console=_ClaimLinks(self._api))
 
     def _sentence(self) -> str:
         return f"sealed: {self._error.message}; {self._error.fix}"

@@ -41,12 +41,14 @@ def add(name: str, role: str, expires: options.Expiry, where: Where, as_json: bo
     body: dict[str, Any] = {"name": name, "role": role, **expires.member()}
     answer = reach.send("POST", "/operators", body)
     line = f"coatcheck login --url {origin} --code {answer['code']}"
+    link = f"{origin}/welcome/{answer['code']}"
     if as_json:
-        show.put_json({**answer, "login": line})
+        show.put_json({**answer, "login": line, "link": link})
         return Exit.DONE
     show.put(line)
     until = since.local(answer["operator"].get("code_until"))
     show.say(f"coatcheck: {name} logs in with this line, once" + (f", until {until}" if until else ""))
+    show.say(f"coatcheck: or in a browser, instead: {link}")
     return Exit.DONE
 
 

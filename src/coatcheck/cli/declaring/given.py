@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.cli import show
-from coatcheck.cli.declaring.visible import is_credential
 from coatcheck.cli.exits import Exit, Stop
+from coatcheck.core.credentials.looks import is_credential
 from coatcheck.declared.reading.expand import escaped
 from coatcheck.declared.reading.headers import header_name_of
 from coatcheck.declared.reading.problems import Unfit

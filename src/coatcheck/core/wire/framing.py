@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 Headers = Mapping[str, tuple[str, ...]]
 """Header values by lower-case name, in order."""
 
+ARRIVAL: Final = "coatcheck.arrival"
+"""The member of the ASGI scope in which the front door leaves what it judged, an `Arrival`."""
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
@@ -66,7 +68,8 @@ _AMBIGUOUS_ESCAPE: Final = re.compile(
 class Arrival(NamedTuple):
     """A request whose head was accepted: method, plain path, sorted headers, TCP peer, client's address.
 
-    `query` is what stands behind the path, as it came; only the old HTTP+SSE transport reads it. A tuple,
+    `query` is what stands behind the path, as it came; the old HTTP+SSE transport and the
+    console read it. A tuple,
     since every request makes one: a frozen dataclass takes three times as long.
     """
 

@@ -63,9 +63,11 @@ class LineReader:
 class Tail:
     """Keeps the last bytes of a stream of text, as a child writes to its standard error."""
 
-    __slots__ = ("_bytes", "_cut", "_limit")
+    __slots__ = ("_bytes", "_cut", "_limit", "taken")
 
     def __init__(self, limit: int) -> None:
+        self.taken = 0
+        """Bytes that were ever taken: while that is the same, so is `text`."""
         self._limit = limit
         self._bytes = bytearray()
         self._cut = False
@@ -75,6 +77,7 @@ class Tail:
 
     def feed(self, chunk: bytes) -> None:
         """Take a piece of the stream."""
+        self.taken += len(chunk)
         self._bytes += chunk[-self._limit :]
         over = len(self._bytes) - self._limit
         if over > 0 or len(chunk) > self._limit:

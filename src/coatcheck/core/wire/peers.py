@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 _OURS: Final = frozenset({"socket", "gateway"})
+_FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -42,6 +43,12 @@ def is_loopback(text: str) -> bool:
     """Tell whether the text is an address of this machine's loopback."""
     address = parse(text)
     return address is not None and address.is_loopback
+
+
+def is_near(peer: str, address: str, headers: Container[str]) -> bool:
+    """Tell whether a request began on this machine; one that a proxy sent on may have begun anywhere."""
+    near = is_loopback(peer) and is_loopback(address)
+    return near and not any(name in headers for name in _FORWARDED)
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Networks) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from coatcheck.core.policy.conditions.values import read_exact
+from coatcheck.core.policy.reading.written import Written
 from coatcheck.core.wire import strict
-from coatcheck.declared.policies.yaml_text import Written, read_yaml
+from coatcheck.declared.policies.yaml_text import read_yaml
 from coatcheck.errors import AmbiguousJson, BadJson, ConfigError, Unfit
 
 MAX_BYTES: Final = 256 * 1024
@@ -25,7 +26,7 @@ def read_file(path: Path) -> Written:
     """
     text = _text_of(path)
     try:
-        return _read_json(text) if path.suffix == ".json" else read_yaml(text)
+        return read_json(text) if path.suffix == ".json" else read_yaml(text)
     except Unfit as error:
         raise Unfit(f"{path}: {error.message}", fix=error.fix) from None
 
@@ -65,7 +66,12 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _read_json(text: str) -> Written:
+def read_json(text: str) -> Written:
+    """Return what a text of JSON says; nobody knows the lines of it.
+
+    Raises:
+        Unfit: it is none, or two readers could take it differently.
+    """
     raw = text.encode("utf-8")
     try:
         strict.read(raw)

@@ -7,14 +7,13 @@ merge keys, directives, several documents and keys that are there twice are refu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 
 from coatcheck.core.policy.conditions.paths import escaped
 from coatcheck.core.policy.conditions.values import read_exact
+from coatcheck.core.policy.reading.written import Written
 from coatcheck.errors import Unfit
 
 MAX_DEPTH: Final = 64
@@ -27,14 +26,6 @@ _OTHERS: Final = re.compile(
 """What YAML 1.2, or an old reader, takes for no text, beyond what PyYAML takes so."""
 _RESOLVERS: Final = yaml.SafeLoader.yaml_implicit_resolvers
 _QUOTES: Final = "put it in quotes; a number is written as in JSON, and true, false and null are the words"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A value of plain types with exact numbers, and the line that each place begins on, by JSON Pointer."""
-
-    value: Any
-    lines: Mapping[str, int]
 
 
 def read_yaml(text: str) -> Written:

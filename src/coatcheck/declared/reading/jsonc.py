@@ -67,13 +67,15 @@ def pointer_to(parent: str, key: str | int) -> str:
     return f"{parent}/{str(key).replace('~', '~0').replace('/', '~1')}"
 
 
-def read(text: bytes | str) -> Document:
+def read(text: bytes | str, *, last_commas: bool = False) -> Document:
     """Return the value of a text and where its parts stand.
+
+    `last_commas`: a comma may stand after the last entry, as in the settings of some editors.
 
     Raises:
         JsoncError: not UTF-8, not JSON with comments, or over a limit of size or depth.
     """
-    return _Reader(_decoded(text)).document()
+    return _Reader(_decoded(text), last_commas=last_commas).document()
 
 
 def _decoded(text: bytes | str) -> str:
@@ -92,8 +94,9 @@ def _decoded(text: bytes | str) -> str:
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, last_commas: bool) -> None:
         self._text = text
+        self._last_commas = last_commas
         self._at = 0
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._lines: dict[str, int] = {}
@@ -177,6 +180,8 @@ class _Reader:
             raise self._unexpected(f"a comma or {end}")
         comma = self._at
         self._step()
+        if self._last_commas and self._closes(end):
+            return False
         if self._peek() == end:
             raise self._error("there is a comma after the last entry", "remove the comma", comma)
         return True

@@ -12,7 +12,7 @@ from coatcheck.declared.reading.expand import Expanded, Expander
 from coatcheck.declared.reading.jsonc import pointer_to
 from coatcheck.declared.reading.problems import Findings, Unfit
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_.-]{0,39}")
+PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_.-]{0,39}")
 NOTHING: Final[Mapping[str, str]] = {}
 Read = TypeVar("Read")
 
@@ -142,7 +142,7 @@ class Place:
         if close and not named and abs(len(close) - len(key)) > 3:
             close = None
         fix = f"did you mean '{close}'?" if close else f"known here: {_or(allowed)}"
-        if _PLAIN_KEY.fullmatch(key) and (named or close):
+        if PLAIN_KEY.fullmatch(key) and (named or close):
             place.problem(f"unknown key '{key}'", fix)
         else:
             self.findings.problem(self.where, "there is an unknown key here", fix, at=place.where)

@@ -226,6 +226,10 @@ class Sessions:
         if self.find(id, grant_id, route) is not None:
             self._end(id)
 
+    def count_of(self, grant_ids: frozenset[str]) -> int:
+        """Return how many sessions grants have."""
+        return sum(len(self._per_grant.get(grant_id, ())) for grant_id in grant_ids)
+
     def end_grants(self, grant_ids: frozenset[str]) -> list[asyncio.Task[None]]:
         """End every session of grants that ended; return what ends when each has let go of its servers."""
         ids = [id for grant_id in grant_ids for id in self._per_grant.get(grant_id, ())]

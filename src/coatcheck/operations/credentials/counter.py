@@ -52,10 +52,18 @@ class Counter:
         Raises:
             Missing: there is none.
         """
+        return self.look(ref)[1]
+
+    def look(self, ref: str) -> tuple[Credential, CredentialView]:
+        """Return a credential, and what is shown of it.
+
+        Raises:
+            Missing: there is none.
+        """
         snapshot = self.snapshot
         found = find_credential(snapshot, ref)
         places = used_by(snapshot).get(found.name, ())
-        return view_of(found, places, self.servers.in_use().get(found.id, {}), self.now())
+        return found, view_of(found, places, self.servers.in_use().get(found.id, {}), self.now())
 
     def every(self) -> list[tuple[Credential, CredentialView]]:
         """Return the credentials that have not ended, each with what is shown of it."""

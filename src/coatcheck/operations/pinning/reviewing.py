@@ -50,6 +50,14 @@ class Reviewing:
         ]
         return Waiting(len(flagged), sum(map(self._pinning.is_held, flagged)))
 
+    def waiting_by_server(self) -> Mapping[UUID, int]:
+        """Return how many tools of each server wait, as `waiting` counts them, where any do."""
+        counted = {
+            server_id: sum(map(is_flagged, self._pinning.of(server_id).values()))
+            for server_id in self._pinning.servers() & self._desk.snapshot.by_id.keys()
+        }
+        return {server_id: count for server_id, count in counted.items() if count}
+
     async def list(self, wanted: ChangeFilter) -> Page[ToolChange]:
         """Return a page of what waits, by server and tool.
 

@@ -31,7 +31,7 @@ MOST_ENTRIES: Final = 1_000_000
 PAGE: Final = 500
 _TURN: Final = 0.002
 """Seconds of judging after which others have their turn; a slow policy takes some 50 ms for one call."""
-_LONGEST: Final = 1_800.0
+LONGEST: Final = 1_800.0
 """Seconds that a replay may take, its wait for others among it: nobody can stop one that was asked for."""
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -44,7 +44,8 @@ class ReplayQuestion:
     """A policy that might be put under a name, and the calls to judge by it.
 
     `place` None: where the policy of that name is used now. `until` is the first time after the calls; `most`
-    is how many changes are told.
+    is how many changes are told. No more than the newest `entries` of the record are looked through, and it
+    takes no more than `seconds`, its wait for others among them.
     """
 
     name: str
@@ -53,6 +54,8 @@ class ReplayQuestion:
     since: datetime | None = None
     until: datetime | None = None
     most: int = 100
+    entries: int = MOST_ENTRIES
+    seconds: float = LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,13 @@ class Replays:
             LedgerUnavailable: the record cannot be read.
         """
         policy = policy_of(asked.name, asked.document)
+        most = min(asked.seconds, LONGEST)
         try:
-            async with asyncio.timeout(_LONGEST):
+            async with asyncio.timeout(most):
                 return await self._replay(asked, policy)
         except TimeoutError:
-            said = f"the replay took longer than {_LONGEST:g} s, with those that were asked for before it"
-            raise Unfit(said, fix="ask about a shorter time, with --since and --until") from None
+            said = f"the replay took longer than {most:g} s, with those that were asked for before it"
+            raise Unfit(said, fix="ask about a shorter time") from None
 
     async def _replay(self, asked: ReplayQuestion, policy: Policy) -> Replay:
         async with self._turn:
@@ -162,7 +166,7 @@ class Replays:
         stretch = await self._reading.stretch(wanted)
         if stretch.whole and stretch.before:
             stretch = replace(stretch, after=0)  # calls from before there was a chain
-        return stretch, max(stretch.after, stretch.through - MOST_ENTRIES)
+        return stretch, max(stretch.after, stretch.through - min(asked.entries, MOST_ENTRIES))
 
     async def _judge(
         self, rehearsal: Rehearsal, asked: ReplayQuestion, longest: timedelta, start: int

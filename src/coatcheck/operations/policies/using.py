@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from coatcheck.operations.policies.showing import (
 )
 from coatcheck.operations.policies.views import UseView
 from coatcheck.operations.registry import fitness
+from coatcheck.operations.registry.access import principal_of
 from coatcheck.operations.registry.desk import Desk, server_id_of
 from coatcheck.operations.registry.granting.showing import find_grant
 
@@ -95,6 +97,41 @@ class PolicyUses:
 
         edited = await self._desk.book.edit(make)
         return use_view(edited.snapshot, done[0])
+
+    def on_grants(self, ids: Collection[str]) -> Mapping[str, Sequence[UseView]]:
+        """Return the policies that are used on grants themselves, by the ids of the grants."""
+        snapshot = self._desk.snapshot
+        live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
+        uses = [use for use in live if use.kind is UseKind.GRANT and use.of in ids]
+        found: dict[str, list[UseView]] = {}
+        for view in use_views(snapshot, uses):
+            found.setdefault(view.of, []).append(view)
+        return found
+
+    def bearing_on(self, ref: str) -> Sequence[UseView]:
+        """Return the uses that bear on the calls of a grant: on itself, its owner's roles, its servers, all.
+
+        Raises:
+            Missing: there is no such grant.
+        """
+        snapshot = self._desk.snapshot
+        grant = find_grant(snapshot, ref, self._desk.now())
+        who = principal_of(snapshot, grant, grant.subject)
+        servers = None if grant.servers is None else {str(id) for id in grant.servers}
+
+        def bears(use: PolicyUse) -> bool:
+            match use.kind:
+                case UseKind.GRANT:
+                    return use.of == grant.id
+                case UseKind.ROLE:
+                    return use.of in who.roles
+                case UseKind.SERVER:
+                    return servers is None or use.of in servers
+                case UseKind.EVERYTHING:
+                    return True
+
+        live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
+        return use_views(snapshot, sorted(filter(bears, live), key=lambda use: (use.kind, use.policy)))
 
     # --- within ------------------------------------------------------------------------------------------
 

@@ -121,10 +121,13 @@ def of_credential(credential: Credential) -> Outline:
 
 
 def of_operator(operator: Operator) -> Outline:
-    """Return an operator without what proves its token or code."""
+    """Return an operator without what proves its token, code or password."""
     return {
         "role": operator.role.value,
-        "token": operator.token_id or None,
+        "token": operator.token_id if operator.token_hmac else None,
+        "password": bool(operator.password),
+        "password_at": _moment(operator.password_at),
+        "vouched": operator.vouched or None,
         "code_until": _moment(operator.code_until),
         "expires_at": _moment(operator.expires_at),
         "ended_at": _moment(operator.ended_at),

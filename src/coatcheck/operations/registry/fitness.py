@@ -19,6 +19,8 @@ MAX_ROLES: Final = 100
 LONGEST_LIFE: Final = timedelta(days=3660)
 _RESERVED: Final = frozenset({"anonymous", "*", "operator"})
 _OPERATOR: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_ACTORS: Final = frozenset({"file", "gateway", "local", "openid"})
+"""What makes changes without being an operator."""
 _FILE_ID: Final = "file-"
 _FORMULA: Final = ("-", "+", "=", "@")
 """What a spreadsheet takes for the beginning of a formula; lists of grants are opened in spreadsheets."""
@@ -48,10 +50,10 @@ def subject_of(text: str) -> str:
 
 def operator_of(text: str) -> str:
     """Return the name of an operator. Raises as `label_of`."""
-    if not _OPERATOR.fullmatch(text) or text in {"file", "local", "gateway"}:
+    if not _OPERATOR.fullmatch(text) or text in _ACTORS:
         raise Unfit(
             "the name of an operator has 1 to 64 lower case letters, digits and . _ @ -",
-            fix="choose another name; file, local and gateway are taken",
+            fix=f"choose another name; {', '.join(sorted(_ACTORS))} are taken",
         )
     return text
 

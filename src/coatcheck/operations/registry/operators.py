@@ -1,4 +1,4 @@
-"""Operators: invited by a one-time code, logged in with a token of their own, ended."""
+"""Operators: invited by a one-time code, let in by a token, a password or a provider of identities, ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST: Final = "admin"
 """The operator whom the first login makes."""
 GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "start")
 """The gateway itself, which gives out the first code."""
-_NO_LOGIN: Final = "This code is not good: it was used, is too old, or was never given out."
+NO_LOGIN: Final = "This code is not good: it was used, is too old, or was never given out."
 
 
 class Operators:
@@ -36,7 +36,8 @@ class Operators:
     @property
     def has_login(self) -> bool:
         """Whether an operator ever logged in: from then on the API takes peers beyond the loopback."""
-        return any(operator.token_id for operator in self._desk.book.registry.operators.values())
+        operators = self._desk.book.registry.operators.values()
+        return any(one.token_id or one.entered_at is not None for one in operators)
 
     async def bootstrap(self) -> Secret | None:
         """Return a new one-time code for the operator `admin` while nobody ever logged in, else None.
@@ -54,7 +55,7 @@ class Operators:
     async def add(
         self, actor: Actor, name: str, role: OperatorRole, expires_at: datetime | None = None
     ) -> tuple[OperatorView, Secret]:
-        """Add an operator, or invite one anew that has not ended: a new code, and the old token is void.
+        """Add an operator, or invite one anew that has not ended: all that let it in before is void.
 
         Raises:
             Unfit: a name or time that cannot be.
@@ -78,12 +79,16 @@ class Operators:
                 code_until=now + CODE_LIFE,
                 expires_at=until,
                 created_at=before.created_at if before is not None else now,
+                invited_at=now,
+                entered_at=before.entered_at if before is not None else None,
                 version=before.version + 1 if before is not None else 1,
             )
-            return self._edit(actor, "operator.add" if before is None else "operator.invite", before, after)
+            return edit_of(
+                self._desk, actor, "operator.add" if before is None else "operator.invite", before, after
+            )
 
         await self._desk.book.edit(make)
-        return self._view(self._desk.book.registry.operators[name]), Secret(code)
+        return view_of(self._desk.book.registry.operators[name], self._desk.now()), Secret(code)
 
     async def login(self, code: str, origin: str) -> tuple[OperatorView, Secret]:
         """Trade a code for a token, once.
@@ -95,7 +100,7 @@ class Operators:
         names: list[str] = []
 
         def make(snapshot: Snapshot) -> Edit:
-            before = self._invited_by(snapshot, code)
+            before = invited_by(self._desk, snapshot, code)
             names.append(before.name)
             after = replace(
                 before,
@@ -106,13 +111,13 @@ class Operators:
                 version=before.version + 1,
             )
             actor = Actor(before.name, before.role, origin)
-            return self._edit(actor, "operator.login", before, after)
+            return edit_of(self._desk, actor, "operator.login", before, after)
 
         await self._desk.book.edit(make)
-        return self._view(self._desk.book.registry.operators[names[0]]), Secret(token)
+        return view_of(self._desk.book.registry.operators[names[0]], self._desk.now()), Secret(token)
 
     async def end(self, actor: Actor, name: str) -> OperatorView:
-        """End an operator; its token and code are void when this returns.
+        """End an operator; its token, code, password and browser sessions are void when this returns.
 
         Raises:
             Missing: no such operator.
@@ -130,13 +135,70 @@ class Operators:
                 token_hmac="",
                 code_hmac="",
                 code_until=None,
+                password="",
+                password_at=None,
+                vouched="",
                 ended_at=self._desk.now(),
                 version=before.version + 1,
             )
-            return self._edit(actor, "operator.end", before, after)
+            return edit_of(self._desk, actor, "operator.end", before, after)
 
         await self._desk.book.edit(make)
-        return self._view(self._desk.book.registry.operators[name])
+        return view_of(self._desk.book.registry.operators[name], self._desk.now())
+
+    async def token(self, actor: Actor, name: str) -> tuple[OperatorView, Secret]:
+        """Give an operator a token for programs. One of before is void, and so is a code that waits.
+
+        Whoever signs in at a browser otherwise still does.
+
+        Raises:
+            Missing: no such operator.
+            Unfit: it has ended, or its time is over.
+        """
+        token = tokens.mint(self._desk.entropy.token, tokens.OPERATOR_PREFIX)
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._standing(snapshot, name)
+            after = replace(
+                before,
+                token_id=tokens.public_id(token),
+                token_hmac=self._desk.pepper.prove(token),
+                code_hmac="",
+                code_until=None,
+                version=before.version + 1,
+            )
+            return edit_of(self._desk, actor, "operator.token", before, after)
+
+        await self._desk.book.edit(make)
+        return view_of(self._desk.book.registry.operators[name], self._desk.now()), Secret(token)
+
+    async def void_token(self, actor: Actor, name: str) -> OperatorView:
+        """Void the token of an operator; all else that lets it in stays.
+
+        Raises:
+            Missing: no such operator.
+            Unfit: it has ended, or has no token.
+        """
+
+        def make(snapshot: Snapshot) -> Edit:
+            before = self._standing(snapshot, name)
+            if not before.token_hmac:
+                raise Unfit(f"the operator {name!r} has no token")
+            after = replace(before, token_hmac="", version=before.version + 1)
+            return edit_of(self._desk, actor, "operator.void_token", before, after)
+
+        await self._desk.book.edit(make)
+        return view_of(self._desk.book.registry.operators[name], self._desk.now())
+
+    def _standing(self, snapshot: Snapshot, name: str) -> Operator:
+        """Return an operator that may still be given something."""
+        found = snapshot.registry.operators.get(name)
+        if found is None:
+            raise Missing(f"there is no operator {name!r}", fix="`coatcheck operator list` names them")
+        state = state_of(found, self._desk.now())
+        if state in {OperatorState.ENDED, OperatorState.EXPIRED}:
+            raise Unfit(f"the operator {name!r} has {state.value}", fix="invite it anew")
+        return found
 
     def identify(self, token: str, origin: str) -> Actor | None:
         """Return whose token this is, or None; the same time is spent on one that nobody has."""
@@ -147,48 +209,63 @@ class Operators:
         found = next((one for one in operators if one.token_id == public), None)
         if not self._desk.pepper.fits(token, found.token_hmac if found is not None else "") or found is None:
             return None
-        if self._state(found) is not OperatorState.ACTIVE:
+        if state_of(found, self._desk.now()) is not OperatorState.ACTIVE:
             return None
         return Actor(found.name, found.role, origin)
 
+    # --- looking -----------------------------------------------------------------------------------------
+
     def list(self) -> Sequence[OperatorView]:
         """Return all operators by name, those that ended last."""
-        views = [self._view(one) for one in self._desk.book.registry.operators.values()]
+        now = self._desk.now()
+        views = [view_of(one, now) for one in self._desk.book.registry.operators.values()]
         return sorted(views, key=lambda view: (view.state is OperatorState.ENDED, view.name))
 
-    # --- within ------------------------------------------------------------------------------------------
 
-    def _invited_by(self, snapshot: Snapshot, code: str) -> Operator:
-        now = self._desk.now()
-        good = [
-            one for one in snapshot.registry.operators.values() if self._desk.pepper.fits(code, one.code_hmac)
-        ]
-        for operator in good:
-            if operator.ended_at is None and operator.code_until is not None and operator.code_until > now:
-                return operator
-        raise Missing(_NO_LOGIN, fix="ask an admin for another, or start the gateway again for the first one")
+def state_of(operator: Operator, now: datetime) -> OperatorState:
+    """Return how an operator stands. One that came by a browser, without a password, is active as well."""
+    if operator.ended_at is not None:
+        return OperatorState.ENDED
+    if operator.expires_at is not None and operator.expires_at <= now:
+        return OperatorState.EXPIRED
+    came = operator.entered_at is not None and not operator.code_hmac
+    active = operator.token_hmac or operator.password or operator.vouched or came
+    return OperatorState.ACTIVE if active else OperatorState.INVITED
 
-    def _state(self, operator: Operator) -> OperatorState:
-        if operator.ended_at is not None:
-            return OperatorState.ENDED
-        if operator.expires_at is not None and operator.expires_at <= self._desk.now():
-            return OperatorState.EXPIRED
-        return OperatorState.ACTIVE if operator.token_hmac else OperatorState.INVITED
 
-    def _view(self, operator: Operator) -> OperatorView:
-        return OperatorView(
-            operator.name,
-            operator.role,
-            self._state(operator),
-            operator.created_at,
-            operator.expires_at,
-            operator.code_until,
-            operator.ended_at,
-            operator.version,
-        )
+def view_of(operator: Operator, now: datetime) -> OperatorView:
+    """Return an operator as it is shown."""
+    return OperatorView(
+        operator.name,
+        operator.role,
+        state_of(operator, now),
+        operator.created_at,
+        operator.expires_at,
+        operator.code_until,
+        operator.ended_at,
+        operator.version,
+        bool(operator.token_hmac),
+        bool(operator.password),
+        operator.vouched,
+    )
 
-    def _edit(self, actor: Actor, action: str, before: Operator | None, after: Operator) -> Edit:
-        what = (ObjectKind.OPERATOR, after.name, after.name)
-        told = changes.of_operator(before) if before is not None else None
-        change = self._desk.scribe.changed(actor, action, what, told, changes.of_operator(after))
-        return Edit((after,), (change,))
+
+def invited_by(desk: Desk, snapshot: Snapshot, code: str) -> Operator:
+    """Return whom a code is for.
+
+    Raises:
+        Missing: the code is unknown, used or too old. One sentence for all.
+    """
+    now = desk.now()
+    good = [one for one in snapshot.registry.operators.values() if desk.pepper.fits(code, one.code_hmac)]
+    for operator in good:
+        if operator.ended_at is None and operator.code_until is not None and operator.code_until > now:
+            return operator
+    raise Missing(NO_LOGIN, fix="ask an admin for another, or start the gateway again for the first one")
+
+
+def edit_of(desk: Desk, actor: Actor, action: str, before: Operator | None, after: Operator) -> Edit:
+    """Return the edit that puts an operator, with its record."""
+    what = (ObjectKind.OPERATOR, after.name, after.name)
+    told = changes.of_operator(before) if before is not None else None
+    return Edit((after,), (desk.scribe.changed(actor, action, what, told, changes.of_operator(after)),))

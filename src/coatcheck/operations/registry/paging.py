@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
@@ -29,12 +30,11 @@ def page_of(
     if not 1 <= limit <= MAX_LIMIT:
         raise Unfit(f"limit must be from 1 to {MAX_LIMIT}")
     start = _read(after) if after is not None else None
-    placed = sorted(
-        ((place(item), number, item) for number, item in enumerate(items)), key=lambda one: one[:2]
-    )
-    left = [one for one in placed if start is None or one[0] > start]
-    shown = left[:limit]
-    return Page([item for _, _, item in shown], _cursor(shown[-1][0]) if len(left) > limit else None)
+    placed = ((place(item), number, item) for number, item in enumerate(items))
+    left = placed if start is None else (one for one in placed if one[0] > start)
+    first = heapq.nsmallest(limit + 1, left)  # no two have the same number, so items are never compared
+    shown = first[:limit]
+    return Page([item for _, _, item in shown], _cursor(shown[-1][0]) if len(first) > limit else None)
 
 
 def _cursor(place: Place) -> str:

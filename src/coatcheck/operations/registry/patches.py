@@ -62,6 +62,9 @@ class GrantFilter:
 
     `server` is a name or UUID: grants that reach it, those of every server among them. `after` is the `next`
     of the page before. Grants are listed by label, those of the same label newest first.
+
+    `text` are words that label, owner, id or note have, in whatever case. `everywhere` False: those of chosen
+    servers. `policy` is used on the grant itself. `unused_since` means those that were never used as well.
     """
 
     subject: str | None = None
@@ -71,6 +74,19 @@ class GrantFilter:
     label: str | None = None
     limit: int = 100
     after: str | None = None
+    text: str = ""
+    everywhere: bool | None = None
+    policy: str | None = None
+    endless: bool | None = None
+    ends_before: datetime | None = None
+    never_used: bool | None = None
+    used_since: datetime | None = None
+    unused_since: datetime | None = None
+
+    @property
+    def asks_for_uses(self) -> bool:
+        """Whether it asks when grants were last used."""
+        return (self.never_used, self.used_since, self.unused_since) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class NewServer:
     `plain` names headers or variables whose values may be shown; each other value becomes a credential. Those
     that are plain, `args` and `url` may name credentials, `${credential:NAME}`; `$${credential:` stands for
     `${credential:` itself, and no other `${...}` is expanded. `default`, `approved` and `trusted` are as in
-    `model.server.Server`.
+    `model.server.Server`. `credentials` are kept along with it, by the names that its values name them by.
     """
 
     name: str
@@ -143,6 +159,7 @@ class NewServer:
     default: Default = Default.READ_ONLY
     approved: tuple[str, ...] | None = None
     trusted: bool = False
+    credentials: Mapping[str, Secret] = field(default_factory=lambda: NO_SECRETS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 from coatcheck.core.access import globs
@@ -139,7 +139,12 @@ class Subjects:
         Raises:
             Missing: there is none.
         """
-        return self._view(_known(self._desk.snapshot, name), self._live_grants())
+        return self._view(_known(self._desk.snapshot, name), self._live_grants({name}))
+
+    def every(self) -> Sequence[SubjectView]:
+        """Return all subjects, in no order."""
+        live = self._live_grants()
+        return [self._view(subject, live) for subject in _all(self._desk.snapshot)]
 
     async def list(self, wanted: SubjectFilter) -> Page[SubjectView]:
         """Return a page of subjects, by name.
@@ -149,7 +154,7 @@ class Subjects:
         """
         found = [one for one in _all(self._desk.snapshot) if _matches(one, wanted)]
         page = page_of(found, lambda subject: (subject.name,), wanted.limit, wanted.after)
-        live = self._live_grants()
+        live = self._live_grants({one.name for one in page.items})
         return Page([self._view(subject, live) for subject in page.items], page.next)
 
     # --- within ------------------------------------------------------------------------------------------
@@ -172,11 +177,14 @@ class Subjects:
     def _edit(self, actor: Actor, action: str, before: Subject | None, after: Subject) -> Edit:
         return Edit((after,), (self._change(actor, action, before, after),))
 
-    def _live_grants(self) -> Counter[str]:
+    def _live_grants(self, of: Set[str] | None = None) -> Counter[str]:
+        """Count the grants that are not over, of these subjects or of all."""
         snapshot, now = self._desk.snapshot, self._desk.now()
         over = {GrantState.REVOKED, GrantState.EXPIRED}
         return Counter(
-            grant.subject for grant in all_grants(snapshot) if state_of(snapshot, grant, now) not in over
+            grant.subject
+            for grant in all_grants(snapshot)
+            if (of is None or grant.subject in of) and state_of(snapshot, grant, now) not in over
         )
 
     def _view(self, subject: Subject, live: Counter[str]) -> SubjectView:

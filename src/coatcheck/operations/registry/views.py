@@ -123,7 +123,7 @@ class OperatorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorView:
-    """One operator."""
+    """One operator. `vouched` is who an identity provider says that may sign in as it, or empty."""
 
     name: str
     role: OperatorRole
@@ -133,6 +133,9 @@ class OperatorView:
     code_until: datetime | None
     ended_at: datetime | None
     version: int
+    has_token: bool = False
+    has_password: bool = False
+    vouched: str = ""
 
 
 @dataclass(frozen=True, slots=True)

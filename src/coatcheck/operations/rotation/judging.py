@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from coatcheck.errors import Forbidden, NotVerified, Taken, Unfit, Unproven
+from coatcheck.errors import Forbidden, NotVerified, Stale, Taken, Unfit, Unproven
 from coatcheck.model.credential import Credential, CredentialVersion, Stage
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.operations.credentials.showing import used_by
@@ -56,6 +56,19 @@ def at(credential: Credential, stage: Stage, command: str) -> CredentialVersion:
             f"the credential {credential.name} has no {word} version", fix=f"{command} {credential.name}"
         )
     return found
+
+
+def check_number(credential: Credential, found: CredentialVersion, wanted: int | None) -> None:
+    """Refuse a step that was meant for another version.
+
+    Raises:
+        Stale: it was.
+    """
+    if wanted is not None and found.number != wanted:
+        words = (
+            f"version {found.number} of {credential.name} is {found.stage.value} now, not version {wanted}"
+        )
+        raise Stale(words, fix="look at it, then begin again")
 
 
 def not_verified(name: str, verdicts: list[Verdict]) -> NotVerified:

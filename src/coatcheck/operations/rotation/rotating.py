@@ -68,15 +68,16 @@ class Rotations:
         await self._stage(actor, ref, material, expires_at)
         return self._counter.show(ref)
 
-    async def discard(self, actor: Actor, ref: str) -> CredentialView:
-        """Forget the staged version.
+    async def discard(self, actor: Actor, ref: str, number: int | None = None) -> CredentialView:
+        """Forget the staged version, which must be `number` if that is given.
 
         Raises:
             Missing: no such credential.
             Unfit: nothing is staged.
+            Stale: another version is.
         """
         made_by = "coatcheck credential stage"
-        return await self._drop(actor, ref, Stage.STAGED, made_by, "credential.discard")
+        return await self._drop(actor, ref, Stage.STAGED, made_by, "credential.discard", number)
 
     async def verify(self, actor: Actor, ref: str, progress: Progress | None = None) -> Verdicts:
         """Try the staged version, or else the active one, at every server that uses it. Nothing is switched.
@@ -96,29 +97,35 @@ class Rotations:
         *,
         accept_unproven: bool = False,
         unverified: bool = False,
+        number: int | None = None,
+        because: str = "",
         progress: Progress | None = None,
     ) -> Activated:
         """Use the staged version from the next call on; it is verified first if it was not.
 
+        `number`: it must be this one.
+
         Raises:
             Missing: no such credential.
-            Unfit: nothing is staged.
+            Unfit: nothing is staged, or the reason is too long.
             NotVerified, Unproven: nothing was switched; the version stays staged.
-            Stale: somebody else changed the credential meanwhile.
+            Stale: somebody else changed the credential meanwhile, or another version is staged.
         """
+        because = fitness.note_of(because, "a reason")
         found = self._counter.stored(self._counter.snapshot, ref)
         staged = judging.at(found, Stage.STAGED, "coatcheck credential stage")
-        id = str(found.id)
-        if staged.assurance is Assurance.NEVER and unverified:
-            return await _to_its_end(
-                self._switching.switched(actor, id, staged.number, Assurance.SKIPPED, ())
+        judging.check_number(found, staged, number)
+        id, assurance = str(found.id), staged.assurance
+        if assurance is Assurance.NEVER and not unverified:
+            trying = self._tried_and_switched(
+                actor, id, staged.number, accept_unproven, progress, because, drop=False
             )
-        if staged.assurance is Assurance.NEVER:
-            trying = self._tried_and_switched(actor, id, staged.number, accept_unproven, progress, drop=False)
             return await _to_its_end(trying)
-        if staged.assurance is Assurance.UNPROVEN and not (accept_unproven or unverified):
+        if assurance is Assurance.UNPROVEN and not (accept_unproven or unverified):
             raise judging.unproven(found.name, ())
-        return await _to_its_end(self._switching.switched(actor, id, staged.number, staged.assurance, ()))
+        assurance = Assurance.SKIPPED if assurance is Assurance.NEVER else assurance
+        switching = self._switching.switched(actor, id, staged.number, assurance, (), because)
+        return await _to_its_end(switching)
 
     async def rotate(
         self,
@@ -148,12 +155,17 @@ class Rotations:
             self._tried_and_switched(actor, id, staged, accept_unproven, progress, drop=True)
         )
 
-    async def roll_back(self, actor: Actor, ref: str, because: str = "") -> Activated:
+    async def roll_back(
+        self, actor: Actor, ref: str, because: str = "", number: int | None = None
+    ) -> Activated:
         """Use the previous version from the next call on; the one in use becomes the previous one.
+
+        `number`: it must be this one, so that what is asked for twice is not done and undone.
 
         Raises:
             Missing: no such credential.
             Unfit: there is no previous version.
+            Stale: another version is the previous one.
         """
         fitness.note_of(because, "a reason")
         numbers: list[int | None] = []
@@ -161,6 +173,7 @@ class Rotations:
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
             previous = judging.at(before, Stage.PREVIOUS, "coatcheck credential rotate")
+            judging.check_number(before, previous, number)
             former = before.active
             numbers[:] = [previous.number, former.number if former is not None else None]
             after = stages.rolled_back(before, self._counter.now())
@@ -171,26 +184,30 @@ class Rotations:
 
         return await _to_its_end(self._switching.published(ref, make, numbers))
 
-    async def retire(self, actor: Actor, ref: str) -> CredentialView:
+    async def retire(self, actor: Actor, ref: str, number: int | None = None) -> CredentialView:
         """Forget the material of the previous version: from then on nothing can be rolled back to it.
 
         Raises:
             Missing: no such credential.
             Unfit: there is no previous version.
+            Stale: it is not `number`, if that is given.
         """
         made_by = "coatcheck credential rotate"
-        return await self._drop(actor, ref, Stage.PREVIOUS, made_by, "credential.retire")
+        return await self._drop(actor, ref, Stage.PREVIOUS, made_by, "credential.retire", number)
 
     # --- within --------------------------------------------------------------------------------------------
 
-    async def _drop(self, actor: Actor, ref: str, stage: Stage, made_by: str, action: str) -> CredentialView:
+    async def _drop(
+        self, actor: Actor, ref: str, stage: Stage, made_by: str, action: str, wanted: int | None = None
+    ) -> CredentialView:
         """Forget the version at a stage; `made_by` is the command that makes one."""
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._counter.stored(snapshot, ref)
-            number = judging.at(before, stage, made_by).number
+            found = judging.at(before, stage, made_by)
+            judging.check_number(before, found, wanted)
             after = stages.without(before, stage, self._counter.now())
-            return self._counter.step(actor, action, before, after, number=number)
+            return self._counter.step(actor, action, before, after, number=found.number)
 
         await self._counter.desk.book.edit(make)
         return self._counter.show(ref)
@@ -253,6 +270,7 @@ class Rotations:
         number: int,
         accept_unproven: bool,
         progress: Progress | None,
+        because: str = "",
         *,
         drop: bool,
     ) -> Activated:
@@ -268,7 +286,7 @@ class Rotations:
             await self._note_verified(actor, id, number, verdicts, drop=drop and failure is not None)
             if failure is not None:
                 raise failure
-            activated = await self._switching.switched(actor, id, number, assurance, verdicts)
+            activated = await self._switching.switched(actor, id, number, assurance, verdicts, because)
         finally:
             await self._verifier.let_go(candidates)
         (progress or _unheard)("activated", {"number": number})

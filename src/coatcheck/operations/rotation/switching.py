@@ -41,6 +41,7 @@ class Switching:
         number: int,
         assurance: Assurance,
         verdicts: Sequence[Verdict],
+        because: str = "",
     ) -> Activated:
         """Make a staged version the active one."""
         numbers: list[int | None] = []
@@ -59,6 +60,7 @@ class Switching:
                 before,
                 after,
                 verdicts,
+                because,
                 number=number,
                 assurance=assurance.value,
             )

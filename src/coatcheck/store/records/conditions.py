@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, or_, select, text, union_all
 
-from coatcheck.model.record import KNOCKING, Outcome, RecordFilter, Verdict
+from coatcheck.model.record import KNOCKING, SEARCHED, Outcome, RecordFilter, Verdict
 from coatcheck.store import tables
 from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, OF_THE_FILE, record, settlement, used
 
@@ -58,24 +58,31 @@ def meaning_of(connection: Connection, wanted: RecordFilter) -> Meaning:
     named = (
         [(column if column.name == lead else _plain(column)) == value for column, value in by_index]
         + _named(wanted)
+        + _with_text(connection, wanted.text)
         + ([] if grant_id is not None else _of_label(connection, wanted.grant))
     )
     narrow = lead is not None and counts[lead] < FEW
+    rare = not narrow and _are_rare(connection, wanted)
     conditions = [
         *named,
         *_decided(connection, wanted, narrow=narrow),
+        *_exceptions(wanted, rare=rare),
         *_in_time(wanted),
         *_made_with(connection, wanted, narrow=narrow),
     ]
-    return Meaning(conditions, not narrow and _is_hard(wanted))
+    return Meaning(conditions, not narrow and _is_hard(wanted, rare=rare))
 
 
-def _is_hard(wanted: RecordFilter) -> bool:
+def _is_hard(wanted: RecordFilter, *, rare: bool) -> bool:
     """Tell whether there is a condition that no index serves, or more than one that some does."""
-    if wanted.rule or wanted.client_ip or wanted.method:
+    if wanted.rule or wanted.client_ip or wanted.method or wanted.client or wanted.text:
         return True
+    if rare:  # they are found by their own index, and few are judged by all else
+        return False
     served = (wanted.server, wanted.tool, wanted.subject, wanted.grant, wanted.credential, wanted.outcome)
-    return sum(name is not None for name in (*served, wanted.decision)) + wanted.errors + wanted.knocking > 1
+    flags = wanted.errors + wanted.knocking
+    many = wanted.failed or wanted.not_allowed
+    return many or sum(name is not None for name in (*served, wanted.decision)) + flags > 1
 
 
 def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
@@ -162,9 +169,52 @@ def _named(wanted: RecordFilter) -> _Conditions:
         (record.c.rule, wanted.rule),
         (record.c.client_ip, wanted.client_ip),
         (record.c.method, wanted.method),
+        (record.c.client_name, wanted.client),
         (settlement.c.outcome, wanted.outcome.value if wanted.outcome else None),
     ]
     return [column == value for column, value in named if value is not None]
+
+
+def _with_text(connection: Connection, part: str | None) -> _Conditions:
+    """Return the condition on a part of any text; SQLite's LIKE takes letters in either case by itself."""
+    if part is None:
+        return []
+    columns = [*(record.c[name] for name in SEARCHED), settlement.c.detail]
+    if connection.dialect.name == "sqlite":
+        return [or_(*(column.contains(part, autoescape=True) for column in columns))]
+    return [or_(*(column.icontains(part, autoescape=True) for column in columns))]
+
+
+def _exceptions(wanted: RecordFilter, *, rare: bool) -> _Conditions:
+    """Return what keeps refusals, or failures: by their own indexes if they are rare, else by going back."""
+    conditions: list[Any] = []
+    if wanted.not_allowed:
+        refused = select(record.c.position).where(text(NOT_ALLOWED)).scalar_subquery()
+        conditions.append(
+            record.c.position.in_(refused)
+            if rare
+            else _plain(record.c.decision) != Verdict.ALLOWED.value  # no index: it has another order
+        )
+    if wanted.failed:
+        failed = select(settlement.c.position).where(text(NOT_OK)).scalar_subquery()
+        conditions.append(_plain(record.c.decision) == Verdict.ALLOWED.value)
+        conditions.append(
+            record.c.position.in_(failed) if rare else _plain(settlement.c.outcome) != Outcome.OK.value
+        )
+    return conditions
+
+
+def _are_rare(connection: Connection, wanted: RecordFilter) -> bool:
+    """Tell whether there are few enough refusals or failures to look at each of them."""
+    if not (wanted.not_allowed or wanted.failed):
+        return False
+    found = (
+        select(record.c.position).where(text(NOT_ALLOWED))
+        if wanted.not_allowed
+        else select(settlement.c.position).where(text(NOT_OK))
+    )
+    some = found.limit(FEW).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one() < FEW
 
 
 def _decided(connection: Connection, wanted: RecordFilter, *, narrow: bool) -> _Conditions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coatcheck.core.recording.record_lines import credentials_of
-from coatcheck.model.record import KNOCKING, Outcome, RecordEntry, RecordFilter, Verdict
+from coatcheck.model.record import KNOCKING, SEARCHED, Outcome, RecordEntry, RecordFilter, Verdict
 
 
 def matches(entry: RecordEntry, wanted: RecordFilter) -> bool:
@@ -20,6 +20,9 @@ def matches(entry: RecordEntry, wanted: RecordFilter) -> bool:
         and (wanted.after is None or entry.position > wanted.after)
         and (wanted.before is None or entry.position < wanted.before)
         and (not wanted.errors or is_error(entry))
+        and (not wanted.not_allowed or record.decision is not Verdict.ALLOWED)
+        and (not wanted.failed or (record.decision is Verdict.ALLOWED and is_error(entry)))
+        and (wanted.text is None or has_text(entry, wanted.text))
         and (not wanted.knocking or (record.decision is Verdict.REFUSED and record.reason in KNOCKING))
     )
 
@@ -43,8 +46,16 @@ def _pairs(entry: RecordEntry, wanted: RecordFilter) -> Iterable[tuple[object, o
         (wanted.rule, record.rule),
         (wanted.client_ip, record.client_ip),
         (wanted.method, record.method),
+        (wanted.client, record.client_name),
         (wanted.outcome, settlement.outcome if settlement is not None else ""),
     )
+
+
+def has_text(entry: RecordEntry, text: str) -> bool:
+    """Tell whether a text is part of one that an entry is searched by, in either case."""
+    texts = [getattr(entry.record, name) for name in SEARCHED]
+    texts.append(entry.settlement.detail if entry.settlement is not None else "")
+    return any(text.lower() in one.lower() for one in texts)
 
 
 def is_error(entry: RecordEntry) -> bool:

@@ -84,7 +84,7 @@ def _asked(reading: Connection, links: Sequence[Link], wanted: RecordFilter, abo
     records = {link.seq: made for link in links if (made := _record(link.stored, link.kind))}
     outcomes = {link.seq: said for link in links if (said := _settlement(link.stored, link.kind))}
     ended = dict(outcomes.values())
-    if wanted.outcome is not None or wanted.errors or wanted.credential is not None:
+    if _needs_outcome(wanted):
         ended |= _outcomes(reading, records.keys() - ended.keys())
     records |= _records(reading, {of for of, _ in outcomes.values()} - records.keys())
     ids = ids_of_grant(reading, wanted.grant) if wanted.grant is not None else frozenset()
@@ -94,6 +94,16 @@ def _asked(reading: Connection, links: Sequence[Link], wanted: RecordFilter, abo
     named = {wanted.grant, wanted.subject, wanted.server, wanted.credential, *about} - {None}
     changes = {link.seq for link in links if _is_about(link, named)}
     return mine | {seq for seq, (of, _) in outcomes.items() if of in mine} | changes
+
+
+def _needs_outcome(wanted: RecordFilter) -> bool:
+    return bool(
+        wanted.outcome is not None
+        or wanted.errors
+        or wanted.failed
+        or wanted.text is not None
+        or wanted.credential is not None
+    )
 
 
 def _means(entry: RecordEntry, wanted: RecordFilter, ids: Set[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence, Set
 from datetime import datetime
 from typing import Final, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
@@ -24,6 +25,8 @@ from coatcheck.store.records.walking import first_of, is_narrow, judged_page, la
 from coatcheck.store.tables import change, record, settlement
 
 _Done = TypeVar("_Done")
+NEWEST: Final = 500_000
+"""Numbers of the chain that are looked through for an id, which no index has."""
 _HELD: Final = ENTRIES.add_columns(record.c.hash, settlement.c.hash)
 
 
@@ -56,6 +59,10 @@ class StoredReading:
     async def held(self, wanted: RecordFilter, after: int, most: int) -> Sequence[Held]:
         """Return the next calls that match after a position, oldest first."""
         return await _tried(self._database.read(lambda reading: held_in(reading, wanted, after, most)))
+
+    async def find(self, id: UUID) -> int | None:
+        """Return the position of the call of this id, if it is one of the newest."""
+        return await _tried(self._database.read(lambda reading: find_in(reading, id)))
 
     async def checkpoints(self, after: int, most: int) -> Sequence[Checkpoint]:
         """Return the next checkpoints of entries after a number."""
@@ -125,6 +132,15 @@ def held_in(reading: Connection, wanted: RecordFilter, after: int, most: int) ->
         hash = row[-1] if sequence_of(row) else row[-2]
         found.append(Held(sequence_of(row) or int(row[0]), bytes(hash or b""), entry_of(row[:-2])))
     return found
+
+
+def find_in(reading: Connection, id: UUID) -> int | None:
+    """Return the position of a call among the newest."""
+    top = reading.execute(select(func.max(record.c.position))).scalar_one_or_none()
+    near = select(record.c.position).where(record.c.position > int(top or 0) - NEWEST, record.c.id == id)
+    newest_first = near.order_by(record.c.position.desc())  # it is asked of what just went wrong
+    found = reading.execute(newest_first.limit(1)).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def _hash_at(reading: Connection, seq: int) -> bytes:

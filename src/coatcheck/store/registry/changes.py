@@ -33,7 +33,11 @@ def insert_changes(writing: Connection, growth: Growth, changes: Sequence[Change
 
 def list_changes(reading: Connection, wanted: ChangeFilter) -> list[ChangeEntry]:
     """Return the newest matching entries, newest first."""
-    named = [(change.c.actor, wanted.actor), (change.c.kind, wanted.kind and wanted.kind.value)]
+    named = [
+        (change.c.actor, wanted.actor),
+        (change.c.action, wanted.action),
+        (change.c.kind, wanted.kind and wanted.kind.value),
+    ]
     conditions = [column == value for column, value in named if value is not None]
     if wanted.object is not None:
         conditions.append(or_(change.c.object_id == wanted.object, change.c.object_name == wanted.object))

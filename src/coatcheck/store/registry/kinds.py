@@ -79,7 +79,13 @@ def kinds_for(seal: ReachSeal, credentials: CredentialSeal) -> dict[type[Object]
             later=frozenset({"upkeep", "blanks", "allowing"}),
         ),
         Operator: Kind(
-            tables.operator, rows.operator_row, rows.operator_of, lambda one: one.name, "name", again=True
+            tables.operator,
+            rows.operator_row,
+            rows.operator_of,
+            lambda one: one.name,
+            "name",
+            again=True,
+            later=frozenset({"signing_in"}),
         ),
         Override: Kind(
             tables.override,

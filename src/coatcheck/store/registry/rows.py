@@ -160,11 +160,13 @@ def operator_row(operator: Operator) -> Row:
         "created_at": _micros(operator.created_at),
         "ended_at": _micros(operator.ended_at),
         "version": operator.version,
+        "signing_in": _signing_in(operator),
     }
 
 
 def operator_of(row: Stored) -> Operator:
     """Read the row of an operator."""
+    password, password_at, vouched, invited_at, entered_at = _signing_in_of(row["signing_in"])
     return Operator(
         name=row["name"],
         role=OperatorRole(row["role"]),
@@ -176,7 +178,26 @@ def operator_of(row: Stored) -> Operator:
         created_at=_time(row["created_at"]),
         ended_at=_time(row["ended_at"]),
         version=row["version"],
+        password=password,
+        password_at=_time(password_at),
+        vouched=vouched,
+        invited_at=_time(invited_at),
+        entered_at=_time(entered_at),
     )
+
+
+def _signing_in(operator: Operator) -> str:
+    times = map(_micros, (operator.password_at, operator.invited_at, operator.entered_at))
+    password_at, invited_at, entered_at = times
+    return _json([operator.password, password_at, operator.vouched, invited_at, entered_at])
+
+
+def _signing_in_of(text: str | None) -> tuple[str, int | None, str, int | None, int | None]:
+    """Read how an operator signs in at browsers. Those of before had tokens alone."""
+    if text is None:
+        return "", None, "", None, None
+    password, password_at, vouched, invited_at, entered_at = json.loads(text)
+    return password, password_at, vouched, invited_at, entered_at
 
 
 def override_row(override: Override) -> Row:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from coatcheck.model.grant import Seen
@@ -51,6 +52,12 @@ def list_seen(reading: Connection, grant_ids: Sequence[str]) -> list[Seen]:
         found += [Seen(*row) for row in rows]
     found.sort(key=lambda one: one.at, reverse=True)
     return found
+
+
+def last_uses(reading: Connection) -> dict[str, datetime]:
+    """Return when each grant was last used, by any client."""
+    rows = reading.execute(select(seen.c.grant_id, func.max(seen.c.at)).group_by(seen.c.grant_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def _forget_old(writing: Connection, grant: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -27,7 +28,7 @@ from coatcheck.store.registry.id_rows import called
 from coatcheck.store.registry.putting import put_rows
 from coatcheck.store.registry.rekeying import replace_all, reseal
 from coatcheck.store.registry.sealing import Sealing, require_writable
-from coatcheck.store.registry.seen import list_seen, note_seen
+from coatcheck.store.registry.seen import last_uses, list_seen, note_seen
 from coatcheck.store.registry.whole import NOT_WHOLE, sum_of
 from coatcheck.store.tables import sealing_key
 
@@ -232,6 +233,10 @@ class StoredRegistry:
             StoreUnavailable: the store cannot be read.
         """
         return await self._database.read(lambda reading: list_seen(reading, grant_ids))
+
+    async def last_uses(self) -> Mapping[str, datetime]:
+        """Return when each grant was last used, by id. Raises as `list_seen`."""
+        return await self._database.read(last_uses)
 
     # --- rows ------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from coatcheck.upstream.oauth.proving import NONE, Proving, method_for
 
 MAX_TOKEN_CHARS: Final = 8000
 """A longer token would not fit into a header."""
+_MAX_IDENTITY_CHARS: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"[!-~]+\Z")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
 _TRANSIENT: Final = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
@@ -111,12 +112,14 @@ def _read_tokens(who: str, said: Mapping[str, Any]) -> Tokens:
     if text_in(said, "token_type").lower() != "bearer":
         raise UpstreamBadReply(f"{who} gave a token that is no bearer token")
     refresh = text_in(said, "refresh_token", 4 * MAX_TOKEN_CHARS)
+    identity = text_in(said, "id_token", _MAX_IDENTITY_CHARS)
     scope = said.get("scope")
     return Tokens(
         Secret(access),
         Secret(refresh) if refresh else None,
         _seconds(said.get("expires_in")),
         scopes_of(scope.split(" ")) if isinstance(scope, str) else None,
+        Secret(identity) if identity else None,
     )
 
 

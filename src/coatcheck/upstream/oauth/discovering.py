@@ -73,7 +73,7 @@ class Discovering:
         for url in oauth.issuer_metadata_urls(issuer):
             received = await self._fetching.get(who, url)
             if received.status == 200 and _is_json(received):
-                return _read_issuer(who, issuer, read_object(who, received))
+                return read_issuer(who, issuer, read_object(who, received))
             if received.status >= 500:
                 raise UpstreamBadReply(
                     f"{who} failed with status {received.status} when asked for its metadata"
@@ -119,7 +119,13 @@ def _is_json(received: Received) -> bool:
     return received.media.startswith(b"application/")
 
 
-def _read_issuer(who: str, issuer: str, said: Mapping[str, Any]) -> AuthorizationServer:
+def read_issuer(who: str, issuer: str, said: Mapping[str, Any]) -> AuthorizationServer:
+    """Return what metadata says of an authorization server.
+
+    Raises:
+        UpstreamBadReply: it is about another one.
+        UpstreamForbidden: an endpoint of it is one that we never dial.
+    """
     named = text_in(said, "issuer")
     if not oauth.same_issuer(named, issuer):
         raise UpstreamBadReply(
@@ -129,9 +135,9 @@ def _read_issuer(who: str, issuer: str, said: Mapping[str, Any]) -> Authorizatio
     methods = texts_in(said, "token_endpoint_auth_methods_supported", 50)
     return AuthorizationServer(
         named,
-        _endpoint(who, said, "token_endpoint", needed=True),
-        _endpoint(who, said, "authorization_endpoint"),
-        _endpoint(who, said, "registration_endpoint"),
+        endpoint_in(who, said, "token_endpoint", needed=True),
+        endpoint_in(who, said, "authorization_endpoint"),
+        endpoint_in(who, said, "registration_endpoint"),
         scopes_of(texts_in(said, "scopes_supported", 1000)),
         methods or _USUAL_METHODS,
         "S256" in texts_in(said, "code_challenge_methods_supported", 20),
@@ -139,7 +145,12 @@ def _read_issuer(who: str, issuer: str, said: Mapping[str, Any]) -> Authorizatio
     )
 
 
-def _endpoint(who: str, said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+def endpoint_in(who: str, said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    """Return the URL of an endpoint; empty if there is none and none is `needed`.
+
+    Raises:
+        UpstreamForbidden: it is one that we never dial.
+    """
     url = text_in(said, name)
     if not url and not needed:
         return ""

@@ -50,6 +50,7 @@ class StdioUpstream:
         self._limits = limits
         self._recipe = Recipe(server.name, server.reach, client, home, ambient, limits.stderr_bytes)
         self._supervisor = Supervisor(self._recipe, server.idle, clock, limits)
+        self._said: tuple[int, tuple[str, ...]] = (0, ())
 
     @property
     def server(self) -> Server:
@@ -71,8 +72,15 @@ class StdioUpstream:
             in_flight=supervisor.in_flight,
             restarts=supervisor.restarts,
             pid=child.pid if child is not None else None,
-            stderr=shown(self._recipe.redactor.redact_text(self._recipe.tail.text())),
+            stderr=self._complaints(),
         )
+
+    def _complaints(self) -> tuple[str, ...]:
+        """Return what the child said last; made anew only when it said more: a page may show many servers."""
+        tail = self._recipe.tail
+        if self._said[0] != tail.taken:
+            self._said = tail.taken, shown(self._recipe.redactor.redact_text(tail.text()))
+        return self._said[1]
 
     async def greet(self) -> Greeting:
         """Return what the running child said of itself, starting it if need be.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.admin.api.paging import cursor_of, place_of
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.credentials.shapes import (
@@ -25,6 +24,7 @@ from coatcheck.admin.resources.values import EndQuery
 from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.patches import CredentialFilter
 from coatcheck.operations.credentials.views import CredentialView
+from coatcheck.operations.permissions import Permission
 
 _PLAN: Final = "plan"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from coatcheck.admin.api.permissions import Permission
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route
 from coatcheck.admin.resources.credentials.oauth_shapes import ConnectionShape, connection_shape
 from coatcheck.admin.resources.credentials.rotation_shapes import (
@@ -21,6 +20,7 @@ from coatcheck.admin.resources.credentials.shapes import CredentialShape, creden
 from coatcheck.admin.resources.values import Empty
 from coatcheck.operations.credentials.views import Activated, CredentialView
 from coatcheck.operations.oauth.connecting import Connecting
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.rotation.rotating import Rotations
 
 

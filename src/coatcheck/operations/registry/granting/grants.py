@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 from coatcheck.core import tokens
-from coatcheck.core.access import globs
 from coatcheck.errors import CallerError, Missing, Taken, Unfit
 from coatcheck.model.change import ObjectKind
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit, Verdict
-from coatcheck.operations.cutting import Gone
+from coatcheck.operations.cutting import Gone, Open
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import changes, fitness
-from coatcheck.operations.registry.desk import Desk, check_version, server_id_of
+from coatcheck.operations.registry.desk import Desk, check_version
 from coatcheck.operations.registry.granting.ending import overriding, revoking
-from coatcheck.operations.registry.granting.making import Made, Making, rotated, scope_of, with_token
+from coatcheck.operations.registry.granting.filtering import matching
+from coatcheck.operations.registry.granting.making import (
+    Made,
+    Making,
+    labels_for,
+    rotated,
+    scope_of,
+    with_token,
+)
 from coatcheck.operations.registry.granting.showing import (
     AnyGrant,
-    all_grants,
     find_grant,
     live_labels,
     state_of,
@@ -203,12 +209,26 @@ class Grants:
             Missing: the server of the filter.
         """
         snapshot, now = self._desk.snapshot, self._desk.now()
-        found = _matching(snapshot, wanted, self._desk)
+        last = await self._desk.seen.last_uses() if wanted.asks_for_uses else {}
+        found = matching(snapshot, wanted, now, last)
         page = page_of(found, lambda grant: (grant.label, grant.id), wanted.limit, wanted.after)
         uses = await self._desk.seen.of([grant.id for grant in page.items])
         return Page(
             [view_of(snapshot, grant, now, uses.get(grant.id, ())) for grant in page.items], page.next
         )
+
+    def labels_for(self, subjects: Sequence[str]) -> Sequence[str]:
+        """Return labels that are free, made of the names of owners; no two are the same."""
+        return labels_for(self._desk.snapshot, subjects, self._desk.now())
+
+    def open_now(self, refs: Sequence[str]) -> Open:
+        """Return what would end now if grants were revoked.
+
+        Raises:
+            Missing: one of them does not exist.
+        """
+        snapshot = self._desk.snapshot
+        return self._desk.book.cutting.open_of(frozenset(self._find(snapshot, ref).id for ref in refs))
 
     # --- claiming ----------------------------------------------------------------------------------------
 
@@ -286,18 +306,3 @@ class Grants:
 
     def _issued(self, snapshot: Snapshot, made: Made) -> Issued:
         return Issued(view_of(snapshot, made.grant, self._desk.now()), made.token, made.claim_code)
-
-
-def _matching(snapshot: Snapshot, wanted: GrantFilter, desk: Desk) -> Iterator[AnyGrant]:
-    server = server_id_of(snapshot, wanted.server) if wanted.server is not None else None
-    now = desk.now()
-    for grant in all_grants(snapshot):
-        source = "store" if isinstance(grant, IssuedGrant) else "file"
-        if wanted.source not in {None, source} or wanted.subject not in {None, grant.subject}:
-            continue
-        if wanted.label is not None and not globs.matches(wanted.label, grant.label):
-            continue
-        if server is not None and grant.servers is not None and server not in grant.servers:
-            continue
-        if wanted.state in {None, state_of(snapshot, grant, now)}:
-            yield grant

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +26,9 @@ from coatcheck.operations.registry.patches import UNSAID, USUAL_LIFE, NewGrant
 
 CLAIM_LIFE: Final = timedelta(hours=72)
 """How long a claim link can be used."""
+MAX_PROPOSED: Final = 60
+"""How many characters a label has at most that is proposed."""
+_NO_LABEL: Final = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,25 @@ def rotated(desk: Desk, grant: IssuedGrant, overlap: timedelta) -> Made:
     former = replace(grant.proofs[0], until=desk.now() + overlap)
     made = replace(grant, proofs=(newest, former), version=grant.version + 1)
     return Made(made, Secret(token), None)
+
+
+def labels_for(snapshot: Snapshot, subjects: Sequence[str], now: datetime) -> list[str]:
+    """Return labels that are free, made of the names of owners; no two are the same."""
+    taken = live_labels(snapshot, now) | snapshot.registry.grants.keys()
+    found: list[str] = []
+    for subject in subjects:
+        local = subject.partition("@")[0] or subject
+        plain = _NO_LABEL.sub("-", local)[:MAX_PROPOSED].strip("-._")
+        plain = "grant" if not plain or plain.startswith("file-") else plain
+        free = next(label for label in _numbered(plain) if label not in taken)
+        taken.add(free)
+        found.append(free)
+    return found
+
+
+def _numbered(label: str) -> Iterator[str]:
+    yield label
+    yield from (f"{label}-{number}" for number in count(2))
 
 
 def _expired_by_label(snapshot: Snapshot, now: datetime) -> dict[str, Sequence[IssuedGrant]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from coatcheck.errors import Unavailable
@@ -62,6 +63,17 @@ class SeenBook:
         kept = await self._store.list_seen(list(wanted))
         waiting = [seen for (grant_id, _), seen in self._waiting.items() if grant_id in wanted]
         return _by_grant([*kept, *waiting])
+
+    async def last_uses(self) -> dict[str, datetime]:
+        """Return when each grant was last used; those that never were are not in it.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        kept = dict(await self._store.last_uses())
+        for (grant_id, _), seen in self._waiting.items():
+            kept[grant_id] = max(kept.get(grant_id, seen.at), seen.at)
+        return kept
 
 
 def _by_grant(seen: Iterable[Seen]) -> dict[str, tuple[Seen, ...]]:

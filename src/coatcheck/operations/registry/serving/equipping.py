@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -154,10 +154,17 @@ def orphans(
 
 
 def equip(
-    registry: Registry, maker: Maker, server: str, secrets: Mapping[str, Secret]
+    registry: Registry,
+    maker: Maker,
+    server: str,
+    secrets: Mapping[str, Secret],
+    besides: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Blank], list[Credential]]:
-    """Return what becomes of a server's secrets: blanks by place, and the credentials they name."""
-    taken = names_of(registry)
+    """Return what becomes of a server's secrets: blanks by place, and the credentials they name.
+
+    `besides` are names that will be taken, too.
+    """
+    taken = names_of(registry) | besides
     blanks: dict[str, Blank] = {}
     made: list[Credential] = []
     for place, material in secrets.items():
@@ -235,19 +242,19 @@ def names_of(registry: Registry) -> set[str]:
 
 def check_named(
     snapshot: Snapshot, actor: Actor, reach: HttpReach | StdioReach, blanks: Mapping[str, Blank],
-    before: StoredServer | None = None,
+    before: StoredServer | None = None, more: Iterable[Credential] = (),
 ) -> None:  # fmt: skip
     """Refuse a server that names a credential which is not there, or which is not for this operator to send.
 
     Whoever may change servers need not know what they are given, and must not learn it by a server of his
     own. So he names credentials that go to the same scheme, host and port already (RFC 6454), or that he gave
-    himself and nobody else uses; admins name any.
+    himself and nobody else uses; admins name any. `more` are credentials that are made along with it.
 
     Raises:
         Unfit: no such credential, or it cannot stand where it is named.
         Forbidden: it takes an admin.
     """
-    known = stored_credentials(snapshot.registry)
+    known = stored_credentials(snapshot.registry) | {one.name: one for one in more}
     for place, blank in blanks.items():
         for name in blank.names:
             if name not in known:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
-from uuid import UUID
 
 from coatcheck.core.access import globs
 from coatcheck.core.filling import Parted
-from coatcheck.errors import Forbidden, Missing, Taken, Unfit
+from coatcheck.errors import Forbidden, Missing, Unfit
 from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.credential import NO_BLANKS, Credential, Upkeep
-from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.operator import LOCAL_ACTOR, Actor, OperatorRole
 from coatcheck.model.registry import Edit, Verdict
-from coatcheck.model.secret import Secret
 from coatcheck.model.server import Server, StdioReach, StoredServer
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.merging import verdict_on
@@ -24,7 +22,7 @@ from coatcheck.operations.registry.desk import Desk, check_version
 from coatcheck.operations.registry.granting.ending import overriding
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import NewServer, ServerFilter, ServerPatch
-from coatcheck.operations.registry.serving import amending, equipping
+from coatcheck.operations.registry.serving import amending, equipping, making
 from coatcheck.operations.registry.serving.equipping import Maker
 from coatcheck.operations.registry.serving.judged import JudgedTool, judged
 from coatcheck.operations.registry.serving.registered import of_file, of_store
@@ -78,43 +76,28 @@ class RegisteredServers:
             Taken: a server of either source has the name.
             Forbidden: a command or a probe, and the actor is no admin, or commands are not allowed.
         """
-        if new.command is not None:
-            self._check_commands(actor)
-        _check_probe(actor, new.upkeep)
-        parted, names = self._fit(new), list[str]()
-        plain = _plain(new.plain, new.headers, new.env)
-        note = fitness.note_of(new.note)
-        approved = fitness.approved_of(new.approved)
+        parted, names = self._judged(actor, new), list[str]()
 
         def make(snapshot: Snapshot) -> Edit:
-            if new.name.casefold() in _names(snapshot):
-                raise Taken(f"there is a server {new.name!r} already", fix="choose another name")
-            maker = self._maker(actor)
-            given, made = equipping.equip(snapshot.registry, maker, new.name, parted.secrets)
-            equipping.check_named(snapshot, actor, parted.reach, parted.blanks)
-            whole = parted
-            if new.oauth is not None:
-                whole, tokens = equipping.with_oauth(snapshot.registry, maker, new.name, parted, new.oauth)
-                made.append(tokens)
+            server, made = making.made(snapshot, actor, self._maker(actor), new, parted)
             names.extend(one.name for one in made)
-            server = StoredServer(
-                id=UUID(bytes=self._desk.entropy.token(16), version=4),
-                name=new.name,
-                reach=whole.reach,
-                created_at=maker.now,
-                created_by=actor.name,
-                plain=plain,
-                note=note,
-                upkeep=new.upkeep,
-                blanks=MappingProxyType({**whole.blanks, **given}),
-                default=new.default,
-                approved=approved,
-                trusted=new.trusted,
-            )
             return self._edit(actor, "server.add", None, server, made)
 
         await self._desk.book.edit(make)
         return await self._probed(new.name, names)
+
+    def weigh(self, actor: Actor, new: NewServer) -> tuple[StoredServer, list[Credential]]:
+        """Return a server and its new credentials as they would be kept; nothing is. Raises as `add`."""
+        parted = self._judged(actor, new)
+        return making.made(self._desk.snapshot, actor, self._maker(actor), new, parted)
+
+    def may_add_commands(self, actor: Actor) -> str:
+        """Return why this operator cannot add servers that are commands; empty: they can."""
+        try:
+            self._check_commands(actor)
+        except Forbidden as error:
+            return f"{error.message}: {error.fix}"
+        return ""
 
     async def change(self, actor: Actor, ref: str, patch: ServerPatch, version: int | None) -> ServerAdded:
         """Change how a stored server is reached and what it allows of itself.
@@ -152,7 +135,7 @@ class RegisteredServers:
             after = replace(
                 amending.allowing(before, patch),
                 reach=parted.reach,
-                plain=_plain(wanted.plain, wanted.headers, wanted.env),
+                plain=making.plain_of(wanted),
                 upkeep=wanted.upkeep,
                 blanks=MappingProxyType(blanks),
             )
@@ -218,6 +201,11 @@ class RegisteredServers:
         """
         return _view(self._desk.snapshot, find_server(self._desk.snapshot, ref))
 
+    def every(self) -> Iterator[RegisteredView]:
+        """Yield all servers, in no order."""
+        snapshot = self._desk.snapshot
+        return (_view(snapshot, one) for one in _all(snapshot))
+
     async def list(self, wanted: ServerFilter) -> Page[RegisteredView]:
         """Return a page of servers, by name.
 
@@ -228,7 +216,26 @@ class RegisteredServers:
         found = [view for one in _all(snapshot) if _matches(view := _view(snapshot, one), wanted)]
         return page_of(found, lambda view: (view.name,), wanted.limit, wanted.after)
 
+    def made_for(self, ref: str) -> Sequence[str]:
+        """Return the credentials that would end with a server, by name: made for it, and used by no other.
+
+        Raises:
+            Missing: there is none.
+        """
+        snapshot = self._desk.snapshot
+        server = find_server(snapshot, ref)
+        if not isinstance(server, StoredServer):
+            return ()
+        ended = equipping.orphans(snapshot, self._maker(LOCAL_ACTOR), server, NO_BLANKS)
+        return sorted(one.name for one in ended)
+
     # --- within ------------------------------------------------------------------------------------------
+
+    def _judged(self, actor: Actor, new: NewServer) -> Parted:
+        if new.command is not None:
+            self._check_commands(actor)
+        _check_probe(actor, new.upkeep)
+        return self._fit(new)
 
     async def _take_away(self, actor: Actor, ref: str, because: str, *, end: bool) -> Ended:
         started = self._desk.clock.monotonic()
@@ -342,10 +349,6 @@ def _all(snapshot: Snapshot) -> Iterator[AnyServer]:
     yield from (one for one in snapshot.registry.servers.values() if one.ended_at is None)
 
 
-def _names(snapshot: Snapshot) -> set[str]:
-    return {server.name.casefold() for server in _all(snapshot)}
-
-
 def _view(snapshot: Snapshot, server: AnyServer) -> RegisteredView:
     if isinstance(server, StoredServer):
         return of_store(server)
@@ -359,10 +362,3 @@ def _matches(view: RegisteredView, wanted: ServerFilter) -> bool:
     if wanted.name is not None and not globs.matches(wanted.name, view.name):
         return False
     return wanted.source in {None, view.source.value} and wanted.disabled in {None, view.disabled}
-
-
-def _plain(names: frozenset[str], *given: Mapping[str, Secret]) -> frozenset[str]:
-    known = {name for one in given for name in one}
-    if odd := sorted(names - known):
-        raise Unfit(f"{odd[0]!r} is to be shown, but there is no such header or variable")
-    return names

@@ -1,0 +1,1 @@
+"""Pages about grants: the list, issuing, one grant, and ending them."""

@@ -1,0 +1,149 @@
+"""Issuing grants, one or many; the token or the claim link is shown once, with what each client is given."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coatcheck.console.pages.grants.listing import suggestions
+from coatcheck.console.pages.grants.shapes import (
+    ManyForm,
+    NewForm,
+    NewQuery,
+    begins_new,
+    filled_of,
+    lines_of,
+    new_of,
+)
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, done, seen
+from coatcheck.core.pasting import VARIABLE, pastes, route_of
+from coatcheck.errors import CoatcheckError, Forbidden
+from coatcheck.model.operator import Actor
+from coatcheck.model.stored_policy import UseKind
+from coatcheck.operations.permissions import Permission, may
+from coatcheck.operations.policies.using import Place
+from coatcheck.operations.registry.patches import NewGrant
+from coatcheck.operations.registry.views import GrantView, Issued
+from coatcheck.operations.use_cases import UseCases
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A grant with what is shown of it once; the other of the two is empty."""
+
+    grant: GrantView
+    token: str
+    claim_url: str
+
+
+class IssuingPages:
+    """Serves issuing."""
+
+    def __init__(self, cases: UseCases) -> None:
+        self._cases = cases
+
+    def pages(self) -> Sequence[AnyPage]:
+        """Return the pages."""
+        writing = Permission.GRANTS_WRITE
+        many = "/grants/new/many"
+        return [
+            seen("/grants/new", writing, self.ask, NewQuery),
+            done("/grants/new", writing, self.issue, NewForm, NewQuery, again=self.ask_again),
+            seen(many, writing, self.ask_many, NewQuery),
+            done(many, writing, self.issue_many, ManyForm, NewQuery, again=self.ask_many_again),
+        ]
+
+    async def ask(self, asked: Asked[NewQuery, Nothing]) -> Answer:
+        """Show the form for one."""
+        return await self._ask(asked, many=False)
+
+    async def ask_again(self, asked: Asked[NewQuery, Any]) -> Shown:
+        """Show it once more."""
+        return await self._ask(asked, many=False)
+
+    async def ask_many(self, asked: Asked[NewQuery, Nothing]) -> Answer:
+        """Show the form for many."""
+        return await self._ask(asked, many=True)
+
+    async def ask_many_again(self, asked: Asked[NewQuery, Any]) -> Shown:
+        """Show it once more."""
+        return await self._ask(asked, many=True)
+
+    async def issue(self, asked: Asked[NewQuery, NewForm]) -> Answer:
+        """Issue one, and show what is shown once."""
+        form = asked.form
+        owner = form.owner.strip()
+        label = form.label.strip() or self._cases.grants.labels_for([owner])[0]
+        new = new_of(form, owner, label, self._cases.clock.now())
+        issued = (await self._issue(asked.actor, [new], form.policy))[0]
+        return self.shown(issued, form.policy)
+
+    async def issue_many(self, asked: Asked[NewQuery, ManyForm]) -> Answer:
+        """Issue all of them or none, and show what is shown once."""
+        form, now = asked.form, self._cases.clock.now()
+        lines = lines_of(form)
+        proposed = self._cases.grants.labels_for([owner for owner, _ in lines])
+        news = [
+            new_of(form, owner, label or free, now)
+            for (owner, label), free in zip(lines, proposed, strict=True)
+        ]
+        issued = await self._issue(asked.actor, news, form.policy)
+        made = [self._made(one) for one in issued]
+        return Shown("grants/issued_many.html", {"made": made, "table": _table(made), "policy": form.policy})
+
+    def shown(self, issued: Issued, policy: str = "", *, again: bool = False) -> Shown:
+        """Return the page that shows a token or a claim link once; `again`: after a rotation."""
+        made, token = self._made(issued), issued.token
+        route = route_of(self._cases.origin(), issued.grant.servers)
+        values = {
+            "made": made,
+            "policy": policy,
+            "again": again,
+            "shell": f"export {VARIABLE}='{made.token}'",
+            "pastes": pastes(*route, indent=2, token=token) if token is not None else (),
+        }
+        return Shown("grants/issued.html", values)
+
+    async def _ask(self, asked: Asked[NewQuery, Any], *, many: bool) -> Shown:
+        values = {
+            "many": many,
+            "filled": filled_of(asked.typed, begins_new(asked.query)),
+            **await suggestions(self._cases),
+        }
+        return Shown("grants/new.html", values)
+
+    async def _issue(self, actor: Actor, news: Sequence[NewGrant], policy: str) -> Sequence[Issued]:
+        """Issue grants and put a policy on them; where that fails, none of them is good."""
+        if not policy:
+            return await self._cases.grants.issue_many(actor, news)
+        if not may(actor.role, Permission.POLICIES_WRITE):
+            raise Forbidden("using a policy needs the permission policies.write", fix="ask an admin")
+        await self._cases.policies.get(policy)
+        issued = await self._cases.grants.issue_many(actor, news)
+        ids = [one.grant.id for one in issued]
+        try:
+            for id in ids:
+                await self._cases.policy_uses.use(actor, policy, Place(UseKind.GRANT, id))
+        except CoatcheckError:
+            await self._cases.grants.revoke(actor, ids, "its policy could not be put on it")
+            raise
+        return issued
+
+    def _made(self, issued: Issued) -> Made:
+        code = issued.claim_code.reveal() if issued.claim_code is not None else ""
+        link = f"{self._cases.origin()}/claim/{code}" if code else ""
+        return Made(issued.grant, issued.token.reveal() if issued.token is not None else "", link)
+
+
+def _table(made: Sequence[Made]) -> str:
+    """Return grants as CSV, as `coatcheck grant issue --from` writes them."""
+    written = io.StringIO()
+    rows = csv.writer(written, lineterminator="\n")
+    rows.writerow(("label", "subject", "id", "token", "claim_url"))
+    rows.writerows(
+        (one.grant.label, one.grant.subject, one.grant.id, one.token, one.claim_url) for one in made
+    )
+    return written.getvalue()

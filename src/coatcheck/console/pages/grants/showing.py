@@ -1,0 +1,205 @@
+"""One grant: what it reaches, who uses it, what revoking would end; changing, rotating and restoring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from coatcheck.console.pages.grants.issuing import IssuingPages
+from coatcheck.console.pages.grants.listing import suggestions
+from coatcheck.console.pages.grants.shapes import (
+    BecauseForm,
+    ChangeForm,
+    RotateForm,
+    begins_change,
+    filled_of,
+    patch_of,
+)
+from coatcheck.console.pages.grants.words import ended_words, open_words
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.rendering import part
+from coatcheck.core.activity import Bucket, Knock, Series, Step
+from coatcheck.errors import Unavailable
+from coatcheck.model.reading import RadiusFilter
+from coatcheck.model.record import RecordEntry, RecordFilter
+from coatcheck.model.server import Source
+from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.permissions import Permission, may
+from coatcheck.operations.policies.showing import words_of
+from coatcheck.operations.readers import ReadKind
+from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.operations.use_cases import UseCases
+
+LOOKED_BACK: Final = timedelta(days=30)
+MOST_CALLS: Final = 10
+MOST_USES: Final = 50
+_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
+OVERLAPS: Final = (
+    ("0", "At once", "What it opened ends now, and the client must have the new token."),
+    ("3600", "In an hour", "Both tokens are good until then."),
+    ("86400", "In a day", "Both tokens are good until then."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the record tells of a grant; `why_not` says why it does not."""
+
+    series: Series | None = None
+    knock: Knock | None = None
+    calls: Sequence[RecordEntry] = ()
+    why_not: str = ""
+
+
+class GrantPages:
+    """Serves one grant. `issuing` shows a new token once."""
+
+    def __init__(self, cases: UseCases, issuing: IssuingPages) -> None:
+        self._cases = cases
+        self._issuing = issuing
+
+    def pages(self) -> Sequence[AnyPage]:
+        """Return the pages."""
+        writing, one = Permission.GRANTS_WRITE, "/grants/{ref}"
+        return [
+            seen(one, Permission.GRANTS_READ, self.show),
+            seen(f"{one}/touched", Permission.RECORDS, self.touched),
+            done(f"{one}/revoke", writing, self.revoke, BecauseForm, again=self.show_again),
+            done(f"{one}/restore", writing, self.restore, again=self.show_again),
+            seen(f"{one}/change", writing, self.ask_change),
+            done(f"{one}/change", writing, self.change, ChangeForm, again=self.ask_change_again),
+            seen(f"{one}/rotate", writing, self.ask_rotation),
+            done(f"{one}/rotate", writing, self.rotate, RotateForm, again=self.ask_rotation_again),
+        ]
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Show one grant."""
+        return await self.show_again(asked)
+
+    async def show_again(self, asked: Asked[Nothing, Any]) -> Shown:
+        """Show it once more."""
+        cases = self._cases
+        view = await cases.grants.get(asked.names["ref"])
+        subject = cases.directory.snapshot.registry.subjects.get(view.subject)
+        counted = await self._count(asked, view)
+        uses = cases.policy_uses.bearing_on(view.id)
+        open_now = cases.grants.open_now([view.id])
+        values = {
+            **_frame(view),
+            "automation": subject is not None and subject.kind is SubjectKind.AUTOMATION,
+            "counted": counted,
+            "points": _points(counted.series.buckets) if counted.series is not None else [],
+            "uses": [(use, words_of(use)) for use in uses[:MOST_USES]],
+            "more_uses": max(0, len(uses) - MOST_USES),
+            "open": open_now,
+            "open_words": open_words(open_now),
+            "file": cases.overview()["config"]["path"] if view.source is Source.FILE else "",
+            "because": (asked.typed.get("because") or ("",))[-1],
+        }
+        return Shown("grants/one.html", values)
+
+    async def touched(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Show all that was done with a grant; that somebody asked is on record."""
+        view = await self._cases.grants.get(asked.names["ref"])
+        await self._cases.readers.look(asked.actor, ReadKind.RADIUS, {"grant": view.id})
+        radius = await self._cases.exports.reading.radius(RadiusFilter(grant=view.id))
+        return Shown("grants/touched.html", {**_frame(view), "radius": radius})
+
+    # --- doing -------------------------------------------------------------------------------------------
+
+    async def revoke(self, asked: Asked[Nothing, BecauseForm]) -> Answer:
+        """Revoke it; the answer comes when what it opened has ended."""
+        ref, because = asked.names["ref"], asked.form.because.strip()
+        ended = await self._cases.grants.revoke(asked.actor, [ref], because)
+        view = ended.grants[0]
+        if view.id not in ended.revoked:
+            return Moved(f"/grants/{part(view.id)}", f"{view.label} was revoked before.", "info")
+        return Moved(f"/grants/{part(view.id)}", f"{view.label} is revoked. {ended_words(ended)}")
+
+    async def restore(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Let a grant of the file be good again."""
+        view = await self._cases.grants.restore(asked.actor, asked.names["ref"])
+        return Moved(f"/grants/{part(view.id)}", f"{view.label} is good again, as the file declares it.")
+
+    async def ask_change(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Show the form for changing it."""
+        return await self.ask_change_again(asked)
+
+    async def ask_change_again(self, asked: Asked[Nothing, Any]) -> Shown:
+        """Show it once more."""
+        view = await self._cases.grants.get(asked.names["ref"])
+        offered = await suggestions(self._cases)
+        known = set(offered["servers"])
+        gone = [name for name in view.servers or () if name not in known]
+        values = {
+            **_frame(view),
+            **offered,
+            "servers": [*offered["servers"], *gone],
+            "filled": filled_of(asked.typed, begins_change(view)),
+        }
+        return Shown("grants/change.html", values)
+
+    async def change(self, asked: Asked[Nothing, ChangeForm]) -> Answer:
+        """Change it."""
+        patch = patch_of(asked.form, self._cases.clock.now())
+        view = await self._cases.grants.change(asked.actor, asked.names["ref"], patch, asked.form.version)
+        return Moved(f"/grants/{part(view.id)}", f"{view.label} is changed, from the next call on.")
+
+    async def ask_rotation(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Show the form for a new token."""
+        return await self.ask_rotation_again(asked)
+
+    async def ask_rotation_again(self, asked: Asked[Nothing, Any]) -> Shown:
+        """Show it once more."""
+        view = await self._cases.grants.get(asked.names["ref"])
+        chosen = (asked.typed.get("overlap") or ("3600",))[-1]
+        return Shown("grants/rotate.html", {**_frame(view), "overlaps": OVERLAPS, "overlap": chosen})
+
+    async def rotate(self, asked: Asked[Nothing, RotateForm]) -> Answer:
+        """Make a new token, and show it once."""
+        form = asked.form
+        issued = await self._cases.grants.rotate(
+            asked.actor, asked.names["ref"], float(form.overlap), form.version
+        )
+        return self._issuing.shown(issued, again=True)
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    async def _count(self, asked: Asked[Any, Any], view: GrantView) -> Counted:
+        """Return what the record tells; single calls only to those who may read it, which is on record."""
+        since, cases = self._cases.clock.now() - LOOKED_BACK, self._cases
+        try:
+            series = await cases.activity.over(since, step=Step.DAY, grant=view.id)
+            knocks = await cases.activity.knocking(since)
+            knock = next((one for one in knocks.items if one.grant_id == view.id), None)
+            calls: Sequence[RecordEntry] = ()
+            if may(asked.actor.role, Permission.RECORDS):
+                await cases.readers.look(asked.actor, ReadKind.LIST, {"grant": view.id, "limit": MOST_CALLS})
+                calls = (await cases.ledger.look(RecordFilter(grant=view.id, limit=MOST_CALLS))).entries
+            return Counted(series, knock, calls[::-1])
+        except Unavailable as error:
+            return Counted(why_not=error.message)
+
+
+def _frame(view: GrantView) -> dict[str, Any]:
+    """Return what all pages about one grant need."""
+    return {
+        "view": view,
+        "here": f"/grants/{part(view.id)}",
+        "of_file": view.source is Source.FILE,
+        "over": view.state in _OVER,
+    }
+
+
+def _points(buckets: Sequence[Bucket]) -> list[tuple[datetime, list[int | None]]]:
+    """Return calls that went well, refusals and failures over time; nothing where it is not known."""
+    return [
+        (one.at, [None] * 3)
+        if (counts := one.counts) is None
+        else (one.at, [counts.calls - counts.refused - counts.failed, counts.refused, counts.failed])
+        for one in buckets
+    ]

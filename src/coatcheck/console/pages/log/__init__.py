@@ -1,0 +1,1 @@
+"""Pages of the log: calls, changes, refusals, and the chain that they hang on."""

@@ -1,0 +1,1 @@
+"""Pages about people and automations: finding them, one of them, and seeing them off."""

@@ -1,0 +1,79 @@
+"""The list of people and automations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
+from coatcheck.console.web.rendering import link
+from coatcheck.model.server import Source
+from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.people.listing import PeopleFilter, Standing
+from coatcheck.operations.permissions import Permission
+from coatcheck.operations.use_cases import UseCases
+
+PAGE: Final = 50
+_ROLES: Final = 200
+
+
+class ListQuery(Struct, kw_only=True):
+    """Whom to list."""
+
+    q: str = ""
+    kind: SubjectKind | None = None
+    state: Standing | None = None
+    role: str = ""
+    source: Source | None = None
+    after: str = ""
+
+
+class PeopleListPages:
+    """Serves the list."""
+
+    def __init__(self, cases: UseCases) -> None:
+        self._cases = cases
+
+    def pages(self) -> Sequence[AnyPage]:
+        """Return the page."""
+        return [seen("/people", Permission.SUBJECTS_READ, self.list, ListQuery)]
+
+    async def list(self, asked: Asked[ListQuery, Nothing]) -> Answer:
+        """Show a page of people."""
+        query = asked.query
+        rows = await self._cases.people.list(
+            PeopleFilter(
+                text=query.q,
+                kind=query.kind,
+                standing=query.state,
+                role=query.role,
+                source=query.source,
+                limit=PAGE,
+                after=query.after or None,
+            )
+        )
+        narrowing = {"q": query.q, "state": query.state, "role": query.role, "source": query.source}
+        here = {**narrowing, "kind": query.kind}
+        everybody = sum(rows.kinds.values())
+        tabs = [
+            ("Everybody", link("/people", **narrowing), query.kind is None, everybody),
+            *(
+                (label, link("/people", **narrowing, kind=kind), query.kind is kind, rows.kinds[kind])
+                for label, kind in (("People", SubjectKind.PERSON), ("Automations", SubjectKind.AUTOMATION))
+            ),
+        ]
+        return Shown(
+            "people/list.html",
+            {
+                "rows": rows,
+                "query": query,
+                "tabs": tabs,
+                "everybody": everybody,
+                "roles": [("", "any"), *((role, role) for role in rows.roles[:_ROLES])],
+                "narrowed": any(here.values()),
+                "first": link("/people", **here) if query.after else "",
+                "next": link("/people", **here, after=rows.page.next) if rows.page.next else "",
+            },
+        )

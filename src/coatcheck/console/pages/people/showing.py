@@ -1,0 +1,115 @@
+"""One person or automation: grants, clients, what they do, what is known of them, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
+
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
+from coatcheck.core.activity import Series, Step
+from coatcheck.errors import CoatcheckError
+from coatcheck.model.browser import Whose
+from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
+from coatcheck.model.grant import Seen
+from coatcheck.operations.permissions import Permission, may
+from coatcheck.operations.registry.patches import GrantFilter
+from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.operations.signing_in.sessions import BrowserSessions
+from coatcheck.operations.use_cases import UseCases
+
+DAYS: Final = 30
+_GRANTS: Final = 200
+_SHOWN: Final = 25
+_CLIENTS: Final = 10
+_CHANGES: Final = 8
+_ORDER: Final = (
+    GrantState.LIVE,
+    GrantState.UNCLAIMED,
+    GrantState.DISABLED,
+    GrantState.EXPIRED,
+    GrantState.REVOKED,
+)
+
+
+class OneQuery(Struct):
+    """Who; a query, since names hold any character."""
+
+    name: str = ""
+
+
+class PersonPages:
+    """Serves the page of one subject."""
+
+    def __init__(self, cases: UseCases, sessions: BrowserSessions) -> None:
+        self._cases = cases
+        self._sessions = sessions
+
+    def pages(self) -> Sequence[AnyPage]:
+        """Return the page."""
+        return [seen("/people/one", Permission.SUBJECTS_READ, self.one, OneQuery)]
+
+    async def one(self, asked: Asked[OneQuery, Nothing]) -> Answer:
+        """Show somebody."""
+        name = asked.query.name
+        row = await self._cases.people.get(name)
+        page = await self._cases.grants.list(GrantFilter(subject=name, limit=_GRANTS))
+        grants = sorted(page.items, key=lambda one: (_ORDER.index(one.state), one.label))
+        series = await self._series(name)
+        values: dict[str, Any] = {
+            "row": row,
+            "view": row.view,
+            "grants": grants[:_SHOWN],
+            "grants_all": len(grants),
+            "grants_more": page.next is not None,
+            "clients": _clients(grants),
+            "series": series,
+            "points": _points(series),
+            "days": DAYS,
+            "browsers": self._sessions.list(Whose.SUBJECT, name),
+            "changes": await self._changes(asked, name),
+            "would": await self._cases.offboarding.would_end(name),
+        }
+        return Shown("people/one.html", values)
+
+    async def _series(self, name: str) -> Series | None:
+        """Return what somebody did of late; None where the record cannot be read."""
+        with suppress(CoatcheckError):
+            since = self._cases.clock.now() - timedelta(days=DAYS)
+            return await self._cases.activity.over(since, step=Step.DAY, subject=name)
+        return None
+
+    async def _changes(self, asked: Asked[Any, Any], name: str) -> Sequence[ChangeEntry] | None:
+        """Return the last changes of somebody; None: whoever asks may not see them."""
+        if not may(asked.actor.role, Permission.CHANGES):
+            return None
+        return await self._cases.changes(ChangeFilter(kind=ObjectKind.SUBJECT, object=name, limit=_CHANGES))
+
+
+def _clients(grants: Sequence[GrantView]) -> Sequence[tuple[Seen, str]]:
+    """Return the last use by each client with the label of the grant that it used, newest first."""
+    newest: dict[str, tuple[Seen, str]] = {}
+    for grant in grants:
+        for use in grant.clients:
+            before = newest.get(use.client)
+            if before is None or before[0].at < use.at:
+                newest[use.client] = use, grant.label
+    return sorted(newest.values(), key=lambda one: one[0].at, reverse=True)[:_CLIENTS]
+
+
+def _points(series: Series | None) -> list[tuple[datetime, list[int | None]]]:
+    """Return what is drawn: calls that were let through, and those that were refused."""
+    if series is None or not series.whole.calls:
+        return []
+    return [
+        (
+            one.at,
+            [None, None]
+            if one.counts is None
+            else [one.counts.calls - one.counts.refused, one.counts.refused],
+        )
+        for one in series.buckets
+    ]

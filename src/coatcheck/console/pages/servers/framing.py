@@ -1,0 +1,58 @@
+"""What is the same on all pages of one server: its name, how it stands, and the way to its other pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coatcheck.console.pages.servers.words import TONES, path_of
+from coatcheck.console.web.page import Asked
+from coatcheck.model.operator import Actor, OperatorRole
+from coatcheck.model.server import Transport
+from coatcheck.operations.permissions import Permission, may
+from coatcheck.operations.registry.serving.listing import ServerLists, ServerRow
+
+Tab = tuple[str, str, bool, int | None]
+
+
+class Framing:
+    """Makes the frame."""
+
+    def __init__(self, lists: ServerLists) -> None:
+        self._lists = lists
+
+    async def of(self, asked: Asked[Any, Any], tab: str) -> dict[str, Any]:
+        """Return what the frame needs.
+
+        Raises:
+            Missing: there is no such server.
+        """
+        row = await self._lists.get(asked.names["ref"])
+        here = path_of(row.view)
+        return {
+            "row": row,
+            "here": here,
+            "tone": TONES[row.condition],
+            "tabs": _tabs(row, here, tab, asked.actor),
+            "tab": tab,
+        }
+
+
+def _tabs(row: ServerRow, here: str, tab: str, actor: Actor) -> list[Tab]:
+    standing = row.standing
+    is_child = row.view.transport is Transport.STDIO
+    credentials = len({name for _, name in row.view.credentials})
+    found: list[tuple[str, str, int | None, bool]] = [
+        ("overview", "Overview", None, True),
+        ("tools", "Tools", standing.tools if standing else None, may(actor.role, Permission.TOOLS)),
+        ("review", "To review", row.waiting, bool(row.waiting) or tab == "review"),
+        ("credentials", "Credentials", credentials, may(actor.role, Permission.CREDENTIALS_READ)),
+        ("grants", "Grants", None, may(actor.role, Permission.GRANTS_READ)),
+        ("calls", "Calls", None, may(actor.role, Permission.RECORDS)),
+        ("output", "Output", None, is_child and actor.role is OperatorRole.ADMIN),
+        ("settings", "Settings", None, may(actor.role, Permission.SERVERS_WRITE)),
+    ]
+    return [
+        (label, here if name == "overview" else f"{here}/{name}", name == tab, count)
+        for name, label, count, is_there in found
+        if is_there
+    ]

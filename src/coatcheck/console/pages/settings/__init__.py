@@ -1,0 +1,1 @@
+"""Pages of the settings: who administers Coatcheck and how, and how the gateway is set up."""

@@ -1,0 +1,103 @@
+"""The first steps: a server, a grant, a call, and the call on the record; within a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.core.pasting import pastes, route_of
+from coatcheck.errors import Taken
+from coatcheck.model.call import Fault
+from coatcheck.model.operator import Actor
+from coatcheck.model.record import RecordFilter
+from coatcheck.operations.calling.operators import CONSOLE
+from coatcheck.operations.permissions import Permission, may
+from coatcheck.operations.readers import ReadKind
+from coatcheck.operations.registry.patches import NewGrant
+from coatcheck.operations.registry.serving.sample import NAME, TOOL, sample_server
+from coatcheck.operations.use_cases import UseCases
+
+_NEWEST: Final = RecordFilter(method="tools/call", limit=3)
+"""The calls that are shown once there are some, to those who may read the record."""
+
+
+class GrantForm(Struct):
+    """The first grant: for whom, and what it is called."""
+
+    owner: str
+    label: str
+
+
+class StartPages:
+    """Serves the first steps."""
+
+    def __init__(self, cases: UseCases) -> None:
+        self._cases = cases
+
+    def pages(self) -> Sequence[AnyPage]:
+        """Return the pages."""
+        return [
+            seen("/start", Permission.STATUS, self.show),
+            done("/start/server", Permission.SERVERS_WRITE, self.add_server, again=self.show_again),
+            done("/start/grant", Permission.GRANTS_WRITE, self.issue, GrantForm, again=self.show_again),
+            done("/start/call", Permission.CALL, self.call, again=self.show_again),
+        ]
+
+    async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Show what is done and what comes next."""
+        return await self.show_again(asked)
+
+    async def show_again(self, asked: Asked[Nothing, Any]) -> Shown:
+        """Show what is done and what comes next."""
+        return Shown("start/start.html", await self._values(asked.actor))
+
+    async def add_server(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Add the server that comes along."""
+        try:
+            added = await self._cases.servers.add(asked.actor, sample_server())
+        except Taken:
+            return Moved("/start", f"There is a server {NAME} already.", "info")
+        if added.error:
+            return Moved("/start", f"{NAME} was added, but does not answer: {added.error}", "warn")
+        return Moved("/start", f"{NAME} was added, and answers with {len(added.tools or ())} tools.")
+
+    async def issue(self, asked: Asked[Nothing, GrantForm]) -> Answer:
+        """Issue a grant for every server, and show its token, once."""
+        form = asked.form
+        new = NewGrant(form.label.strip(), form.owner.strip(), None)
+        issued = await self._cases.grants.issue(asked.actor, new)
+        name, url = route_of(self._cases.origin(), issued.grant.servers)
+        values = await self._values(asked.actor)
+        lines = pastes(name, url, indent=2, token=issued.token)
+        return Shown("start/start.html", {**values, "issued": issued, "lines": lines})
+
+    async def call(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        """Make a call from here: of the server that comes along."""
+        performed = await self._cases.calls.call(asked.actor, NAME, TOOL, b"{}", CONSOLE)
+        if isinstance(performed.reply, Fault):
+            return Moved("/start", f"The call failed: {performed.reply.message}", "warn")
+        return Moved("/start", "The call went through, and is on the record.")
+
+    async def _values(self, actor: Actor) -> dict[str, Any]:
+        cases = self._cases
+        servers = cases.directory.snapshot.servers
+        attention = await cases.attention.look()
+        newest = await cases.ledger.look(_NEWEST)
+        reads = may(actor.role, Permission.RECORDS)
+        if reads:
+            await cases.readers.look(actor, ReadKind.LIST, {"method": _NEWEST.method})
+        return {
+            "servers": list(servers.values()),
+            "has_sample": NAME in servers,
+            "sample": NAME,
+            "why_no_sample": cases.servers.may_add_commands(actor),
+            "grants": attention,
+            "calls": list(reversed(newest.entries)) if reads else (),
+            "has_call": bool(newest.entries),
+            "owner": actor.name,
+            "issued": None,
+            "lines": (),
+        }

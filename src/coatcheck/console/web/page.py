@@ -1,0 +1,197 @@
+"""One page of the console: its server, the table of roles and its tests come from this."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+
+from coatcheck.model.browser import BrowserSession
+from coatcheck.model.operator import Actor
+from coatcheck.model.secret import Secret
+from coatcheck.operations.permissions import Permission
+
+Query = TypeVar("Query", bound=msgspec.Struct)
+Form = TypeVar("Form", bound=msgspec.Struct)
+Tone = Literal["good", "warn", "bad", "info"]
+
+MAX_FORM: Final = 1024 * 1024
+"""How many bytes a form may have, unless its page says otherwise."""
+
+MAX_OPEN_FORM: Final = 16 * 1024
+"""How many from those who are not signed in: nothing else is done while a form is taken apart."""
+
+
+class Nothing(msgspec.Struct):
+    """No parameter and no field at all."""
+
+
+class Door(Enum):
+    """Who may see a page, other than operators with a permission."""
+
+    OPEN = "open"
+    """Everybody: signing in, and files."""
+    SIGNED_IN = "signed in"
+    """Operators of every role, and developers."""
+    DEVELOPER = "developer"
+    """Developers who signed in by a grant or a claim link, on their own page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Query, Form]):
+    """One request that was let in and read.
+
+    `by` is the operator who asks, or None for developers and on open pages; `session` is None on those.
+    `names` are the parts of the path in braces. `typed` holds the fields of a form as they came, but for
+    secrets, so that a form that is shown again has what was typed. `origin` is how this browser reaches us,
+    `search` the query as it came; they and `cookies` are for signing in alone.
+    """
+
+    by: Actor | None
+    session: BrowserSession | None
+    names: Mapping[str, str]
+    query: Query
+    form: Form
+    address: str
+    agent: str
+    path: str
+    typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    may_enter: bool = True
+    """Whether a session may begin here: not over plain http from another machine."""
+    origin: str = ""
+    search: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """The operator who asks; pages with a permission have one."""
+        assert self.by is not None, "only pages with a permission have an actor"  # noqa: S101
+        return self.by
+
+    @property
+    def signed_in(self) -> BrowserSession:
+        """The session of whoever asks; every page but the open ones has one."""
+        assert self.session is not None, "open pages have no session"  # noqa: S101
+        return self.session
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page to show. `values` are what its template needs besides what all templates have.
+
+    `enters` is the token of a session that began.
+    """
+
+    template: str
+    values: Mapping[str, Any]
+    status: int = 200
+    enters: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Go on at another page (303), and say something there. `to` is a path of ours, or a provider's URL.
+
+    `enters` is the token of a session that began; `leaves`: the session is over. `keeps` sets other cookies
+    for ten minutes, by name; an empty text removes one.
+    """
+
+    to: str
+    said: str = ""
+    tone: Tone = "good"
+    enters: Secret | None = None
+    leaves: bool = False
+    keeps: Mapping[str, Secret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file to save."""
+
+    parts: AsyncIterator[bytes]
+    media: str
+    name: str
+
+
+Answer = Shown | Moved | Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Query, Form]):
+    """One method on one path.
+
+    `who` is the permission that it needs, or the door that it stands behind. `again` shows the page of the
+    form once more, with what was typed and what is wrong with it; without one, that is told on a page of its
+    own. Of what was typed it gets no secrets but those named in `partly`, of which it shows a part.
+    `proven`: whoever asks must have proven again lately who they are. `anywhere`: it is served wherever
+    clients are, over plain http and before an operator ever signed in, too.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    who: Permission | Door
+    answer: Callable[[Asked[Query, Form]], Awaitable[Answer]]
+    query: type[Query]
+    form: type[Form]
+    again: Callable[[Asked[Query, Any]], Awaitable[Shown]] | None = None
+    proven: bool = False
+    limit: int = MAX_FORM
+    partly: frozenset[str] = frozenset()
+    anywhere: bool = False
+
+
+AnyPage = Page[Any, Any]
+
+
+def seen(
+    path: str,
+    who: Permission | Door,
+    answer: Callable[[Asked[Query, Nothing]], Awaitable[Answer]],
+    query: type[Query] = Nothing,  # type: ignore[assignment]
+    *,
+    proven: bool = False,
+    anywhere: bool = False,
+) -> Page[Query, Nothing]:
+    """Return a page that is looked at."""
+    return Page(
+        method="GET",
+        path=path,
+        who=who,
+        answer=answer,
+        query=query,
+        form=Nothing,
+        proven=proven,
+        anywhere=anywhere,
+    )
+
+
+def done(
+    path: str,
+    who: Permission | Door,
+    answer: Callable[[Asked[Query, Form]], Awaitable[Answer]],
+    form: type[Form] = Nothing,  # type: ignore[assignment]
+    query: type[Query] = Nothing,  # type: ignore[assignment]
+    *,
+    again: Callable[[Asked[Query, Any]], Awaitable[Shown]] | None = None,
+    proven: bool = False,
+    limit: int = MAX_FORM,
+    partly: frozenset[str] = frozenset(),
+    anywhere: bool = False,
+) -> Page[Query, Form]:
+    """Return a form that is sent."""
+    return Page(
+        method="POST",
+        path=path,
+        who=who,
+        answer=answer,
+        query=query,
+        form=form,
+        again=again,
+        proven=proven,
+        limit=limit,
+        partly=partly,
+        anywhere=anywhere,
+    )

@@ -1,0 +1,77 @@
+"""Templates to pages. Everything that is put into one is text, and becomes markup nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+class Rendering:
+    """The templates of the package. They are read when the first page is shown: starts stay quick."""
+
+    def __init__(self, asset: Callable[[str], str], version: str) -> None:
+        self._asset = asset
+        self._version = version
+
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """Return a page.
+
+        Raises:
+            jinja2.TemplateError: a defect of the template.
+        """
+        return self._environment.get_template(template).render(values)
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        made = Environment(
+            loader=PackageLoader("coatcheck.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            cache_size=400,
+        )
+        made.globals.update(asset=self._asset, version=self._version, link=link)
+        made.filters.update(iso=iso, utc=utc, part=part, seconds=seconds)
+        return made
+
+
+def link(path: str, **query: Any) -> str:
+    """Return a path with a query, without what is empty. Lists give a parameter several times."""
+    kept = {name: value for name, value in query.items() if value not in (None, "", False, [], ())}
+    return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+
+
+def part(text: Any) -> str:
+    """Return a text as one part of a path."""
+    return quote(str(text), safe="")
+
+
+def iso(moment: datetime) -> str:
+    """Return a time as `datetime` attributes have it (RFC 3339, UTC)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc(moment: datetime) -> str:
+    """Return a time as people read it where no script puts it into their zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def seconds(duration: float) -> str:
+    """Return a duration as people read it: `0.4 ms`, `12 ms`, `1.3 s`, `4 min`, `3 h`, `12 d`."""
+    if duration < 1:
+        thousandths = duration * 1_000
+        return f"{thousandths:.1f} ms" if thousandths < 10 else f"{thousandths:.0f} ms"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if duration >= 2 * size:
+            return f"{duration / size:.0f} {unit}"
+    return f"{duration:.1f} s" if duration < 10 else f"{duration:.0f} s"

@@ -1,0 +1,82 @@
+"""What owners of grants are shown of themselves: their grants and their calls, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from coatcheck.errors import Unavailable
+from coatcheck.model.record import RecordEntry, RecordFilter, Verdict
+from coatcheck.operations.registry.granting.grants import Grants
+from coatcheck.operations.registry.patches import GrantFilter
+from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.ports import Ledger
+
+MOST_GRANTS: Final = 200
+MOST_CALLS: Final = 20
+_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
+NO_SUCH: Final = "There is no such thing for this grant."
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """One call. `because` is what was told about a refusal; what is hidden from its caller stays so."""
+
+    entry: RecordEntry
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one owner is shown. `over` are grants that are; `calls` the newest first.
+
+    `more` grants are not told. `why_not` says why there are no calls here, where they cannot be read.
+    """
+
+    grants: Sequence[GrantView]
+    over: Sequence[GrantView]
+    more: bool
+    calls: Sequence[OwnCall]
+    why_not: str = ""
+
+
+class OwnViews:
+    """Looks at the grants and calls of one owner."""
+
+    def __init__(self, grants: Grants, ledger: Ledger) -> None:
+        self._grants = grants
+        self._ledger = ledger
+
+    async def of(self, subject: str, *, refused: bool = False) -> Own:
+        """Return what the owner of this name is shown; with `refused`, of calls those that did not end well.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        page = await self._grants.list(GrantFilter(subject=subject, limit=MOST_GRANTS))
+        own = [view for view in page.items if view.subject == subject]
+        calls, why_not = await self._calls(subject, refused=refused)
+        return Own(
+            [view for view in own if view.state not in _OVER],
+            [view for view in own if view.state in _OVER],
+            page.next is not None,
+            calls,
+            why_not,
+        )
+
+    async def _calls(self, subject: str, *, refused: bool) -> tuple[Sequence[OwnCall], str]:
+        wanted = RecordFilter(subject=subject, errors=refused, limit=MOST_CALLS)
+        try:
+            looked = await self._ledger.look(wanted)
+        except Unavailable as error:
+            return [], error.message
+        own = [entry for entry in reversed(looked.entries) if entry.record.subject == subject]
+        return [OwnCall(entry, _because(entry)) for entry in own], ""
+
+
+def _because(entry: RecordEntry) -> str:
+    record = entry.record
+    if record.decision is Verdict.HIDDEN:
+        return NO_SUCH
+    return "" if record.decision is Verdict.ALLOWED else record.reason

@@ -1,0 +1,1 @@
+"""People and automations: finding them, and seeing them off."""

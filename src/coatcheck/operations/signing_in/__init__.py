@@ -1,0 +1,1 @@
+"""Who is signed in at which browser, and how one gets there."""

@@ -1,0 +1,319 @@
+"""Signing in and out at browsers: by a one-time link, a password, a vouched identity, or a grant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from coatcheck.core import passwords, tokens
+from coatcheck.errors import Busy, CoatcheckError, ConfirmFirst, Missing, SignedOut, SignInRefused
+from coatcheck.model.browser import BrowserSession, Way, Whose
+from coatcheck.model.grant import Principal, Voucher
+from coatcheck.model.operator import Actor, Operator, OperatorRole
+from coatcheck.model.secret import Secret
+from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.registry.operators import NO_LOGIN
+from coatcheck.operations.registry.views import OperatorView
+from coatcheck.operations.signing_in.brake import Brake
+from coatcheck.operations.signing_in.entering import Entering
+from coatcheck.operations.signing_in.hashing import Hashing
+from coatcheck.operations.signing_in.sessions import BrowserSessions, BrowserView
+from coatcheck.operations.signing_in.telling import NOT_IN, SignInRecord
+from coatcheck.operations.signing_in.vouching import Entrant
+from coatcheck.ports import Presented
+
+_HOW: Final = "check it, or ask an admin for a new link"
+_MAX_NAME_CHARS: Final = 64
+
+
+class Opened(NamedTuple):
+    """A new session, and the token that proves it: for the browser's cookie, once."""
+
+    session: BrowserSession
+    token: Secret
+
+
+class Welcomed(NamedTuple):
+    """The same of an operator who used a link."""
+
+    operator: OperatorView
+    session: BrowserSession
+    token: Secret
+
+
+class SigningIn:
+    """The ways in, and out again."""
+
+    def __init__(
+        self,
+        sessions: BrowserSessions,
+        entering: Entering,
+        hashing: Hashing,
+        brake: Brake,
+        told: SignInRecord,
+        snapshot: Callable[[], Snapshot],
+    ) -> None:
+        self._sessions = sessions
+        self._entering = entering
+        self._hashing = hashing
+        self._brake = brake
+        self._told = told
+        self._snapshot = snapshot
+
+    # --- in ----------------------------------------------------------------------------------------------
+
+    def waiting(self, code: str) -> OperatorView | None:
+        """Return whom a code of a link is for, if it is good. Nothing is changed: links are looked at."""
+        return self._entering.waiting(code)
+
+    async def by_code(self, code: str, password: Secret | None, address: str, agent: str) -> Welcomed:
+        """Use up a code; with a password, that is the operator's from then on.
+
+        Raises:
+            Unfit: the password cannot be one; the code stays good.
+            Missing: the code is unknown, used or too old.
+            SlowDown, Busy: too many wrong tries from there; too many at once.
+            Unavailable: it cannot be stored or recorded.
+        """
+        self._brake.spend(address)
+        waiting = self._entering.waiting(code)
+        if waiting is None:
+            await self._told.refused(address, code)
+            raise Missing(NO_LOGIN, fix="ask an admin for another")
+        self._brake.right(address)
+        name, hashed = waiting.name, ""
+        if password is not None:
+            hashed = await self._hashing.hash_of(passwords.fit(password.reveal(), name), name)
+        view = await self._entering.enter(code, name, hashed, address)
+        actor = Actor(name, view.role, address)
+        return Welcomed(view, *await self._open(actor, Whose.OPERATOR, Way.LINK, agent))
+
+    async def by_password(self, name: str, password: Secret, address: str, agent: str) -> Opened:
+        """Sign an operator in. What was wrong is not told, neither by words nor by time.
+
+        Raises:
+            SignInRefused: nobody has this name and password.
+            SlowDown, Busy, Unavailable: as `by_code`.
+        """
+        name = name.strip().lower()
+        operator = await self._judged(name, password, address)
+        if passwords.needs_rehash(operator.password):
+            await self._rehash(operator, password)
+        return await self._open(
+            Actor(operator.name, operator.role, address), Whose.OPERATOR, Way.PASSWORD, agent, of=operator
+        )
+
+    async def by_provider(self, entrant: Entrant, address: str, agent: str, *, fresh: bool = False) -> Opened:
+        """Sign in whom the provider of identities has just vouched for (`Vouching.admit`).
+
+        Without `fresh` it knew them from before: what asks for a proof of the last minutes asks for one.
+
+        Raises:
+            SignedOut: they may not come in any more.
+            Unavailable: as `by_code`.
+        """
+        actor = self._actor_of(entrant, address)
+        return await self._open(actor, entrant.whose, Way.OIDC, agent, by=entrant.by, proven=fresh)
+
+    async def refused_by_provider(self, presented: str, address: str) -> None:
+        """Put on record that nobody was let in who came from the provider; of `presented` only a print.
+
+        Raises:
+            Unavailable: it cannot be recorded.
+        """
+        await self._told.refused(address, presented)
+
+    async def by_grant(self, token: Secret, address: str, agent: str) -> Opened:
+        """Sign in the owner of a live grant, for a page of its own. Automations have such pages, too.
+
+        The session lasts no longer than that token is good. It is the owner's, not the grant's: the page
+        shows all grants of the owner, however narrow the one presented.
+
+        Raises:
+            SignInRefused: it is no live grant.
+            SlowDown, Unavailable: as `by_code`.
+        """
+        self._brake.spend(address)
+        text = token.reveal().strip()
+        headers = {"authorization": (f"Bearer {text}",)}
+        found = self._snapshot().identify(Presented(headers, address, address))
+        if not isinstance(found, Principal) or found.voucher is not Voucher.GRANT:
+            raise await self._refused(address, text)
+        self._brake.right(address)
+        known = tokens.public_id(text) if tokens.is_well_formed(text) else ""
+        by = known if known in self._snapshot().issued else found.grant_id
+        actor = Actor(found.subject, OperatorRole.VIEWER, address)
+        return await self._open(actor, Whose.SUBJECT, Way.GRANT, agent, by=by)
+
+    # --- while in ----------------------------------------------------------------------------------------
+
+    def actor_of(self, session: BrowserSession, address: str) -> Actor | None:
+        """Return the operator who is signed in, as who makes changes; None: it is an owner of grants."""
+        operator = self._entering.find(session.who) if session.whose is Whose.OPERATOR else None
+        return None if operator is None else Actor(operator.name, operator.role, address)
+
+    async def confirm(self, session: BrowserSession, password: Secret, address: str = "") -> Opened:
+        """Let an operator prove anew who it is; another token takes the place of the session's, at once.
+
+        Raises:
+            SignInRefused: that is not its password, or it has none.
+            SignedOut: the session is over.
+            SlowDown, Busy, Unavailable: as `by_code`.
+        """
+        address = address or session.address
+        operator = await self._judged(_operator_name(session), password, address)
+        return await self._renew(session, Actor(operator.name, operator.role, address), Way.PASSWORD)
+
+    async def confirm_by_provider(
+        self, session: BrowserSession, entrant: Entrant, address: str = ""
+    ) -> Opened:
+        """Do the same for whom the provider has just vouched for. Raises as `confirm`."""
+        address = address or session.address
+        if (entrant.whose, entrant.who) != (session.whose, session.who):
+            raise await self._refused(address, entrant.by)
+        return await self._renew(session, self._actor_of(entrant, address), Way.OIDC, by=entrant.by)
+
+    async def set_password(
+        self, session: BrowserSession, old: Secret | None, new: Secret, address: str = ""
+    ) -> Opened:
+        """Give an operator a password, or another: all its sessions end, and this one is opened anew.
+
+        Raises:
+            Unfit: the new one cannot be a password.
+            SignInRefused: the old one is wrong.
+            ConfirmFirst: there is no old one, and the sign-in is too long ago.
+            SignedOut, SlowDown, Busy, Unavailable: as `confirm`.
+        """
+        name, address = _operator_name(session), address or session.address
+        operator = self._entering.find(name)
+        if operator is None or not self._sessions.stands(session):
+            raise SignedOut("You are signed out here.", fix="sign in again")
+        prepared = passwords.fit(new.reveal(), name)
+        if operator.password:
+            operator = await self._judged(name, old or Secret(""), address)
+        elif not self._sessions.verified_recently(session):
+            raise ConfirmFirst("Your first password needs a fresh sign-in.", fix="sign in again, then set it")
+        hashed = await self._hashing.hash_of(prepared, name)
+        actor = Actor(name, operator.role, address)
+        await self._entering.set_password(name, operator.password, hashed, actor)
+        opened = await self._open(actor, Whose.OPERATOR, Way.PASSWORD, session.agent)
+        await self._sessions.end_of(Whose.OPERATOR, name, but=opened.session.id)
+        return opened
+
+    # --- out ---------------------------------------------------------------------------------------------
+
+    async def sign_out(self, session: BrowserSession, address: str = "") -> None:
+        """End one's own session; it is void whatever is raised.
+
+        Raises:
+            Unavailable: it cannot be stored or recorded.
+        """
+        ended = await self._sessions.end(session.id)
+        if ended is not None:
+            operator = self._entering.find(session.who) if session.whose is Whose.OPERATOR else None
+            role = operator.role if operator is not None else OperatorRole.VIEWER
+            actor = Actor(session.who, role, address or session.address)
+            await self._told.ended(actor, [ended], "sign_out")
+
+    async def end_session(self, actor: Actor, id: str) -> BrowserView:
+        """End somebody's session, or another of one's own.
+
+        Raises:
+            Missing: there is none.
+            Unavailable: as `sign_out`.
+        """
+        ended = await self._sessions.end(id)
+        if ended is None:
+            raise Missing("there is no such browser session", fix="it ended meanwhile")
+        await self._told.ended(actor, [ended], "end_session")
+        return ended
+
+    async def end_sessions(
+        self, actor: Actor, whose: Whose, who: str, but: str = ""
+    ) -> Sequence[BrowserView]:
+        """End all sessions of somebody, but for one if that is named. Raises as `sign_out`."""
+        ended = await self._sessions.end_of(whose, who, but)
+        await self._told.ended(actor, ended, "end_session")
+        return ended
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    async def _judged(self, name: str, password: Secret, address: str) -> Operator:
+        """Return the operator that has this name and password."""
+        name = name[:_MAX_NAME_CHARS]
+        self._brake.spend(address, name)
+        operator = self._entering.find(name)
+        kept = operator.password if operator is not None else ""
+        try:
+            is_right = await self._hashing.fits(password.reveal(), name, kept)
+        except Busy:
+            self._brake.unjudged(address, name)
+            raise
+        if not is_right or operator is None:
+            raise await self._refused(address, name, operator.name if operator is not None else "")
+        self._brake.right(address, name)
+        return operator
+
+    async def _rehash(self, operator: Operator, password: Secret) -> None:
+        """Keep a password hashed as of today; it is tried the next time if that fails."""
+        prepared = passwords.prepared(password.reveal())
+        try:
+            hashed = await self._hashing.hash_of(prepared or "", operator.name)
+            await self._entering.set_password(operator.name, operator.password, hashed)
+        except CoatcheckError:
+            return
+
+    async def _open(
+        self,
+        actor: Actor,
+        whose: Whose,
+        how: Way,
+        agent: str,
+        by: str = "",
+        of: Operator | None = None,
+        *,
+        proven: bool = True,
+    ) -> Opened:
+        """Sign somebody in, and have that on record before anybody can use it."""
+        opened = Opened(
+            *await self._sessions.open(whose, actor.name, how, actor.origin, agent, by, proven=proven)
+        )
+        if of is not None and not self._is_as_judged(of):
+            await self._sessions.end(opened.session.id)
+            raise SignInRefused(NOT_IN, fix=_HOW)
+        await self._record(actor, opened.session, "sign_in")
+        if whose is Whose.OPERATOR:
+            self._brake.met(actor.origin, actor.name)
+        return opened
+
+    def _is_as_judged(self, operator: Operator) -> bool:
+        """Tell whether the password that was judged is still the one: another was not set meanwhile."""
+        found = self._entering.find(operator.name)
+        return found is not None and found.password_at == operator.password_at
+
+    async def _renew(self, session: BrowserSession, actor: Actor, how: Way, by: str = "") -> Opened:
+        renewed = Opened(*await self._sessions.renew(session, how, by))
+        await self._record(actor, renewed.session, "confirm")
+        return renewed
+
+    def _actor_of(self, entrant: Entrant, address: str) -> Actor:
+        operator = self._entering.find(entrant.who) if entrant.whose is Whose.OPERATOR else None
+        return Actor(entrant.who, operator.role if operator else OperatorRole.VIEWER, address)
+
+    async def _record(self, actor: Actor, session: BrowserSession, verb: str) -> None:
+        try:
+            await self._told.signed_in(actor, session, verb)
+        except BaseException:
+            await self._sessions.end(session.id)
+            raise
+
+    async def _refused(self, address: str, presented: str, operator: str = "") -> SignInRefused:
+        """Record a try that failed, and return what is told of it."""
+        await self._told.refused(address, presented, operator)
+        return SignInRefused(NOT_IN, fix=_HOW)
+
+
+def _operator_name(session: BrowserSession) -> str:
+    if session.whose is not Whose.OPERATOR:
+        raise SignInRefused("Owners of grants have no password here.", fix="sign in as an operator")
+    return session.who

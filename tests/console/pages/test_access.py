@@ -1,0 +1,158 @@
+"""Access over real HTTP: the matrix, one part of it in full, who may call a tool, narrowing and the export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from browser.injection import fitting
+from coatcheck.console.web.rendering import link
+from houses import House
+from visitor import Visitor
+
+
+def issue(house: House, subject: str, label: str, **more: Any) -> dict[str, Any]:
+    body = {"label": label, "subject": subject, "servers": None, **more}
+    return dict(house.ask("POST", "/grants", body))
+
+
+def warm(house: House) -> None:
+    house.ask("GET", "/tools")
+
+
+def test_the_matrix_says_who_may_do_what_and_leads_to_each_tool(house: House, admin: Visitor) -> None:
+    warm(house)
+    issue(house, "ann", "ann-laptop")
+    issue(house, "ben", "ben-laptop", tools=["srv__echo"])
+    sheet = admin.get("/access?q=ann")
+    assert "ann at srv: " in sheet.text
+    assert link("/access/one", subject="ann", server="srv") in sheet.links
+    narrow = admin.get("/access?q=ben")
+    assert "ben at srv: 1 of " in narrow.text
+    one = admin.get("/access/one?subject=ben&server=srv")
+    assert (one.status, "(scope)" in one.text) == (200, True)
+    assert link("/policies/explain", server="srv", tool="echo", subject="ben") in one.links
+    why = admin.get(link("/policies/explain", server="srv", tool="echo", subject="ben"))
+    assert (why.status, "the grant's scope and the access rules" in why.text) == (200, True)
+    allowed = admin.get("/access/one?subject=ben&server=srv&show=allowed")
+    assert "1 of 1 shown" in allowed.text
+    who = admin.get("/access/tool?server=srv&tool=big&q=laptop")
+    assert ("ann-laptop" in who.text, "ben-laptop" in who.text) == (True, False)
+    every = admin.get("/access/tool?server=srv&tool=big&q=laptop&every=yes")
+    assert "ben-laptop" in every.text
+
+
+def test_it_is_narrowed_and_told_by_grant(house: House, admin: Visitor) -> None:
+    issue(house, "cat", "cat-1")
+    issue(house, "cat", "cat-2")
+    house.ask("POST", "/subjects", {"name": "cat-less"})
+    assert "2 of 2 shown" in admin.get("/access?q=cat").text
+    assert "1 of 1 shown" in admin.get("/access?q=cat&only=yes").text
+    by_grant = admin.get("/access?q=cat&by=grant").text
+    assert ("cat-1" in by_grant, "cat-2" in by_grant, "cat-less" in by_grant) == (True, True, False)
+    assert "Nobody is like that" in admin.get("/access?q=no-such-person").text
+    assert admin.get("/access?col=-3").status == 200
+    assert "There are no more servers" in admin.get("/access?col=99").text
+    assert admin.get("/access?after=x").status == 422
+
+
+def test_what_is_not_used_is_marked_and_the_grant_narrowed_to_what_is(house: House, admin: Visitor) -> None:
+    warm(house)
+    house.ask("POST", "/servers", {"name": "idle", "command": "true"})
+    told = issue(house, "dan", "dan-laptop")
+    assert house.office.hall.call("echo", {}, grant=told["token"]).status == 200
+    one = admin.get("/access/one?subject=dan&server=srv")
+    assert ("did not use in 30 days" in one.text, "Draft a policy" in one.text) == (True, True)
+    assert (
+        "echo"
+        not in admin.get("/access/one?subject=dan&server=srv&show=unused&q=echo").text.partition("Tools")[2]
+    )
+    assert "not used in 30 days" in admin.get("/access?q=eli&used=yes").text or issue(
+        house, "eli", "eli-laptop"
+    )
+    assert "not used in 30 days" in admin.get("/access?q=eli&used=yes").text
+
+    page = admin.get(link("/access/narrow", grant=told["grant"]["id"]))
+    assert "every server, those that are added later among them" in page.text
+    assert page.form("/access/narrow").method == "get"
+    post = next(form for form in page.forms if form.method == "post" and form.action == "/access/narrow")
+    assert post.fields["keep"] == ["srv"]
+    fields = dict(post.fields)
+    done = admin.post("/access/narrow", fields, follow=False)
+    assert (done.status, done.header("location")) == (303, f"/grants/{told['grant']['id']}")
+    assert house.ask("GET", f"/grants/{told['grant']['id']}")["servers"] == ["srv"]
+    assert admin.post("/access/narrow", fields).status == 409
+
+    page = admin.get(link("/access/narrow", grant=told["grant"]["id"], tools="yes"))
+    post = next(form for form in page.forms if form.method == "post" and form.action == "/access/narrow")
+    assert post.fields["tool"] == ["srv__echo"]
+    assert admin.post("/access/narrow", post.fields, follow=False).status == 303
+    assert house.ask("GET", f"/grants/{told['grant']['id']}")["tools"] == ["srv__echo"]
+    assert house.office.hall.call("echo", {}, grant=told["token"]).status == 200
+
+
+def test_narrowing_never_leaves_nothing_and_says_what_to_do(house: House, admin: Visitor) -> None:
+    told = issue(house, "flo", "flo-laptop", servers=["srv"])
+    page = admin.get(link("/access/narrow", grant=told["grant"]["id"]))
+    assert "It was not used at all" in page.text
+    fields = {"csrf": admin.csrf, "grant": told["grant"]["id"], "version": 1, "every": "yes"}
+    none = admin.post("/access/narrow", fields)
+    assert (none.status, "revoke it" in none.text) == (422, True)
+    file = next(one for one in house.ask("GET", "/grants")["items"] if one["source"] == "file")
+    assert (
+        "The file of servers declares this grant" in admin.get(link("/access/narrow", grant=file["id"])).text
+    )
+    assert admin.get("/access/narrow?grant=none").status == 404
+
+
+def test_the_export_has_each_grant_and_tool_and_no_formula(house: House, admin: Visitor) -> None:
+    warm(house)
+    house.ask("POST", "/subjects", {"name": "=1+1"})
+    issue(house, "=1+1", "formula")
+    sheet = admin.get(link("/access/export.csv", q="=1+1", server="srv"))
+    rows = list(csv.DictReader(io.StringIO(sheet.html, newline="")))
+    assert sheet.header("content-type").startswith("text/csv")
+    assert {row["subject"] for row in rows} == {"'=1+1"}
+    assert {(row["grant"], row["server"], row["outcome"]) for row in rows} == {
+        ("formula", "srv", "allowed"),
+        ("formula", "srv", "hidden"),
+    }
+    assert {row["tool"] for row in rows} >= {"echo", "big"}
+    whole = list(csv.DictReader(io.StringIO(admin.get("/access/export.csv").html, newline="")))
+    assert len(whole) > len(rows)
+
+
+def test_names_of_every_kind_work_in_the_matrix(house: House, admin: Visitor) -> None:
+    warm(house)
+    for name in ("a/b?c#d", 'o\'hara "x"', "🦊", *[one for one in fitting(256) if one.isprintable()][:12]):
+        house.ask("POST", "/subjects", {"name": name})
+        where = link("/access/one", subject=name, server="srv")
+        assert admin.get(where).status == 200, name
+        assert link("/people/one", name=name) in admin.get(link("/access", q=name)).links, name
+        assert "<script>globalThis" not in admin.page.html
+
+
+def test_who_may_not_change_grants_is_led_nowhere(house: House, admin: Visitor) -> None:
+    warm(house)
+    issue(house, "gus", "gus-laptop")
+    viewer = house.as_role("viewer")
+    sheet = viewer.get("/access/one?subject=gus&server=srv")
+    assert sheet.status == 200
+    assert not [one for one in sheet.links if one.startswith(("/access/narrow", "/policies/suggest"))]
+    assert [
+        one
+        for one in admin.get("/access/one?subject=gus&server=srv").links
+        if one.startswith("/access/narrow")
+    ]
+
+
+def test_what_there_is_not_is_told_kindly(admin: Visitor) -> None:
+    for path in (
+        "/access/one",
+        "/access/one?subject=nobody&server=srv",
+        "/access/one?subject=alice&server=no",
+        "/access/tool",
+        "/access/tool?server=srv&tool=no",
+    ):
+        assert admin.get(path).status == 404, path

@@ -1,0 +1,176 @@
+"""From where the console is served: this machine, others over https, and never others in the clear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from houses import PASSWORD
+from journeys.operating import Office, office_at
+from visitor import Sheet, Visitor
+
+HOST = "mcp.example.com"
+ELSEWHERE = {"X-Forwarded-For": "203.0.113.9"}
+OVER_HTTPS = {"Host": HOST, **ELSEWHERE}
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """Run a gateway behind a proxy on this machine that speaks TLS."""
+    place = tmp_path_factory.mktemp("proxied") / "data"
+    proxy = ("--public-url", f"https://{HOST}", "--trusted-proxies", "127.0.0.1/32")
+    with office_at(place, arguments=proxy) as office:
+        yield office
+
+
+def _enter(office: Office, headers: dict[str, str], origin: str, name: str) -> tuple[Visitor, Sheet]:
+    code = office.locally("POST", "/operators", {"name": name, "role": "viewer"})["code"]
+    visitor = Visitor(office.hall.gateway.port)
+    visitor.get(f"/welcome/{code}", headers)
+    fields = {"password": PASSWORD, "again": PASSWORD, "csrf": visitor.csrf}
+    told = visitor.post(f"/welcome/{code}", fields, {**headers, "Origin": origin}, follow=False)
+    return visitor, told
+
+
+def test_over_https_the_cookie_is_bound_to_the_host(proxied: Office) -> None:
+    visitor, told = _enter(proxied, OVER_HTTPS, f"https://{HOST}", "by-https")
+    assert told.status == 303, told.text
+    line = next(value for name, value in told.headers if "session=ccks_" in value)
+    assert line.startswith("__Host-coatcheck-session=")
+    assert "Secure" in line
+    assert visitor.get("/", OVER_HTTPS, follow=False).status in {200, 303}
+    visitor.cookies = {
+        name.replace("__Host-coatcheck", f"coatcheck-local-{proxied.hall.gateway.port}"): value
+        for name, value in visitor.cookies.items()
+    }
+    assert visitor.get("/", OVER_HTTPS, follow=False).header("location").startswith("/login")
+
+
+def test_on_this_machine_it_has_another_name(proxied: Office) -> None:
+    port = proxied.hall.gateway.port
+    _, told = _enter(proxied, {}, f"http://127.0.0.1:{port}", "by-loopback")
+    assert told.status == 303
+    assert any(value.startswith(f"coatcheck-local-{port}-session=ccks_") for _, value in told.headers)
+
+
+def test_from_elsewhere_in_the_clear_nothing_is_shown_and_no_session_counts(proxied: Office) -> None:
+    port = proxied.hall.gateway.port
+    visitor, _ = _enter(proxied, {}, f"http://127.0.0.1:{port}", "in-the-clear")
+    assert visitor.get("/", follow=False).status in {200, 303}
+    for path in ("/", "/login", "/settings"):
+        told = visitor.get(path, {"Host": f"127.0.0.1:{port}", **ELSEWHERE}, follow=False)
+        assert (told.status, "plain http" in told.text) == (403, True)
+        assert told.forms == []
+
+
+def test_another_host_or_origin_is_turned_away_at_the_door(proxied: Office) -> None:
+    visitor = Visitor(proxied.hall.gateway.port)
+    assert visitor.get("/login", OVER_HTTPS).status == 200
+    assert visitor.get("/login", {"Host": "evil.example"}).status == 421
+    assert visitor.get("/login", {**OVER_HTTPS, "Origin": "https://evil.example"}).status == 403
+
+
+def test_before_anybody_signed_in_it_is_for_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from gateway import Gateway
+
+    gateway = Gateway(
+        tmp_path_factory.mktemp("fresh") / "data",
+        {"mcpServers": {}},
+        how="up",
+        arguments=("--public-url", f"https://{HOST}", "--trusted-proxies", "127.0.0.1/32"),
+    ).start()
+    try:
+        visitor = Visitor(gateway.port)
+        assert visitor.get("/login").status == 200
+        told = visitor.get("/login", OVER_HTTPS)
+        assert (told.status, "own machine" in told.text) == (403, True)
+    finally:
+        gateway.stop()
+
+
+def test_a_head_is_answered_like_a_page_without_its_body(proxied: Office) -> None:
+    visitor = Visitor(proxied.hall.gateway.port)
+    shown, head = visitor.get("/login"), visitor._once("HEAD", "/login", None, {})
+    assert (shown.status, head.status, head.html) == (200, 200, "")
+    assert head.header("content-security-policy") == shown.header("content-security-policy")
+    assert visitor._once("DELETE", "/login", None, {}).status == 405
+
+
+def test_with_an_address_of_its_own_clients_find_only_what_developers_need(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from gateway import Gateway, free_port
+
+    admin = free_port()
+    gateway = Gateway(
+        tmp_path_factory.mktemp("apart") / "data",
+        {"mcpServers": {}},
+        how="up",
+        arguments=("--admin", f"127.0.0.1:{admin}"),
+    ).start()
+    try:
+        assert Visitor(admin).get("/login").status == 200
+        assert Visitor(gateway.port).get("/login/grant").status == 200
+        assert Visitor(gateway.port).get("/login").status == 404
+        assert Visitor(gateway.port).get("/settings").status == 404
+    finally:
+        gateway.stop()
+
+
+def test_from_strangers_only_short_forms_are_read(proxied: Office) -> None:
+    """Taking a form apart stops everything else: those of who is signed in may be long, theirs need not."""
+    code = proxied.locally("POST", "/operators", {"name": "long-winded", "role": "viewer"})["code"]
+    paths = ("/login", "/login/grant", f"/welcome/{code}", "/claim/cckl_x")
+    visitor = Visitor(proxied.hall.gateway.port)
+    for path in paths:
+        short = visitor.post(path, {"csrf": "x", "password": "y" * 1_000})
+        assert (short.status, "too old" in short.text) == (403, True)
+        long = visitor.post(path, {"csrf": "x", "password": "y" * 20_000})
+        assert (long.status, "16384 bytes" in long.text) == (413, True)
+
+
+def test_what_a_proxy_took_in_the_clear_is_no_https(proxied: Office) -> None:
+    visitor = Visitor(proxied.hall.gateway.port)
+    assert visitor.get("/login", {**OVER_HTTPS, "X-Forwarded-Proto": "https"}).forms
+    for plain in ("http", "HTTP", "http, https"):
+        told = visitor.get("/login", {**OVER_HTTPS, "X-Forwarded-Proto": plain})
+        assert (told.status, "plain http" in told.text, told.forms) == (403, True, [])
+
+
+def test_a_form_is_of_the_address_that_it_goes_to_and_of_no_other_of_ours(proxied: Office) -> None:
+    """A proxy here that tells neither Host nor client would have sessions begin that are not bound to https."""
+    port = proxied.hall.gateway.port
+    visitor = Visitor(port)
+    visitor.get("/login")
+    fields = {"name": "nobody", "password": PASSWORD, "csrf": visitor.csrf}
+    for origin, status in (
+        (f"http://127.0.0.1:{port}", 401),
+        (f"https://{HOST}", 403),
+        (f"http://localhost:{port}", 403),
+    ):
+        assert visitor.post("/login", fields, {"Origin": origin, "Sec-Fetch-Site": ""}).status == status
+    visitor = Visitor(port)
+    visitor.get("/login", OVER_HTTPS)
+    fields["csrf"] = visitor.csrf
+    for host in (HOST, f"{HOST}:443", HOST.upper()):
+        given = {**OVER_HTTPS, "Host": host, "Origin": f"https://{HOST}"}
+        assert visitor.post("/login", fields, given).status == 401
+
+
+def test_what_no_provider_sends_back_is_refused_and_no_defect(tmp_path: Path) -> None:
+    from gateway import Gateway
+
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    provider = ['oidc_issuer = "http://127.0.0.1:9"', 'oidc_client_id = "console"']
+    (data / "coatcheck.toml").write_text("\n".join(provider))
+    gateway = Gateway(data, {"mcpServers": {}}, how="up").start()
+    try:
+        visitor = Visitor(gateway.port)
+        for count, status in ((50, 403), (51, 400)):
+            query = "&".join(f"a{number}=1" for number in range(count))
+            assert visitor.get(f"/login/openid/callback?{query}").status == status
+    finally:
+        gateway.stop()

@@ -1,0 +1,75 @@
+"""What owners see of themselves: their grants and calls and nobody else's, and of what is hidden no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from coatcheck.errors import LedgerUnavailable
+from coatcheck.model.reading import Looked
+from coatcheck.model.record import RecordEntry, RecordFilter, Verdict
+from coatcheck.operations.own import NO_SUCH, OwnViews
+from coatcheck.operations.registry.patches import NewGrant
+from doubles.registries import ROOT, Office
+from ledgers import a_record, its_settlement
+
+
+@dataclass
+class Read:
+    """Implements of `ports.Ledger` what looking needs; it gives all that it has, whatever is asked."""
+
+    entries: list[RecordEntry] = field(default_factory=list)
+    asked: list[RecordFilter] = field(default_factory=list)
+    failing: bool = False
+
+    async def look(self, wanted: RecordFilter) -> Looked:
+        if self.failing:
+            raise LedgerUnavailable("the disk is full")
+        self.asked.append(wanted)
+        return Looked(self.entries)
+
+
+async def an_office() -> tuple[Office, Read, OwnViews]:
+    office, read = await Office().open(), Read()
+    for label, subject in (("a-1", "ada"), ("a-2", "ada"), ("b-1", "bob")):
+        await office.grants.issue(ROOT, NewGrant(label, subject, None))
+    await office.grants.revoke(ROOT, ["a-2"], "x")
+    return office, read, OwnViews(office.grants, read)  # type: ignore[arg-type]
+
+
+def entry(position: int, subject: str, decision: Verdict = Verdict.ALLOWED, reason: str = "") -> RecordEntry:
+    record = replace(a_record(), subject=subject, decision=decision, reason=reason)
+    return RecordEntry(position, record, its_settlement(record))
+
+
+async def test_an_owner_sees_own_grants_and_calls_only() -> None:
+    _, read, views = await an_office()
+    read.entries = [entry(1, "ada"), entry(2, "bob"), entry(3, "ada"), entry(4, "")]
+    own = await views.of("ada")
+    assert [view.label for view in own.grants] == ["a-1"]
+    assert [view.label for view in own.over] == ["a-2"]
+    assert [call.entry.position for call in own.calls] == [3, 1]
+    assert [(asked.subject, asked.errors) for asked in read.asked] == [("ada", False)]
+    await views.of("ada", refused=True)
+    assert read.asked[-1].errors
+    nobody = await views.of("nobody")
+    assert (nobody.grants, nobody.over, nobody.calls) == ([], [], [])
+
+
+async def test_why_a_call_was_refused_is_told_unless_it_was_hidden() -> None:
+    _, read, views = await an_office()
+    read.entries = [
+        entry(1, "ada", Verdict.DENIED, "the policy no-writes says: ask first"),
+        entry(2, "ada", Verdict.HIDDEN, "hidden by the policy of payroll"),
+        entry(3, "ada", Verdict.ALLOWED, "the rule of the file"),
+    ]
+    own = await views.of("ada")
+    assert [call.because for call in own.calls] == ["", NO_SUCH, "the policy no-writes says: ask first"]
+
+
+async def test_grants_are_shown_where_the_record_cannot_be_read() -> None:
+    _, read, views = await an_office()
+    read.failing = True
+    own = await views.of("ada")
+    assert (len(own.grants), own.calls, own.why_not) == (1, [], "the disk is full")
