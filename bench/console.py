@@ -171,7 +171,7 @@ class Names:
             "/people": [{}, {"q": "son-07"}, {"q": "no such thing"}, {"role": "team-3"}],
             **{f"/people/{page}": [one] for page in ("one", "change", "offboard", "disable", "report")},
             "/credentials": [{}, {"q": "server1"}, {"q": "no such thing"}],
-            "/access": [{}, {"by": "grant"}, {"used": "90"}, {"used": "7"}, {"q": "person-0007"}, server],
+            "/access": [{}, {"by": "grant"}, {"mark": "no"}, {"q": "person-0007"}, server],
             "/access/one": [
                 {**person, **server},
                 {**person, **mute},
@@ -183,7 +183,8 @@ class Names:
                 {**server, "tool": "tool3"},
                 {**server, "tool": "tool3", "every": "on"},
             ],
-            "/access/narrow": [{"grant": self.grant}],
+            "/access/narrow": [{"grant": self.grant}, {"grant": self.grant, "tools": "yes"}],
+            "/access/withdraw": [{**person, **server}],
             "/policies/explain": [{"grant": self.grant, **server, "tool": "tool3"}],
             "/policies/suggest": [{}, {"grant": self.grant, **server}],
             "/log": [

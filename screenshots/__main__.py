@@ -83,7 +83,7 @@ def _one(
             raise ValueError(f"{path} was answered {shown.status if shown else 'by nothing'}")
         if picture.then:
             picture.then(page)
-        return take(page, file)
+        return take(page, file, picture.part)
     finally:
         page.context.close()
 

@@ -20,7 +20,8 @@ class Picture:
     """One page of the pictures.
 
     `role` "": somebody who did not sign in. `then` is what is done on the page before it is taken. `only` keeps
-    to some of the four takings: `light`, `light-narrow`, `dark`, `dark-narrow`.
+    to some of the four takings: `light`, `light-narrow`, `dark`, `dark-narrow`. `part` is a selector: the picture
+    is of that part alone.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Picture:
     role: str = "admin"
     then: Callable[[Page], Any] | None = None
     only: frozenset[str] = frozenset()
+    part: str = ""
 
 
 def _claim(world: World) -> str:
@@ -49,7 +51,7 @@ def _replay(page: Page) -> None:
     """Replay what was called by a draft that denies it, and show what would have changed."""
     page.locator("[name=default]").select_option("deny-all")
     page.get_by_role("button", name="Replay").click()
-    page.locator("#replay").scroll_into_view_if_needed()
+    page.locator("#replay .stats").wait_for()
 
 
 def _paste(page: Page) -> None:
@@ -129,6 +131,16 @@ def _call(world: World) -> str:
     return f"/log/calls/{found[-1]['position']}?verify=yes"
 
 
+def _counted(page: Page) -> None:
+    """Wait until it is known what was used."""
+    page.locator("#matrix:not([data-live])").wait_for()
+
+
+def _known(page: Page) -> None:
+    """Wait until all that is asked of the record was counted."""
+    page.get_by_text("being counted").first.wait_for(state="detached")
+
+
 def _difference(page: Page) -> None:
     page.locator("#results details summary").first.click()
 
@@ -138,7 +150,7 @@ PICTURES: Final = (
     Picture("welcome", _welcome, role=""),
     Picture("login", "/login", role=""),
     Picture("start", "/start", only=frozenset({"light", "dark-narrow"})),
-    Picture("overview", "/"),
+    Picture("overview", "/", then=_known),
     Picture("credentials", "/credentials"),
     Picture("credential", "/credentials/github-authorization"),
     Picture(
@@ -166,15 +178,21 @@ PICTURES: Final = (
         "person-offboard", "/people/one?name=elif.aydin", then=_offboard, only=frozenset({"light", "dark"})
     ),
     Picture("person-report", "/people/report?name=noah.petrov"),
-    Picture("access", "/access"),
-    Picture("access-one", "/access/one?subject=elif.aydin&server=github"),
+    Picture("access", "/access", then=_counted),
+    Picture("access-one", "/access/one?subject=elif.aydin&server=github", then=_known),
     Picture("access-tool", "/access/tool?server=github&tool=push_files", only=frozenset({"light"})),
     Picture("access-narrow", _narrow, only=frozenset({"light", "dark-narrow"})),
     Picture("policies", "/policies"),
     Picture("policy", "/policies/repository-deletion"),
     Picture("policy-new", "/policies/new", only=frozenset({"light"})),
     Picture("policy-editor", "/policies/repository-deletion/edit"),
-    Picture("policy-replay", "/policies/slack-posts/edit", then=_replay, only=frozenset({"light", "dark"})),
+    Picture(
+        "policy-replay",
+        "/policies/slack-posts/edit",
+        then=_replay,
+        only=frozenset({"light", "dark"}),
+        part=".card:has(#replay)",
+    ),
     Picture("policy-version", "/policies/slack-posts/history/2", only=frozenset({"light"})),
     Picture(
         "policy-suggested", "/policies/suggest?grant=ada-laptop&server=github", only=frozenset({"light"})

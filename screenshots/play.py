@@ -132,6 +132,8 @@ class Play:
         def act() -> None:
             scheme = "" if server in CHILDREN else "Bearer "
             body = {"material": scheme + self._value(server), "verify": server not in CHILDREN}
+            if server in CHILDREN:  # what is used without a proof needs a reason
+                body["because"] = "the database has no probe"
             self._ask(PRIYA, "POST", f"/credentials/{self._credentials[server]}/rotate", body)
 
         return act

@@ -186,6 +186,8 @@ def _await(port: int, running: Program) -> None:
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:
                 return
+        except OSError:
+            pass  # it takes connections a moment before it answers on them
         finally:
             connection.close()
         if running.has_ended() or time.monotonic() > limit:

@@ -104,6 +104,7 @@ EVERY: dict[str, Any] = {
     "http": "[::1]:9090",
     "insecure": True,
     "admin": "127.0.0.1:9091",
+    "admin_url": "https://console.example.com/",
     "allow_commands": True,
     "database": "postgresql://coatcheck@db.example.com/coatcheck",
     "config": "servers.json",
@@ -172,7 +173,15 @@ def test_every_setting_from_every_source(tmp_path: Path) -> None:
     assert values[0].http == Address("::1", 9090)
     assert values[0].config == tmp_path / "servers.json"
     assert values[0].public_url == "https://gate.example.com"
+    assert values[0].admin_url == "https://console.example.com"
     assert values[0].allow_private == (network_of("10.0.0.0/8"), network_of("fd00::/8"))
+
+
+def test_the_url_of_an_address_that_there_is_not_is_refused() -> None:
+    url = {"admin_url": "https://console.example.com"}
+    assert load_config({**url, "admin": "127.0.0.1:9091"}, HOME).admin_url == url["admin_url"]
+    with pytest.raises(ConfigError, match="admin_url: API and console have no address of their own"):
+        load_config(url, HOME)
 
 
 def test_describe_is_fit_for_json_and_names_every_source(tmp_path: Path) -> None:
@@ -233,6 +242,7 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
         ("config", "a\x00", "not a text"),
         ("public_url", "https://h/mcp", "without a path"),
         ("public_url", "gate.example.com", "not a URL"),
+        ("admin_url", "https://h/console", "without a path"),
         ("allow_private", "10.0.0.1/8", "after its prefix"),
         ("allow_private", ["0.0.0.0/0"], "link-local"),
         ("allow_private", ["169.254.169.254"], "link-local"),

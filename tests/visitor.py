@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -132,6 +133,17 @@ class Visitor:
             self.cookies.pop(name, None)
         else:
             self.cookies[name] = value
+
+
+def counted(visitor: Visitor, path: str) -> Sheet:
+    """Return a page about what something touched once that has been counted, as a page does by itself."""
+    until = time.monotonic() + 20
+    sheet = visitor.get(path)
+    while "Being counted" in sheet.text:
+        assert time.monotonic() < until, sheet.text
+        time.sleep(0.05)
+        sheet = visitor.get(path)
+    return sheet
 
 
 def read_sheet(status: int, path: str, headers: Sequence[tuple[str, str]], html: str) -> Sheet:

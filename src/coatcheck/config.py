@@ -58,6 +58,7 @@ class Config:
     http: Address
     insecure: bool
     admin: Address | None
+    admin_url: str | None
     allow_commands: bool
     database: Secret | None
     config: Path | None
@@ -133,7 +134,7 @@ def load_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Con
     reading.refuse_unknown()
     values = {setting.name: reading.value_of(setting) for setting in SETTINGS}
     values[SINKS] = reading.sinks()
-    _raise_all(reading.complaints or list(openid.complaints(values, reading.sources)))
+    _raise_all(reading.complaints or [*openid.complaints(values, reading.sources), *_of_one_address(values)])
     if values["allow_commands"] is None:  # whoever reaches the API from this machine could run them anyway
         values["allow_commands"] = all(at.is_loopback for at in (values["http"], values["admin"]) if at)
     return Config(**values, sources=reading.sources)
@@ -228,6 +229,16 @@ class _Reading:
 
     def _complain(self, what: str, fix: str) -> None:
         self.complaints.append(f"{what} ({fix})" if fix else what)
+
+
+def _of_one_address(values: Mapping[str, Any]) -> list[str]:
+    """Complain about the URL of an address that there is not."""
+    if values["admin_url"] is None or values["admin"] is not None:
+        return []
+    return [
+        "admin_url: API and console have no address of their own (give it by admin, or name the URL of all"
+        " as public_url)"
+    ]
 
 
 def _usual_data(environment: Mapping[str, str]) -> Path:

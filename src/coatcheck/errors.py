@@ -59,9 +59,13 @@ class Missing(CallerError):
 
 
 class Unfit(CallerError):
-    """A value that cannot be accepted. REST: 422."""
+    """A value that cannot be accepted. REST: 422. `field` is the member that holds it, if it is one."""
 
     code = "unfit"
+
+    def __init__(self, message: str, *, fix: str = "", field: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.field = field
 
 
 class NotVerified(CallerError):

@@ -133,6 +133,16 @@ def test_a_wrong_secret_changes_nothing_and_the_reason_is_told(
     assert last(guarded) == OLD
 
 
+def test_what_cannot_be_made_names_its_field(office: Office) -> None:
+    oauth = {"resource": "https://mcp.example.com/mcp", "grant_type": "client_credentials", "client_id": "me"}
+    for body, field in (({"name": "plan"}, "name"), ({"name": "mail", "oauth": oauth}, "oauth.client_id")):
+        told = office.ask("POST", "/credentials", "admin", body)
+        assert (told.status, told.code, told.body["field"]) == (422, "unfit", field)
+    good = {"name": "mail", "oauth": {**oauth, "client_secret": PLANTED}}
+    assert office.ask("POST", "/credentials", "admin", good).status == 201
+    office.ask("DELETE", "/credentials/mail", "admin")
+
+
 def test_a_server_that_takes_anything_proves_nothing(office: Office, guarded: Peer, named: str) -> None:
     guarded.good.clear()
     told = office.ask("POST", at(named, "rotate"), "admin", {"material": NEW})
@@ -141,7 +151,10 @@ def test_a_server_that_takes_anything_proves_nothing(office: Office, guarded: Pe
     assert "--accept-unproven" in told.body["fix"]
     assert [one["control"] for one in told.body["verdicts"]] == ["accepted"]
     assert stages(office, named)[-1] == (1, "active")
-    made = office.ask("POST", at(named, "rotate"), "admin", {"material": NEW, "accept_unproven": True})
+    body = {"material": NEW, "accept_unproven": True}
+    silent = office.ask("POST", at(named, "rotate"), "admin", body)
+    assert (silent.status, silent.code, silent.body["field"]) == (422, "unfit", "because")
+    made = office.ask("POST", at(named, "rotate"), "admin", {**body, "because": "it takes anything"})
     assert (made.status, made.body["assurance"]) == (200, "unproven")
 
 
@@ -202,7 +215,9 @@ def test_each_step_can_be_made_by_itself(office: Office, guarded: Peer, named: s
     assert office.ask("POST", at(named, "activate"), "admin").code == "not_verified"
     assert office.ask("POST", at(named, "discard"), "admin").status == 200
     assert (2, "active") in stages(office, named)
-    skipped = office.ask("POST", at(named, "rotate"), "admin", {"material": NEXT, "verify": False})
+    skipped = office.ask(
+        "POST", at(named, "rotate"), "admin", {"material": NEXT, "verify": False, "because": "planted"}
+    )
     assert (skipped.body["assurance"], skipped.body["verdicts"]) == ("skipped", [])
 
 
@@ -417,14 +432,18 @@ def test_the_log_tells_who_rotated_and_what_came_of_it(office: Office, named: st
 def test_who_may_not_register_a_command_sets_no_argument_of_one(office: Office) -> None:
     assert office.ask("POST", "/credentials", "admin", {"name": "arg", "material": OLD}).status == 201
     rotate = ("POST", "/credentials/arg/rotate", "policy_manager")
-    assert office.ask(*rotate, {"material": NEXT, "verify": False}).status == 200, "no command has it yet"
+    assert office.ask(*rotate, {"material": NEXT, "verify": False, "because": "planted"}).status == 200, (
+        "no command has it yet"
+    )
     command = {"name": "arguing", "command": sys.executable, "args": ["-c", "pass", "${credential:arg}"]}
     assert office.ask("POST", "/servers", "admin", command).status == 201
-    refused = office.ask(*rotate, {"material": NEW, "verify": False})
+    refused = office.ask(*rotate, {"material": NEW, "verify": False, "because": "planted"})
     assert (refused.status, refused.body["code"]) == (403, "forbidden")
     assert "is an argument of a command" in refused.body["detail"]
     assert office.ask("POST", "/credentials/arg/stage", "policy_manager", {"material": NEW}).status == 403
-    told = office.ask("POST", "/credentials/arg/rotate", "admin", {"material": NEW, "verify": False})
+    told = office.ask(
+        "POST", "/credentials/arg/rotate", "admin", {"material": NEW, "verify": False, "because": "planted"}
+    )
     assert (told.status, told.body["number"]) == (200, 3)
     assert office.ask("DELETE", "/servers/arguing", "admin").status == 200
 
@@ -449,5 +468,7 @@ def test_where_nobody_could_be_asked_nothing_is_switched(office: Office, guarded
     assert (refused.status, refused.code) == (409, "not_verified")
     assert f"{named} is disabled" in refused.body["detail"]
     assert stages(office, named)[-1] == (1, "active")
-    told = office.ask("POST", at(named, "rotate"), "admin", {"material": NEW, "verify": False})
+    told = office.ask(
+        "POST", at(named, "rotate"), "admin", {"material": NEW, "verify": False, "because": "planted"}
+    )
     assert (told.status, told.body["assurance"]) == (200, "skipped")

@@ -89,6 +89,21 @@ def test_a_use_is_in_force_for_the_next_request(office: Office) -> None:
     assert office.ask("POST", "/policies/hidden/unuse", "admin", {"kind": "everything"}).code == "not_found"
 
 
+def test_a_grant_is_issued_with_its_policy_or_not_at_all(office: Office) -> None:
+    body = {"label": "kept-small", "subject": "dora", "servers": None, "policy": "no-such"}
+    assert office.ask("POST", "/grants", "policy_manager", body).code == "not_found"
+    assert office.ask("GET", "/grants/kept-small").status == 404
+    made = office.ask("POST", "/grants", "policy_manager", {**body, "policy": "deny-all"})
+    assert made.status == 201
+    told = json.loads(office.hall.call("echo", {}, grant=made.body["token"]).body)
+    assert "error" in told, "its very first call is judged by it"
+    many = {"grants": [{**body, "label": "a-1", "policy": "deny-all"}, {**body, "label": "a-2"}]}
+    assert office.ask("POST", "/grants/batch", "admin", many).code == "not_found"
+    assert office.ask("GET", "/grants/a-1").status == 404
+    uses = office.ask("GET", "/policies/deny-all").body["policy"]["uses"]
+    assert [use["shown"] for use in uses] == ["kept-small"]
+
+
 def test_use_takes_names_of_roles_grants_and_servers_only(office: Office) -> None:
     for body in ({"kind": "grant", "of": "nobody"}, {"kind": "server", "of": "nowhere"}):
         assert office.ask("POST", "/policies/read-only/use", "admin", body).code == "not_found"

@@ -110,7 +110,8 @@ def test_from_outside_a_file_is_to_be_named(home: Path, tmp_path: Path) -> None:
 def test_what_is_no_key_is_refused_and_nothing_is_left(home: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "given").write_text(text)
     (tmp_path / "given").chmod(0o600)
-    for path in (tmp_path / "given", tmp_path / "missing", tmp_path):
+    odd = [tmp_path / name for name in ("a\x00b", "\ud800x", "x" * 5_000)]
+    for path in (tmp_path / "given", tmp_path / "missing", tmp_path, *odd):
         with pytest.raises(Unfit, match="key file"):
             files(home).prepare(str(path))
     assert names(home) == {KEY_FILE}

@@ -74,7 +74,7 @@ def paste(page: Page, secret: str) -> None:
     page.keyboard.press("Enter")
     field = page.get_by_label("New secret")
     expect(field).to_be_focused()
-    expect(field).to_have_attribute("type", "password")
+    expect(field).to_have_css("-webkit-text-security", "disc")
     page.keyboard.insert_text(secret)
     page.keyboard.press("Enter")
 
@@ -170,6 +170,68 @@ def test_it_goes_without_script(stand: Stand) -> None:
     seen(page.get_by_text("Version 1 is used from the next call on."))
     assert stand.stages() == {2: "previous", 1: "active"}
     assert stand.tokens["new"] not in page.content()
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
+JSON = '{{\n  "type": "service_account",\n\t"private_key": "{}\\n",\n\n  "note": " kept "\n}}\n\n'
+
+
+def fingerprint(console: Console, name: str) -> str:
+    """Return that of the newest version; of equal secrets, and of no others, it is the same."""
+    versions = console.ask("GET", f"/credentials/{name}")["versions"]
+    return str(max(versions, key=lambda one: one["number"])["print"])
+
+
+def in_lines(shape: str) -> str:
+    """Return a secret of several lines, as key files have them."""
+    return shape.format(
+        "\n".join(secrets.token_urlsafe(48) for _ in range(24))
+        if shape == PEM
+        else secrets.token_urlsafe(1800)
+    )
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_secrets_of_several_lines_arrive_as_they_were_pasted(console: Console, script: bool) -> None:
+    page = console.page("admin", script=script)
+    first, second, third = in_lines(PEM), in_lines(JSON), f"tok_{secrets.token_urlsafe(18)}"
+    page.goto("/credentials/new")
+    page.get_by_label("Name", exact=True).fill("robot-key")
+    page.get_by_role("textbox", name="Secret", exact=False).first.fill(first)
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("status")).to_contain_text("robot-key is kept, sealed")
+    assert first[30:60] not in page.content()
+    for number, (pasted, kept) in enumerate([(second, second), (f" \n{third}\n", third)]):
+        page.goto("/credentials/robot-key/rotate")
+        page.get_by_label("New secret").fill(pasted)
+        page.get_by_role("button", name="Stage and verify").click()
+        seen(page.get_by_text("cannot be tried"))
+        console.ask("POST", "/credentials", {"name": f"same-{number}", "material": kept})
+        assert fingerprint(console, "robot-key") == fingerprint(console, f"same-{number}")
+        assert kept[20:50] not in page.content()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Activate version").click()
+        assert kept[20:50] not in page.content()
+    console.ask("POST", "/credentials", {"name": "same-first", "material": first})
+    versions = console.ask("GET", "/credentials/robot-key")["versions"]
+    assert {one["number"]: one["print"] for one in versions}[1] == fingerprint(console, "same-first")
+
+
+def test_a_secret_is_dots_until_one_asks_and_enter_sends_it(stand: Stand) -> None:
+    page = stand.page()
+    page.goto(f"{PATH}/rotate")
+    field = page.get_by_label("New secret")
+    field.fill(stand.tokens["new"])
+    expect(field).to_have_css("-webkit-text-security", "disc")
+    assert_accessible(page)
+    page.get_by_role("button", name="Show what is typed").click()
+    expect(field).to_have_css("-webkit-text-security", "none")
+    page.get_by_role("button", name="Show what is typed").click()
+    expect(field).to_have_css("-webkit-text-security", "disc")
+    field.press("Shift+Enter")
+    expect(field).to_have_value(f"{stand.tokens['new']}\n")
+    field.press("Enter")
+    seen(page.get_by_role("heading", name="Version 2 is good"))
 
 
 def test_what_is_typed_as_you_type_narrows_the_list(lived_in: LivedIn) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import threading
 import time
 
@@ -48,7 +49,17 @@ def _call(url: str, token: str) -> str:
     return told[0]
 
 
-def test_from_the_link_to_a_call_on_the_record(console: Console) -> None:
+def _run_curl(console: Console, line: str, token: str) -> None:
+    """Send what the command sends."""
+    words = shlex.split(line.replace("\\\n", ""))
+    assert words[:3] == ["curl", "-s", console.gateway.url]
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    assert headers["Authorization"] == f"Bearer {token}"
+    answer = console.gateway.request("POST", "/mcp", headers, words[words.index("-d") + 1].encode())
+    assert (answer.status, "cloakroom__list_coats" in answer.body.decode()) == (200, True)
+
+
+def test_from_the_link_to_a_call_on_the_record(console: Console, watch: Watch) -> None:
     page = console.visitor()
     page.goto(_link(console))
     expect(page.get_by_role("heading", name="Welcome to Coatcheck")).to_be_visible()
@@ -67,9 +78,29 @@ def test_from_the_link_to_a_call_on_the_record(console: Console) -> None:
     assert token, "the token is shown"
     expect(page.get_by_text("Waiting for the first call")).to_be_visible()
 
+    _run_curl(console, page.get_by_text("curl -s").text_content() or "", token[0])
+    expect(page.get_by_text("Those that write are hidden until you allow them")).to_be_visible()
+    under_way = page.get_by_role("listitem").filter(has_text="Make a call (under way)")
+    expect(under_way).to_be_visible()
+    assert page.get_by_role("link", name="See it in the log").count() == 0
+
     assert "umbrella" in _call(console.gateway.url, token[0])
     expect(page.get_by_role("cell", name="list_coats")).to_be_visible()  # by itself: nothing was reloaded
     expect(page.get_by_role("cell", name="ada@example.com")).to_be_visible()
+    onwards = page.get_by_role("link", name="See it in the log")
+    expect(onwards).to_be_visible()
+    expect(under_way).to_have_count(0)
+    onwards.focus()
+    with page.expect_response(lambda answer: answer.url.endswith("/start")):
+        pass
+    expect(onwards).to_be_focused()  # it came anew
+
+    with watch.expecting("status of 409"):
+        page.reload()  # the form of the grant is sent once more
+    expect(page.get_by_role("heading", name="This was done already")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="(done)")).to_have_count(
+        0
+    )  # steps say nothing beside it
     page.goto("/start")
     assert token[0] not in page.content(), "the token is shown once"
 

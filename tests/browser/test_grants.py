@@ -141,6 +141,42 @@ def test_several_are_chosen_and_revoked_with_what_ends(served: Console, watch: W
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_one_is_revoked_from_its_row_with_what_ends(served: Console, watch: Watch, script: bool) -> None:
+    label = f"row-{script}"
+    token = served.ask("POST", "/grants", {"label": label, "subject": "rory", "servers": None})["token"]
+    assert served.gateway.ask("tools/list", token, {}).status == 200
+    page = served.page("admin", script=script)
+    page.goto("/grants?q=row-")
+    page.get_by_role("link", name=f"Revoke {label}").click()
+    where = page.get_by_role("dialog") if script else page.locator("main")
+    expect(where.get_by_text("Calls under way")).to_be_visible()
+    if script:
+        assert_accessible(page)
+        page.keyboard.press("Escape")
+        expect(where).to_be_hidden()
+        page.get_by_role("link", name=f"Revoke {label}").click()
+    where.get_by_role("textbox", name="Why").fill("lost")
+    where.get_by_role("button", name=f"Revoke {label}").click()
+    expect(page.get_by_role("status").first).to_contain_text(f"{label}: revoked")
+    expect(page).to_have_url(re.compile(r"/grants\?q=row-"))
+    assert served.gateway.ask("tools/list", token, {}).status == 401
+
+
+def test_owners_are_suggested_as_one_types(served: Console, watch: Watch) -> None:
+    served.ask("POST", "/subjects", {"name": "quinn@example.com"})
+    served.ask("POST", "/grants", {"label": "of-quinn", "subject": "quinn@example.com", "servers": None})
+    page = served.page("admin")
+    for path in ("/grants/new", "/grants?owner=nobody"):
+        page.goto(path)
+        page.get_by_role("combobox", name="Owner").fill("")
+        page.get_by_role("combobox", name="Owner").press_sequentially("quin")
+        offered = page.locator("#owners option")
+        expect(offered).to_have_count(1)
+        assert offered.get_attribute("value") == "quinn@example.com"
+    expect(page).to_have_url(re.compile("owner=quin$"))
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
 def test_a_claim_link_leads_to_a_token_that_works_and_to_the_own_page(
     served: Console, watch: Watch, script: bool
 ) -> None:

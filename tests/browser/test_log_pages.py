@@ -48,7 +48,7 @@ def test_one_calls_story_can_be_read_by_everybody(lived_in: LivedIn) -> None:
 def test_a_call_shows_by_itself_until_the_log_is_paused(lived_in: LivedIn) -> None:
     page = lived_in.page("auditor")
     page.goto("/log?tool=list_issues")
-    first = page.locator("#tail tbody tr").first.locator("a")
+    first = page.locator("#tail tbody tr").first.locator("a.name")
     before = str(first.get_attribute("href"))
     called(lived_in, "list_issues", "linear")
     expect(first).not_to_have_attribute("href", before)
@@ -59,6 +59,25 @@ def test_a_call_shows_by_itself_until_the_log_is_paused(lived_in: LivedIn) -> No
     expect(first).to_have_attribute("href", after)
     page.get_by_role("button", name="Pause").click()
     expect(first).not_to_have_attribute("href", after)
+
+
+def test_times_are_those_of_the_reader_with_the_day_where_it_changes(lived_in: LivedIn) -> None:
+    page = lived_in.page("auditor")
+    page.goto("/log")
+    times = page.locator('#tail time[data-when="clock"]')
+    told = [str(one) for one in times.all_inner_texts()]
+    assert re.fullmatch(r"\d\d? \w{3,4} \d{4}, \d\d:\d\d:\d\d", told[0]), told[0]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", told[1]), told[1]
+    days = page.evaluate(
+        """() => [...document.querySelectorAll('#tail time[data-when="clock"]')]
+        .map((one) => new Date(one.dateTime).toDateString())"""
+    )
+    changed = [number == 0 or days[number] != days[number - 1] for number in range(len(days))]
+    assert ["," in one for one in told] == changed
+    assert re.match(
+        r"(just now|\d+ minutes? ago|\d+ hours? ago|yesterday|\d+ days? ago), ",
+        str(times.last.get_attribute("title")),
+    )
 
 
 def test_filters_work_as_one_types_and_stand_in_the_address(lived_in: LivedIn) -> None:

@@ -22,7 +22,7 @@ PAGES = {
     "offboard": "/people/offboard?name=elif.aydin",
     "disable": "/people/disable?name=elif.aydin",
     "report": "/people/report?name=noah.petrov",
-    "access": "/access?used=yes",
+    "access": "/access",
     "by grant": "/access?by=grant",
     "one server": "/access/one?subject=elif.aydin&server=github",
     "who": "/access/tool?server=github&tool=push_files",
@@ -60,7 +60,7 @@ def test_offboarding_in_the_page_ends_a_client_that_calls(console: Console, watc
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("1 grant revoked, for ever: ada-laptop")
-        dialog.get_by_label("Because").fill("left the company")
+        dialog.get_by_label("Why").fill("left the company")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Offboarding report")).to_be_visible()
         assert client.ended.wait(20), "the client still calls"
@@ -98,11 +98,15 @@ def test_what_is_unused_leads_to_a_narrower_grant(lived_in: LivedIn) -> None:
     page.goto("/access")
     page.get_by_label("Search people").fill("narrow.example")
     expect(page.locator("#results tbody tr")).to_have_count(1)
-    page.get_by_label("Mark").select_option("yes")
-    expect(page.locator(".reach-unused").first).to_be_visible()
+    expect(page.locator("#results .matrix .reach-unused").first).to_be_visible()
+    page.get_by_label("Highlight").select_option("no")
+    expect(page.locator("#results .matrix .reach-unused")).to_have_count(0)
     page.get_by_role("link", name="narrow.example at github").click()
     expect(page.locator("main")).to_contain_text("that they did not use in 30 days")
     page.get_by_role("link", name="Narrow the grant").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Narrow narrow-laptop")
+    page.goto("/access?q=narrow.example")
+    page.get_by_role("link", name="narrow.example at git:").click()
     changed = page.locator("#results")
     expect(changed).to_contain_text("every server, those that are added later among them")
     expect(page.get_by_label("github")).to_be_checked()

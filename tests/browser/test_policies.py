@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from browser.consoles import LivedIn
 from browser.injection import PAYLOADS, nothing_ran
 from browsers import NARROW, assert_accessible, assert_fits
+from coatcheck.console.pages.policies.editing import Edited
+from coatcheck.console.web.rendering import Rendering
+from coatcheck.operations.policies.replay_runs import ReplayRun
 
 DELETE = "delete_branch"
 LABEL = "ada-laptop"
@@ -251,3 +254,84 @@ def test_nothing_that_stands_in_a_policy_becomes_markup(lived_in: LivedIn) -> No
         page.get_by_role("button", name="Explain").click()
         expect(page.locator("[name=name]")).to_have_value(plain[1])
     nothing_ran(page)
+
+
+def test_a_changed_draft_is_not_left_without_asking(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    asked: list[str] = []
+
+    def answered(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", answered)
+    page.goto("/policies/slack-posts/edit")
+    page.get_by_role("searchbox", name="Search tools").fill("post")
+    page.get_by_role("link", name="Cancel").click()
+    page.wait_for_url("**/policies/slack-posts")
+    assert asked == [], "looking is no change"
+    page.goto("/policies/slack-posts/edit")
+    page.locator("[name=default]").select_option("deny-all")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator("#replay")).to_be_visible()
+    assert asked == [], "what sends the draft keeps it"
+    page.get_by_role("heading", name="Rules", exact=True).click()  # pages ask nobody who never touched them
+    page.get_by_role("link", name="Cancel").click()
+    page.wait_for_url("**/policies/slack-posts")
+    assert asked == ["beforeunload"]
+
+
+def test_cases_are_taken_along_as_a_file(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    page.goto("/policies/slack-posts/edit")
+    cases = page.locator("#f-cases")
+    assert "policy test" not in page.content()
+    if not cases.is_visible():
+        page.get_by_text("Cases", exact=True).click()
+    cases.fill("cases:\n- name: kept\n")
+    with page.expect_download() as found:
+        page.get_by_role("button", name="Download the cases").click()
+    assert found.value.suggested_filename == "slack-posts.cases.yaml"
+    assert found.value.path().read_text(encoding="utf-8") == "cases:\n- name: kept\n"
+
+
+def test_a_row_says_what_comes_of_a_tool_without_it(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    begin(page, "says-the-rest")
+    first = row(page, DELETE).locator("option").first
+    expect(first).to_have_text("Default (hidden)")
+    expect(row(page, "search_code").locator("option").first).to_have_text("Default (allowed)")
+    row(page, DELETE).locator("[name=choice]").select_option("allow")
+    expect(page.locator("#f-text")).to_have_value(having(DELETE))
+    page.get_by_role("searchbox", name="Search tools").fill("delete")
+    expect(page.locator(".rule")).to_have_count(1)
+    expect(first).to_have_text("Default (hidden)")
+    document, rules = (
+        page.locator(".pane-document").bounding_box(),
+        page.locator(".pane-rules").bounding_box(),
+    )
+    assert document is not None
+    assert rules is not None
+    assert (document["y"], abs(document["width"] - rules["width"]) < 2) == (rules["y"], True)
+
+
+def test_a_replay_is_looked_at_in_a_tab_that_nobody_sees_too(lived_in: LivedIn) -> None:
+    """One that nobody looks at is ended, so the part of it asks whether the tab is seen or not."""
+    run = ReplayRun("r1", "alice", "long", 0.0)  # a real one is over in a moment
+    values = {"edited": Edited(), "run": run, "begun": True, "alone": False, "csrf": "c"}
+    part = Rendering(lambda name: f"/static/{name}", "1.0").render("policies/replay.html", values)
+    page = lived_in.page("admin")
+    page.goto("/policies/new?start=blank&server=github")
+    page.evaluate(
+        """(part) => {
+            Object.defineProperty(document, "hidden", { get: () => true });
+            document.querySelector("main").insertAdjacentHTML("beforeend", part);
+            const replay = document.getElementById("replay");
+            document.getSelection().selectAllChildren(replay);
+            htmx.process(replay);
+        }""",
+        part,
+    )
+    replay = page.locator("#replay")
+    expect(replay).to_contain_text("It waits until another replay has ended.")
+    expect(replay).to_contain_text("This replay is not kept any more")

@@ -149,14 +149,46 @@ def test_a_changed_tool_is_hidden_until_what_was_seen_is_accepted(
     other.goto("/servers/shop")
     other.get_by_role("button", name="Test connection").click()
     expect(other.get_by_role("status")).to_contain_text("shop answered in")
+    asked = page.get_by_role("dialog", name="Accept get_order?")
     with watch.expecting("status of 409"):
         page.get_by_role("button", name="Accept").click()
+        expect(asked).to_contain_text("takes more")
+        asked.get_by_role("button", name="Accept").click()
         expect(page.get_by_role("alert")).to_contain_text("changed 'get_order' again")
     expect(page.locator("ins").first).to_contain_text("Return an order, and more.")
     assert not called(console, token)
     page.get_by_role("button", name="Accept").click()
+    assert_accessible(page)
+    asked.get_by_role("button", name="Cancel").click()
+    assert not called(console, token)
+    page.get_by_role("button", name="Accept").click()
+    asked.get_by_role("button", name="Accept").click()
     expect(page.get_by_role("status")).to_contain_text("1 tool of shop accepted.")
     assert called(console, token)
+
+
+def test_all_changed_tools_of_a_server_are_accepted_by_a_dialogue_that_says_what_it_widens(
+    console: Console, peer: Peer
+) -> None:
+    headers = {"Authorization": f"Bearer {GOOD}"}
+    console.ask("POST", "/servers", {"name": "shop", "url": peer.url, "headers": headers})
+    wider = {"type": "object", "properties": {"id": {"type": "string"}, "send_to": {"type": "string"}}}
+    peer.extra = [tool(inputSchema=wider), tool("list_orders")]
+    page = console.page("policy_manager")
+    page.goto("/servers/shop")
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_role("status")).to_contain_text("shop answered in")
+    page.goto("/servers/review")
+    policy = page.get_by_role("link", name="Hide it by a policy")
+    expect(policy).to_have_count(2)
+    expect(policy.first).to_have_attribute("href", "/policies/new?server=shop")
+    page.get_by_role("button", name="Accept all 2").click()
+    asked = page.get_by_role("dialog", name="Accept 2 tools of shop?")
+    expect(asked).to_contain_text("get_order: its input takes more")
+    assert_accessible(page)
+    asked.get_by_role("button", name="Accept all 2").click()
+    expect(page.get_by_role("status")).to_contain_text("2 tools of shop accepted.")
+    assert console.ask("GET", "/tools/changes")["items"] == []
 
 
 # --- the list ---------------------------------------------------------------------------------------------

@@ -70,6 +70,12 @@ def test_issue_many(batch: FakeApi, run: Run, team: Path, tmp_path: Path) -> Non
     ]
 
 
+def test_a_column_names_policies(batch: FakeApi, run: Run, team: Path) -> None:
+    team.write_text("label,subject,servers,policy\na,alice,all,read-only\nb,bob,all,\n")
+    assert run("grant", "issue", "--csv", str(team)).code == 0
+    assert [one.get("policy") for one in batch.asked[-1].json()["grants"]] == ["read-only", None]
+
+
 def test_without_a_file_the_answer_is_the_result(batch: FakeApi, run: Run, team: Path) -> None:
     told = json.loads(run("grant", "issue", "--csv", str(team)).out)
     assert [each["token"] for each in told["items"]] == ["cckg_a", None]

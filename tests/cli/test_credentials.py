@@ -76,15 +76,18 @@ def test_from_a_file_and_from_a_variable(
     monkeypatch.setenv("FRESH", f"{SECRET}-2")
     assert run("credential", "rotate", NAME, "--from-file", str(tmp_path / "new")).code == 0
     assert body(kept)["material"] == SECRET
-    words = ("--no-verify", "--accept-unproven", "--no-wait", "--expires", "2027-01-31")
+    words = ("--no-verify", "--accept-unproven", "--no-wait", "--expires", "2027-01-31", "--because", "down")
     assert run("credential", "rotate", NAME, "--from-env", "FRESH", *words).code == 0
     assert body(kept) == {
         "material": f"{SECRET}-2",
         "verify": False,
         "accept_unproven": True,
         "wait": False,
+        "because": "down",
         "expires_at": "2027-01-31T00:00:00Z",
     }
+    silent = run("credential", "rotate", NAME, "--from-env", "FRESH", "--no-verify")
+    assert (silent.code, "--because" in silent.err) == (2, True)
     assert run("credential", "rotate", NAME, "--from-env", "NOT_SET").code == 2
     assert run("credential", "rotate", NAME, "--from-file", str(tmp_path / "none")).code == 2
     assert kept.paths().count(ROTATE) == 2
@@ -179,7 +182,7 @@ def test_a_rotation_is_told_step_by_step(kept: FakeApi, tmp_path: Path) -> None:
             NAME, verdicts=[], assurance="skipped", drained=False, left=3, warnings=["no server uses it"]
         )
     )
-    code, shown = on_terminal([*words, "--no-verify"])
+    code, shown = on_terminal([*words, "--no-verify", "--because", "down"])
     assert code == 0
     assert "verified: by no server (skipped)" in shown
     assert "draining: 3 calls, sessions or children of version 1 go on as they began" in shown
@@ -215,8 +218,9 @@ def test_the_steps_one_by_one(kept: FakeApi, run: Run, tmp_path: Path) -> None:
     kept.answers[f"POST /credentials/{NAME}/verify"] = Canned({**told, "ok": False})
     assert run("credential", "verify", NAME).code == 1
     kept.answers[f"POST /credentials/{NAME}/activate"] = Canned(activated(NAME))
-    assert run("credential", "activate", NAME, "--accept-unproven", "--no-wait").code == 0
-    assert body(kept) == {"accept_unproven": True, "unverified": False, "wait": False}
+    assert run("credential", "activate", NAME, "--accept-unproven", "--no-wait").code == 2
+    assert run("credential", "activate", NAME, "--accept-unproven", "--no-wait", "--because", "x").code == 0
+    assert body(kept) == {"accept_unproven": True, "unverified": False, "wait": False, "because": "x"}
     for step in ("discard", "retire"):
         kept.answers[f"POST /credentials/{NAME}/{step}"] = Canned(credential(NAME))
         assert run("credential", step, NAME).code == 0

@@ -61,6 +61,11 @@ def test_on_a_terminal_the_token_stands_alone_and_first(issuing: FakeApi) -> Non
     assert "bearer_token_env_var" in shown
 
 
+def test_a_policy_is_put_on_it_by_the_same_request(issuing: FakeApi, run: Run) -> None:
+    assert run("grant", "issue", "a", "--to", "b", "--all", "--policy", "read-only").code == 0
+    assert issuing.asked[-1].json()["policy"] == "read-only"
+
+
 @pytest.mark.parametrize(
     ("expires", "body"),
     [

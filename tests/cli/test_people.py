@@ -64,7 +64,7 @@ def test_subjects_are_listed_and_shown(api: FakeApi, run: Run) -> None:
 def test_leaving(api: FakeApi, run: Run) -> None:
     api.answers["GET /subjects/alice"] = Canned(subject("alice"))
     for verb in ("disable", "offboard"):
-        api.answers[f"POST /subjects/alice/{verb}"] = Canned(ended("a", "b"))
+        api.answers[f"POST /subjects/alice/{verb}"] = Canned(ended("a", "b", browsers=2))
     api.answers["POST /subjects/alice/enable"] = Canned(subject("alice"))
     assert run("subject", "disable", "alice", "--because", "away").code == 0
     assert api.asked[-1].json() == {"because": "away"}
@@ -72,7 +72,7 @@ def test_leaving(api: FakeApi, run: Run) -> None:
     code, shown = on_terminal(["subject", "offboard", "alice", "--because", "left"])
     assert (code, shown) == (
         0,
-        "offboarded alice, with 2 grants, in 12 ms: 2 calls cancelled, 1 stream closed, 0 sessions ended\ngrants: a, b\n",
+        "offboarded alice, with 2 grants, in 12 ms: 2 calls cancelled, 1 stream closed, 0 sessions ended, 2 browsers signed out\ngrants: a, b\n",
     )
 
 
@@ -106,6 +106,14 @@ def test_operators(api: FakeApi, run: Run) -> None:
     assert run("operator", "end", "bob").code == 0
     api.answers["DELETE /operators/bop"] = refusal(404, "not_found", "There is no such operator.")
     assert "did you mean bob" in run("operator", "end", "bop").err
+    api.answers["POST /operators/bob/role"] = Canned({"operator": {**BOB, "role": "admin"}, "code": "cckb_x"})
+    assert json.loads(run("operator", "role", "bob", "admin").out)["login"] == told["login"]
+    assert api.asked[-1].json() == {"role": "admin"}
+    code, shown = on_terminal(["operator", "role", "bob", "admin"])
+    assert (code, shown.splitlines()[0]) == (0, told["login"])
+    api.answers["POST /operators/bop/role"] = refusal(404, "not_found", "There is no such operator.")
+    assert "did you mean bob" in run("operator", "role", "bop", "admin").err
+    assert run("operator", "role", "bob", "king").code == 2
     assert run("operator", "add", "bob").code == 2
     assert run("operator", "add", "bob", "--role", "king").code == 2
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
+from coatcheck.app.real import SystemClock
+from doubles.openid import Provider as OpenIdProvider
 from houses import PASSWORD
 from journeys.operating import Office, office_at
+from journeys.running import hall_at
+from journeys.wire import control
 from visitor import Sheet, Visitor
 
 HOST = "mcp.example.com"
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.9"}
-OVER_HTTPS = {"Host": HOST, **ELSEWHERE}
+OVER_HTTPS = {"Host": HOST, "X-Forwarded-Proto": "https", **ELSEWHERE}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +31,11 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         yield office
 
 
-def _enter(office: Office, headers: dict[str, str], origin: str, name: str) -> tuple[Visitor, Sheet]:
+def _enter(
+    office: Office, headers: dict[str, str], origin: str, name: str, port: int = 0
+) -> tuple[Visitor, Sheet]:
     code = office.locally("POST", "/operators", {"name": name, "role": "viewer"})["code"]
-    visitor = Visitor(office.hall.gateway.port)
+    visitor = Visitor(port or office.hall.gateway.port)
     visitor.get(f"/welcome/{code}", headers)
     fields = {"password": PASSWORD, "again": PASSWORD, "csrf": visitor.csrf}
     told = visitor.post(f"/welcome/{code}", fields, {**headers, "Origin": origin}, follow=False)
@@ -119,6 +127,48 @@ def test_with_an_address_of_its_own_clients_find_only_what_developers_need(
         gateway.stop()
 
 
+def test_that_address_is_used_from_elsewhere_by_a_url_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from gateway import free_port
+
+    admin, console = free_port(), {**OVER_HTTPS, "Host": "console.example.com"}
+    own = ("--admin", f"127.0.0.1:{admin}", "--admin-url", "https://console.example.com")
+    proxy = ("--public-url", f"https://{HOST}", "--trusted-proxies", "127.0.0.1/32")
+    place = tmp_path_factory.mktemp("own") / "data"
+    with hall_at(place, arguments=(*own, *proxy)) as hall:
+        office = Office(hall)
+        assert office.locally("GET", "/status")["api"] == "https://console.example.com"
+        _, told = _enter(office, {}, f"http://127.0.0.1:{admin}", "from-here", admin)
+        assert told.status == 303, "the first comes from this machine"
+        _, told = _enter(office, {**console}, "https://console.example.com", "from-afar", admin)
+        assert told.status == 303
+        assert any(value.startswith("__Host-coatcheck-session=ccks_") for _, value in told.headers)
+        elsewhere = Visitor(admin).get("/login", OVER_HTTPS)
+        assert (elsewhere.status, "--admin-url" in elsewhere.html) == (421, True)
+        assert Visitor(admin).get("/login", {**console, "Origin": f"https://{HOST}"}).status == 403
+        clients = Visitor(hall.gateway.port)
+        assert clients.get("/login/grant", OVER_HTTPS).status == 200
+        elsewhere = clients.get("/login/grant", console)
+        assert (elsewhere.status, "--public-url" in elsewhere.html) == (421, True)
+
+
+def test_that_address_without_a_url_says_how_it_is_reached(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from gateway import free_port
+
+    admin = free_port()
+    own = ("--admin", f"127.0.0.1:{admin}", "--trusted-proxies", "127.0.0.1/32")
+    with hall_at(tmp_path_factory.mktemp("lonely") / "data", arguments=own) as hall:
+        assert _enter(Office(hall), {}, f"http://127.0.0.1:{admin}", "here", admin)[1].status == 303
+        assert Visitor(admin).get("/login").forms
+        told = Visitor(admin).get("/login", ELSEWHERE)
+        assert (told.status, told.forms) == (403, [])
+        assert "as admin_url" in told.text
+        assert f"ssh -L {admin}:127.0.0.1:{admin}" in told.text
+
+
 def test_from_strangers_only_short_forms_are_read(proxied: Office) -> None:
     """Taking a form apart stops everything else: those of who is signed in may be long, theirs need not."""
     code = proxied.locally("POST", "/operators", {"name": "long-winded", "role": "viewer"})["code"]
@@ -131,12 +181,20 @@ def test_from_strangers_only_short_forms_are_read(proxied: Office) -> None:
         assert (long.status, "16384 bytes" in long.text) == (413, True)
 
 
-def test_what_a_proxy_took_in_the_clear_is_no_https(proxied: Office) -> None:
+def test_what_a_proxy_does_not_say_that_it_took_over_https_is_plain_http(proxied: Office) -> None:
     visitor = Visitor(proxied.hall.gateway.port)
-    assert visitor.get("/login", {**OVER_HTTPS, "X-Forwarded-Proto": "https"}).forms
-    for plain in ("http", "HTTP", "http, https"):
-        told = visitor.get("/login", {**OVER_HTTPS, "X-Forwarded-Proto": plain})
-        assert (told.status, "plain http" in told.text, told.forms) == (403, True, [])
+    for said in ("https", " HTTPS ", "https, http"):
+        assert visitor.get("/login", {**OVER_HTTPS, "X-Forwarded-Proto": said}).forms
+    for headers in (OVER_HTTPS, {"Host": HOST}):  # the second is what a tunnel sends that tells nothing
+        for plain in ("http", "HTTP", "http, https", "", "ftp"):
+            told = visitor.get("/login", {**headers, "X-Forwarded-Proto": plain})
+            assert (told.status, "plain http" in told.text, told.forms) == (403, True, []), plain
+            assert f"Open https://{HOST} instead" in told.text
+            assert "X-Forwarded-Proto" in told.text
+    silent = {name: value for name, value in OVER_HTTPS.items() if name != "X-Forwarded-Proto"}
+    assert visitor.get("/login", silent).status == 403
+    assert visitor.get("/login", {"Host": HOST}).status == 403
+    assert visitor.cookies == {name: value for name, value in visitor.cookies.items() if "__Host" in name}
 
 
 def test_a_form_is_of_the_address_that_it_goes_to_and_of_no_other_of_ours(proxied: Office) -> None:
@@ -172,5 +230,71 @@ def test_what_no_provider_sends_back_is_refused_and_no_defect(tmp_path: Path) ->
         for count, status in ((50, 403), (51, 400)):
             query = "&".join(f"a{number}=1" for number in range(count))
             assert visitor.get(f"/login/openid/callback?{query}").status == status
+        statuses = [visitor.get("/login/openid/callback?code=made-up&state=x").status for _ in range(25)]
+        assert statuses == [403] * 25, "the provider is asked nothing, so it locks nobody out"
+        told = control(data / "coatcheck.sock", "GET", "/api/v1/records")[1]
+        assert told["items"] == []
     finally:
         gateway.stop()
+
+
+async def test_what_the_provider_refuses_is_braked_and_what_was_used_before_is_not(tmp_path: Path) -> None:
+    from gateway import Gateway
+
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    async with OpenIdProvider(SystemClock()) as provider:
+        provider.answer_more = {"error": "access_denied"}
+        lines = [f'oidc_issuer = "{provider.issuer}"', 'oidc_client_id = "coatcheck"']
+        (data / "coatcheck.toml").write_text("\n".join(lines))
+        gateway = await asyncio.to_thread(Gateway(data, {"mcpServers": {}}, how="up").start)
+        try:
+            visitor = Visitor(gateway.port)
+
+            def come_back(times: int = 1) -> list[int]:
+                to = visitor.get("/login/openid", follow=False).header("location")
+                query = urlencode(provider.authorize(to))
+                kept = dict(visitor.cookies)
+                statuses = []
+                for _ in range(times):
+                    visitor.cookies = dict(kept)
+                    statuses.append(visitor.get(f"/login/openid/callback?{query}").status)
+                return statuses
+
+            assert await asyncio.to_thread(come_back, 30) == [403] * 30
+            told = control(data / "coatcheck.sock", "GET", "/api/v1/records")[1]
+            assert [one["reason"] for one in told["items"]] == ["sign_in"], told
+            for _ in range(19):
+                assert await asyncio.to_thread(come_back) == [403]
+            assert await asyncio.to_thread(come_back) == [429]
+            assert (await asyncio.to_thread(visitor.get, "/login")).status == 200
+        finally:
+            await asyncio.to_thread(gateway.stop)
+
+
+def test_wrong_links_are_braked_for_looking_and_for_using_apart(proxied: Office) -> None:
+    """What another site can set off as pictures keeps nobody from signing in."""
+    here = {**OVER_HTTPS, "X-Forwarded-For": "203.0.113.77", "Origin": f"https://{HOST}"}
+    there = {**here, "X-Forwarded-For": "203.0.113.78"}
+    picture = {name: value for name, value in here.items() if name != "Origin"}
+    picture |= {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
+    code = proxied.locally("POST", "/operators", {"name": "looked-at", "role": "viewer"})["code"]
+
+    def use(visitor: Visitor, code: str) -> Sheet:
+        visitor.get("/login", here)
+        fields = {"csrf": visitor.csrf, "password": PASSWORD, "again": PASSWORD}
+        return visitor.post(f"/welcome/{code}", fields, here, follow=False)
+
+    visitor, invited = (Visitor(proxied.hall.gateway.port) for _ in range(2))
+    looks = [visitor.get(f"/welcome/cckb_{n}", picture, follow=False).status for n in range(20)]
+    assert looks == [404] * 20
+    _is_braked(visitor.get("/welcome/cckb_wrong", here, follow=False))
+    assert visitor.get("/welcome/cckb_wrong", there, follow=False).status == 404
+    assert use(invited, code).status == 303
+    assert [use(visitor, "cckb_wrong").status for _ in range(20)] == [404] * 20, "each counts once"
+    _is_braked(use(visitor, "cckb_wrong"))
+
+
+def _is_braked(told: Sheet) -> None:
+    assert (told.status, "Too many wrong tries" in told.text) == (429, True)
+    assert int(told.header("retry-after")) > 1

@@ -77,6 +77,28 @@ def test_a_form_without_its_mark_or_from_elsewhere_is_refused(house: House, page
     assert other.status == 403
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.saves], ids=_name)
+def test_no_other_site_sets_off_that_a_file_is_made(house: House, page: AnyPage) -> None:
+    visitor = house.as_role("admin")
+    query = "?name=nobody" if page.path.startswith("/people/") else ""
+    statuses = set()
+    for way in ("same-origin", "none", None):
+        here = {} if way is None else {"Sec-Fetch-Site": way}
+        answer = visitor.get(_path(page) + query, here, follow=False)
+        assert "Another site" not in answer.html
+        statuses.add(answer.status)
+    assert statuses == ({404} if query else {200})
+    for way in ("cross-site", "same-site"):
+        led = visitor.get(_path(page) + query, {"Sec-Fetch-Site": way}, follow=False)
+        assert (led.status, "Another site led here" in led.text) == (403, True)
+        assert led.header("content-disposition") == ""
+        assert visitor._once("HEAD", _path(page) + query, None, {"Sec-Fetch-Site": way}).status == 403
+        before = house.ask("GET", "/changes")["items"][0]["position"]
+        assert visitor._once("HEAD", _path(page) + query, None, {}).status == 200
+        assert house.ask("GET", "/changes")["items"][0]["position"] == before, "nothing was made"
+        assert visitor.get("/log", {"Sec-Fetch-Site": way}).status == 200, "pages may be linked to"
+
+
 def test_what_changes_asks_for_more_than_being_an_operator() -> None:
     for page in PAGES:
         if page.method == "POST" and page.who is Door.SIGNED_IN:

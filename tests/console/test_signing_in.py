@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from urllib.parse import urlencode
 
 import pytest
 
@@ -113,6 +114,39 @@ def test_a_way_back_leads_to_the_page_that_was_asked_for_and_never_elsewhere(hou
         assert (gone.status, gone.header("location")) == (303, to)
 
 
+def test_no_way_back_leads_to_a_file_that_another_site_may_have_asked_for(house: House) -> None:
+    """After our own answer the browser asks for it as one of our pages does: nobody could tell them apart."""
+    for back in ("/settings/backup", "/log/export/file?format=jsonl", "/settings/x/%2E%2e/%62ackup"):
+        visitor = house.enter()
+        name = next(reversed(house.names))
+        answer = visitor.get("/settings/backup", {"Sec-Fetch-Site": "same-origin"}, follow=False)
+        assert (answer.status, "attachment" in answer.header("content-disposition")) == (200, True)
+        query = urlencode({"back": back})
+        visitor.get(f"/confirm?{query}")
+        action = next(form.action for form in visitor.page.forms if form.action.startswith("/confirm"))
+        proven = visitor.send(action, password=PASSWORD, follow=False)
+        assert (proven.status, proven.header("location")) == (303, "/")
+        assert "ask for it once more" in visitor.get("/").text
+        signed_in = visitor.get(f"/login?{query}", {"Sec-Fetch-Site": "cross-site"}, follow=False)
+        assert (signed_in.status, signed_in.header("location")) == (303, "/")
+        stranger = house.stranger()
+        led = stranger.get(back, {"Sec-Fetch-Site": "cross-site"}, follow=False)
+        for way in (f"/login?{query}", *([led.header("location")] if led.status == 303 else [])):
+            guest = house.stranger()
+            guest.get(way)
+            action = next(form.action for form in guest.page.forms if form.action.startswith("/login"))
+            entered = guest.send(action, name=name, password=PASSWORD, follow=False)
+            assert (entered.status, entered.header("location")) == (303, "/")
+            assert _signed_in(guest)
+
+
+def test_a_way_back_leads_to_the_page_of_a_file_with_what_was_asked(house: House) -> None:
+    visitor = house.enter()
+    for back in ("/log/export?format=jsonl", "/settings/backup/more", "/settings"):
+        led = visitor.get(f"/login?{urlencode({'back': back})}", follow=False)
+        assert (led.status, led.header("location")) == (303, back)
+
+
 def test_signing_in_anew_leaves_no_session_behind(house: House) -> None:
     visitor = house.enter("viewer")
     name, former = next(reversed(house.names)), dict(visitor.cookies)
@@ -193,3 +227,16 @@ def test_every_answer_says_what_browsers_may_do_with_it(house: House) -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert page.header("x-content-type-options") == "nosniff"
+
+
+def test_whose_form_was_not_taken_for_want_of_a_proof_is_told_to_send_it_again(house: House) -> None:
+    visitor = house.enter()
+    asked = visitor.get("/confirm?back=/settings/invite")
+    assert (asked.status, "was not taken" in asked.text) == (200, False)
+    asked = visitor.get("/confirm?back=/settings/invite&unsent=1")
+    assert "Your form was not taken" in asked.text
+    (form,) = [one for one in asked.forms if one.action.startswith("/confirm?")]
+    wrong = visitor.send(form.action, password="not the one at all")
+    assert (wrong.status, "Your form was not taken" in wrong.text) == (401, True)
+    back = visitor.send(form.action, password=PASSWORD)
+    assert (back.path, "send it once more" in back.text) == ("/settings/invite", True)

@@ -15,7 +15,7 @@ from coatcheck.model.secret import Secret
 from coatcheck.operations.records import Records
 from coatcheck.operations.refusals import Refusals
 from coatcheck.operations.registry.changes import Scribe
-from coatcheck.operations.signing_in.brake import Brake
+from coatcheck.operations.signing_in.brake import FIRST_SECONDS, Brake
 from coatcheck.operations.signing_in.entering import Entering
 from coatcheck.operations.signing_in.hashing import Hashing
 from coatcheck.operations.signing_in.sessions import BrowserSessions
@@ -114,7 +114,14 @@ class Lobby:
             Brake(clock),
         )
         self.signing = SigningIn(
-            self.sessions, self.entering, self.hashing, self.brake, told, lambda: office.directory.snapshot
+            self.sessions,
+            self.entering,
+            self.hashing,
+            self.brake,
+            told,
+            lambda: office.directory.snapshot,
+            at_provider=Brake(clock, longest=FIRST_SECONDS),
+            at_links=Brake(clock, longest=FIRST_SECONDS),
         )
 
     async def open(self) -> Self:

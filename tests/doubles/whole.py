@@ -27,7 +27,7 @@ async def a_gateway(folder: Path) -> AsyncIterator[tuple[Gateway, httpx2.AsyncCl
         async with (
             background(gateway),
             http_on(door, listening, GuardedProtocol),
-            httpx2.AsyncClient(base_url=at) as http,
+            httpx2.AsyncClient(base_url=at, timeout=30) as http,
         ):
             try:
                 yield gateway, http

@@ -12,8 +12,9 @@ import httpx2
 import pytest
 
 from coatcheck.app.compose import Gateway
-from coatcheck.app.openid import OpenId, openid_of
+from coatcheck.app.openid import openid_of
 from coatcheck.app.real import SystemClock, SystemEntropy
+from coatcheck.console.signing_in.openid import OpenIdEntrance
 from coatcheck.core.sealing.states import Seal
 from coatcheck.errors import AuthorizationRefused, OpenIdRefused
 from coatcheck.model.browser import Whose
@@ -39,7 +40,7 @@ class Signing:
         desk = gateway.registered.desk
         made = openid_of(gateway.config, {}, Seal(bytes(32)), desk, SystemClock(), SystemEntropy())
         assert made is not None
-        self.openid: OpenId = made
+        self.openid: OpenIdEntrance = made
 
     async def become(self, name: str) -> None:
         await self._tell(f"become/{name}")
@@ -52,7 +53,8 @@ class Signing:
         url, cookie = await self.openid.sign_in.begin(BASE, return_to)
         query = await by_browser(url)
         assert dict(query)["iss"] == self.provider.issuer
-        return await self.openid.sign_in.finish(query, cookie.reveal())
+        sign_in = self.openid.sign_in
+        return await sign_in.finish(sign_in.recognise(query, cookie.reveal()))
 
     async def enter(self) -> tuple[Whose, str]:
         entrant = await self.openid.vouching.admit((await self.arrive()).vouched)
@@ -154,4 +156,5 @@ async def test_what_the_provider_itself_refuses(provider: Provider, tmp_path: Pa
         query = await by_browser(url)
         with pytest.raises(AuthorizationRefused):
             await sign_in._provider.redeem(dict(query)["code"], "v" * 43, BASE + CALLBACK)
-        await sign_in.finish(query, cookie.reveal())  # for who has the verifier it was good
+        returned = sign_in.recognise(query, cookie.reveal())
+        await sign_in.finish(returned)  # for who has the verifier it was good

@@ -136,6 +136,18 @@ METHODS: Final = {"tool": "tools/call", "prompt": "prompts/get", "resource": "re
 
 
 @ERAS
+def test_the_sentence_that_a_denied_caller_is_told_is_on_record(team: Team, era: str) -> None:
+    denied = {"name": "child__delete_issue", "arguments": {}}
+    assert "Ask the owner." in team.ask("ann", era, "tools/call", denied).text
+    last = team.last(subject="ann")
+    assert (last["decision"], last["detail"]) == ("denied", "Ask the owner.")
+    assert last["reason"] == "the policy team denies it by tools/delete_*"
+    team.ask("ann", era, "tools/call", {"name": "child__purge_all", "arguments": {}})
+    last = team.last(subject="ann")
+    assert (last["decision"], last["detail"]) == ("hidden", ""), "it was told what a stranger is told"
+
+
+@ERAS
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[2].get('name') or case[2]['uri']}")
 def test_record_and_explanation_name_the_same_rule(team: Team, era: str, case: Case) -> None:
     who, kind, params, decision, rule, (policy, version) = case

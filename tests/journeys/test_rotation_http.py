@@ -111,7 +111,7 @@ def test_what_is_wrong_is_caught_before_the_switch(stand: Stand, door: Door, tok
         assert "obviously wrong one" in words
         assert "--accept-unproven" in words
         assert set(crowd.labels()) == {"old"}
-        told = stand.rotate(tokens["new"], "--accept-unproven")
+        told = stand.rotate(tokens["new"], "--accept-unproven", "--because", "it takes anything")
         since = time.monotonic()
         crowd.until("new")
         assert (told["assurance"], told["verdicts"][0]["control"]) == ("unproven", "accepted")
@@ -131,7 +131,7 @@ def test_a_dead_server_changes_nothing(tmp_path: Path, stand: Stand, tokens: dic
         assert "dead" in words
         assert f"took it: {stand.server}" in words
         assert stand.stages() == {1: "active"}
-        stand.rotate(tokens["new"], "--no-verify")
+        stand.rotate(tokens["new"], "--no-verify", "--because", "one of them is dead")
         crowd.until("new")
         stand.asked("server", "remove", "dead")
     assert crowd.failures == []

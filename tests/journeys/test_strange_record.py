@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,16 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     with hall_at(tmp_path / "data") as hall:
         for _ in range(3):
             hall.good()
+        wait_for_the_pins(hall)
         yield Desk(hall)
+
+
+def wait_for_the_pins(hall: Hall) -> None:
+    """Wait until the first list of tools is on record: that comes beside the calls, and maybe after them."""
+    end = time.monotonic() + 30
+    while not any(one["action"] == "tools.pin" for one in hall.control("/api/v1/changes")["items"]):
+        assert time.monotonic() < end, "no tools were pinned"
+        time.sleep(0.02)
 
 
 def take_the_last_entry(data: Path) -> int:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck.core.activity import BOUNDS, By, Counted, Counts, Focus, Knocks, Step, band_of
+from bands import band_of
+from coatcheck.core.activity import BOUNDS, By, Counted, Counts, Focus, Knocks, Step, Through
 from coatcheck.errors import LedgerUnavailable, Unfit
 from coatcheck.operations import hours
 from coatcheck.operations.activity import Activity
@@ -48,6 +49,7 @@ class Call:
     subject: str = "alice"
     grant: str = "g1"
     ended: bool = True
+    refused: bool = False
 
 
 @dataclass
@@ -74,14 +76,19 @@ class ListCounting:
         for one in left:
             second = int(one.at.timestamp())
             if since <= second < until and meant(focus, one):
-                name = {By.SERVER: one.server, By.TOOL: one.tool, By.SUBJECT: one.subject}[focus.by]
+                by = By.SERVER if focus.by is By.REACHED else focus.by
+                name = {By.SERVER: one.server, By.TOOL: one.tool, By.SUBJECT: one.subject}[by]
                 found = units.setdefault(second // grain * grain, {}).setdefault(name, Counts())
-                found.add(Counts(1, under_way=not one.ended, timed=int(one.ended), last=one.at))
+                found.add(
+                    Counts(1, int(one.refused), under_way=not one.ended, timed=int(one.ended), last=one.at)
+                )
         begins = self.sealed or min((one.at for one in left), default=None)
         return Counted(units, begins, self.sealed is not None)
 
     async def knocks(self, since: datetime) -> Knocks:
         self.asked_knocks += 1
+        if self.fails:
+            raise LedgerUnavailable("a test says so")
         return Knocks((), 0, None)
 
 
@@ -97,6 +104,48 @@ def activity(counting: ListCounting, clock: Handset | None = None, patience: flo
 def old(*ago: timedelta, **more: Any) -> list[Call]:
     """Return calls of so long ago, and one of long before, so that the record begins there."""
     return [Call(NOW - timedelta(days=60)), *(Call(NOW - one, **more) for one in ago)]
+
+
+# --- what was used ---
+
+
+async def test_what_got_through_is_told_by_name_and_as_soon_as_may_be() -> None:
+    counting, clock = ListCounting(old(HOUR * 50, HOUR * 3, grant="g2")), Handset()
+    counting.calls += [Call(NOW - HOUR, "time"), Call(NOW - HOUR, "shut", refused=True)]
+    looking, since = activity(counting, clock), NOW - timedelta(days=30)
+    found = await looking.used(since, subject="alice", patience=30.0)
+    assert found.names == {"github": Through(2, NOW - HOUR * 3), "time": Through(1, NOW - HOUR)}
+    assert (found.complete, found.whole, found.sealed) == (True, True, False)
+    assert 86_400 in {grain for _, _, grain in counting.reads}
+    assert len(counting.reads) < 15  # days are counted as days: very many are looked at together
+    tools = await looking.used(since, server="github", grant="g2", patience=30.0)
+    assert tools.names == {"search": Through(2, NOW - HOUR * 3)}
+
+    clock.pass_by(timedelta(seconds=5))
+    counting.calls.append(Call(clock.at, "new"))
+    counting.reads.clear()
+    assert "new" not in (await looking.used(since, subject="alice", patience=30.0, soon=True)).names
+    assert counting.reads == []
+    assert "new" in (await looking.used(since, subject="alice", patience=30.0)).names
+    counting.calls.append(Call(clock.at, "newer"))
+    clock.pass_by(timedelta(seconds=60))
+    assert "newer" in (await looking.used(since, subject="alice", patience=30.0, soon=True)).names
+
+
+async def test_what_is_in_files_or_is_not_counted_in_time_is_not_told_as_unused() -> None:
+    counting = ListCounting(old(HOUR * 50, HOUR * 3), sealed=NOW - HOUR * 5)
+    found = await activity(counting).used(NOW - timedelta(days=30), subject="alice", patience=30.0)
+    assert (found.complete, found.sealed, found.names) == (
+        False,
+        True,
+        {"github": Through(1, NOW - HOUR * 3)},
+    )
+    assert found.back_to >= NOW - HOUR * 6
+    held = ListCounting(old(HOUR * 3), gate=asyncio.Semaphore(0))
+    looking = activity(held)
+    late = await looking.used(NOW - timedelta(days=30), subject="alice", patience=0.01)
+    assert (late.complete, late.sealed, late.names) == (False, False, {})
+    await looking.close()
 
 
 # --- counted once ------------------------------------------------------------------------------------------
@@ -306,6 +355,33 @@ async def test_times_that_make_no_sense_are_refused(
         await looking.over(since, until, step)
 
 
+async def test_a_month_of_more_servers_than_fit_by_the_hour_is_counted_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A day keeps the names, and its hours only their sums: else each look would throw out what it needs."""
+    monkeypatch.setattr(hours, "MOST_KEPT", 6_000)
+    servers, since = 40, NOW - timedelta(days=10)
+    calls = [
+        Call(NOW - timedelta(hours=hour, minutes=1), server=f"s{one}")
+        for hour in range(1, 24 * 10)
+        for one in range(servers)
+    ]
+    assert len(calls) > 1.5 * hours.MOST_KEPT
+    counting, clock = ListCounting(calls), Handset()
+    looking = activity(counting, clock)
+    for _ in range(20):  # what was thrown out while both were being counted is counted once more
+        counting.reads.clear()
+        ranking, series = await asyncio.gather(looking.servers(since), looking.over(since))
+        is_young = all(until - start <= 2 * 3_600 for start, until, _ in counting.reads)
+        if ranking.complete and series.complete and is_young:
+            break
+        clock.pass_by(timedelta(seconds=2))
+    assert (ranking.complete, series.complete, is_young) == (True, True, True)
+    assert series.whole.calls == sum(one.counts.calls for one in ranking.items) == len(calls)
+    one = await looking.over(since, server="s7")
+    assert (one.complete, one.whole.calls) == (True, len(calls) // servers)
+
+
 async def test_knocks_are_asked_for_now_and_then() -> None:
     counting, clock = ListCounting(), Handset()
     looking = activity(counting, clock)
@@ -313,6 +389,24 @@ async def test_knocks_are_asked_for_now_and_then() -> None:
         await looking.knocking(NOW - HOUR)
     assert counting.asked_knocks == 1
     clock.pass_by(timedelta(seconds=40))
+    await looking.knocking(NOW - HOUR)
+    assert counting.asked_knocks == 2
+
+
+async def test_all_who_look_on_at_once_share_one_reading_of_who_knocks() -> None:
+    counting = ListCounting()
+    looking = activity(counting)
+    found = await asyncio.gather(*(looking.knocking(NOW - HOUR) for _ in range(5)))
+    assert counting.asked_knocks == 1
+    assert all(one is found[0] for one in found)
+
+
+async def test_a_reading_of_who_knocks_that_failed_is_told_to_all_and_tried_again() -> None:
+    counting = ListCounting(fails=True)
+    looking = activity(counting)
+    failed = await asyncio.gather(*(looking.knocking(NOW - HOUR) for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in failed] == [LedgerUnavailable] * 3
+    counting.fails = False
     await looking.knocking(NOW - HOUR)
     assert counting.asked_knocks == 2
 

@@ -131,6 +131,7 @@ async def test_a_cursor_that_was_never_given_out_is_refused_and_recorded() -> No
     assert [(entry.record.decision, entry.record.rule) for entry in bench.entries] == [
         (Verdict.DENIED, "(cursor)")
     ] * 2
+    assert [entry.settlement and entry.settlement.detail for entry in bench.entries] == [fault.message] * 2
     assert not bench.upstreams.of("sentry").asked
 
 

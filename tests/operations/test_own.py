@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.reading import Looked
 from coatcheck.model.record import RecordEntry, RecordFilter, Verdict
-from coatcheck.operations.own import NO_SUCH, OwnViews
+from coatcheck.operations.own import NO_SUCH, NOT_ALLOWED, OwnViews
 from coatcheck.operations.registry.patches import NewGrant
 from doubles.registries import ROOT, Office
 from ledgers import a_record, its_settlement
@@ -38,9 +38,11 @@ async def an_office() -> tuple[Office, Read, OwnViews]:
     return office, read, OwnViews(office.grants, read)  # type: ignore[arg-type]
 
 
-def entry(position: int, subject: str, decision: Verdict = Verdict.ALLOWED, reason: str = "") -> RecordEntry:
-    record = replace(a_record(), subject=subject, decision=decision, reason=reason)
-    return RecordEntry(position, record, its_settlement(record))
+def entry(
+    position: int, subject: str, decision: Verdict = Verdict.ALLOWED, reason: str = "", told: str = "", rule: str = "p:/x"
+) -> RecordEntry:  # fmt: skip
+    record = replace(a_record(), subject=subject, decision=decision, reason=reason, rule=rule)
+    return RecordEntry(position, record, replace(its_settlement(record), detail=told))
 
 
 async def test_an_owner_sees_own_grants_and_calls_only() -> None:
@@ -51,21 +53,24 @@ async def test_an_owner_sees_own_grants_and_calls_only() -> None:
     assert [view.label for view in own.over] == ["a-2"]
     assert [call.entry.position for call in own.calls] == [3, 1]
     assert [(asked.subject, asked.errors) for asked in read.asked] == [("ada", False)]
-    await views.of("ada", refused=True)
+    await views.of("ada", errors_only=True)
     assert read.asked[-1].errors
     nobody = await views.of("nobody")
     assert (nobody.grants, nobody.over, nobody.calls) == ([], [], [])
 
 
-async def test_why_a_call_was_refused_is_told_unless_it_was_hidden() -> None:
+async def test_an_owner_sees_what_the_caller_was_told_and_no_words_of_a_rule() -> None:
     _, read, views = await an_office()
     read.entries = [
-        entry(1, "ada", Verdict.DENIED, "the policy no-writes says: ask first"),
+        entry(1, "ada", Verdict.DENIED, "it denies if /branch is main, which holds", "Ask first."),
         entry(2, "ada", Verdict.HIDDEN, "hidden by the policy of payroll"),
-        entry(3, "ada", Verdict.ALLOWED, "the rule of the file"),
+        entry(3, "ada", Verdict.ALLOWED, "the rule of the file", "input required"),
+        entry(4, "ada", Verdict.DENIED, "it denies if /branch is main, which holds"),
+        entry(5, "ada", Verdict.DENIED, "The params are no object.", rule="(request)"),
     ]
     own = await views.of("ada")
-    assert [call.because for call in own.calls] == ["", NO_SUCH, "the policy no-writes says: ask first"]
+    told = [call.because for call in own.calls]
+    assert told == ["The params are no object.", NOT_ALLOWED, "", NO_SUCH, "Ask first."]
 
 
 async def test_grants_are_shown_where_the_record_cannot_be_read() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 from sqlalchemy.dialects import sqlite
 
-from coatcheck.core.activity import By, Counts, Focus, band_of
+from bands import band_of
+from coatcheck.core.activity import By, Counts, Focus
 from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.record import KNOCKING, Outcome, Verdict
 from coatcheck.model.segment import Segment

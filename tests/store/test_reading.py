@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 
 from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
@@ -196,3 +198,49 @@ def test_failures_refusals_clients_and_texts_are_found_whether_rare_or_common(
     assert looked.before is None
     by_hand = [entry.position for entry in everything if matches(entry, wanted)]
     assert by_hand[-wanted.limit :] == [entry.position for entry in listed]
+
+
+def test_what_went_wrong_long_ago_is_found_past_all_that_went_well_since(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "FEW", 10)
+    connection = connect(database.path)
+    for position in range(1, 4_001):
+        outcome = Outcome.OK if position > 60 else [Outcome.TIMEOUT, Outcome.OK, Outcome.DENIED][position % 3]
+        decision = Verdict.DENIED if outcome is Outcome.DENIED else Verdict.ALLOWED
+        made = a_record(decision=decision, at=START + timedelta(seconds=position))
+        connection.execute(SAY.insert_record, record_row(position, made, b"", b""))
+        settled = its_settlement(made, outcome)
+        connection.execute(SAY.insert_settlement, settlement_row(position, position, settled, b"", b""))
+    connection.close()
+    wrong = [position for position in range(1, 61) if position % 3 != 1]
+    for wanted, right in (
+        (RecordFilter(errors=True, limit=10), wrong[-10:]),
+        (RecordFilter(errors=True, limit=100), wrong),
+        (RecordFilter(errors=True, before=30, limit=4), [one for one in wrong if one < 30][-4:]),
+        (RecordFilter(errors=True, until=START + timedelta(seconds=20)), [one for one in wrong if one < 20]),
+        (RecordFilter(errors=True, since=START + timedelta(seconds=50)), [one for one in wrong if one >= 50]),
+    ):
+        listed, steps = steps_of(database, wanted)
+        assert [entry.position for entry in listed] == right, wanted
+        if wanted.since is None and wanted.until is None:  # to find a time costs steps of its own
+            assert steps < 4_000, wanted  # less than one for each call that went well since
+
+
+def steps_of(database: SqliteDatabase, wanted: RecordFilter) -> tuple[list[RecordEntry], int]:
+    """Return what is found, and how many steps of SQLite that took: some ten for each row."""
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 100
+
+    def read(reading_from: Connection) -> list[RecordEntry]:
+        driver: Any = reading_from.connection.driver_connection
+        driver.set_progress_handler(count, 100)
+        try:
+            return list(reading.look_back(reading_from, wanted).entries)
+        finally:
+            driver.set_progress_handler(None, 0)
+
+    return database.read_now(read), steps

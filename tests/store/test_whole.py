@@ -6,9 +6,10 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from coatcheck.core.recording.notes import SigningKey
 from coatcheck.core.recording.verifying import Verifier
 from coatcheck.model.chain import Checkpoint, Link
 from coatcheck.model.reading import RadiusFilter
-from coatcheck.model.record import Outcome, RecordFilter, Verdict
+from coatcheck.model.record import Outcome, RecordEntry, RecordFilter, Verdict
 from coatcheck.operations.exporting import ExportFormat, Exports
 from coatcheck.store.engines.database import Database
+from coatcheck.store.records import radius
 from coatcheck.store.records.checkpoints import StoredCheckpoints
 from coatcheck.store.records.ledger import StoredLedger
 from coatcheck.store.records.matching import matches
@@ -111,6 +113,39 @@ async def test_the_filters_above_leave_something_and_leave_something_out(ledger:
     counts = [len(await ledger.list(wanted)) for wanted in FILTERS]
     assert counts[0] == 40
     assert sum(0 < count < 40 for count in counts) == len(FILTERS) - 5
+
+
+async def test_a_text_is_looked_for_by_one_rule_in_lists_exports_and_each_database(
+    any_database: Database,
+) -> None:
+    """Letters of ASCII are the same in either case; all others are as they are, whatever the locale."""
+    ledger = await StoredLedger.open(any_database, TickingClock())
+    labels = ["ÄRGER", "ärger", "\u212aelvin", "kelvin", "İstanbul", "istanbul", "Ψ"]
+    for label in labels:
+        record = a_record(grant_label=label)
+        await ledger.record_settled(record, its_settlement(record))
+    signing = Signing(any_database, ledger.log)
+    exports = Exports(StoredReading(any_database), signing.now)
+    found = {
+        "RGER": ["ÄRGER", "ärger"],
+        "ä": ["ärger"],
+        "Ä": ["ÄRGER"],
+        "KELVIN": ["kelvin"],
+        "ELVIN": ["\u212aelvin", "kelvin"],
+        "İ": ["İstanbul"],
+        "STANBUL": ["İstanbul", "istanbul"],
+        "ψ": [],
+        "Ψ": ["Ψ"],
+    }
+    for text, right in found.items():
+        wanted = RecordFilter(text=text)
+        assert [entry.record.grant_label for entry in await ledger.list(wanted)] == right, text
+        rows = csv.DictReader(io.StringIO((await exported(exports, wanted, ExportFormat.CSV)).decode()))
+        assert [row["grant_label"] for row in rows] == right, text
+        links, _ = verified(await exported(exports, wanted, ExportFormat.JSONL), signing.key)
+        told = [json.loads(link.stored)["record"] for link in links if link.stored and link.kind == "record"]
+        assert [record["grant_label"] for record in told] == right, text
+    await ledger.close()
 
 
 class Signing:
@@ -209,6 +244,58 @@ async def test_a_blast_radius_counts_what_was_used(ledger: StoredLedger, any_dat
     assert second.whole.outcomes == {"timeout": 9, "unknown": 1}
     nothing = await reading.radius(RadiusFilter(credential="alpha", version=7))
     assert (nothing.whole, nothing.servers) == (None, ())
+
+
+@pytest.mark.parametrize("part", [1, 3, 1_000])
+@pytest.mark.parametrize("since", [None, START + timedelta(seconds=10)])
+async def test_a_blast_radius_is_the_same_in_however_many_parts_it_is_read(
+    ledger: StoredLedger,
+    any_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    part: int,
+    since: datetime | None,
+) -> None:
+    monkeypatch.setattr(radius, "PART", part)
+    reading = StoredReading(any_database)
+    for of, wanted in (
+        (RadiusFilter(credential="alpha"), RecordFilter(credential="alpha")),
+        (RadiusFilter(credential="alpha", version=2), RecordFilter(credential="alpha", version=2)),
+        (RadiusFilter(grant="file-1"), RecordFilter(grant="file-1")),
+    ):
+        entries = await ledger.list(replace(wanted, since=since))
+        found = await reading.radius(replace(of, since=since))
+        assert entries
+        assert found.whole is not None
+        by_tool: dict[str, list[RecordEntry]] = {}
+        for entry in entries:
+            by_tool.setdefault(f"{entry.record.server} {entry.record.tool}", []).append(entry)
+        assert [(one.name, one.count, one.first, one.last, one.outcomes) for one in found.tools] == [
+            (name, len(some), some[0].record.at, some[-1].record.at, ways_of(some))
+            for name, some in sorted(by_tool.items(), key=lambda item: (-len(item[1]), item[0]))
+        ]
+        assert found.whole.outcomes == ways_of(entries)
+        assert sum(one.count for one in found.addresses) == len(entries)
+        assert [one.name for one in found.clients] == sorted({client_of(entry) for entry in entries})
+
+
+def client_of(entry: RecordEntry) -> str:
+    return f"{entry.record.client_name} {entry.record.client_version}".strip()
+
+
+def ways_of(entries: Sequence[RecordEntry]) -> dict[str, int]:
+    ended = [one.settlement.outcome.value if one.settlement is not None else "" for one in entries]
+    return dict(sorted(Counter(ended).items()))
+
+
+async def test_a_blast_radius_tells_the_names_with_the_most_calls_and_counts_the_others(
+    ledger: StoredLedger, any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await StoredReading(any_database).radius(RadiusFilter(credential="alpha"))
+    assert (len(whole.tools), whole.left_out) == (10, 0)
+    monkeypatch.setattr(radius, "MOST", 4)
+    found = await StoredReading(any_database).radius(RadiusFilter(credential="alpha"))
+    assert found.tools == whole.tools[:4]
+    assert found.left_out == 6 + max(0, len(whole.addresses) - 4)
 
 
 async def test_the_blast_radius_of_a_grant_counts_each_call_once(

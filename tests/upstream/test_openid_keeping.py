@@ -16,15 +16,15 @@ from doubles.clock import HandClock
 class Source:
     def __init__(self) -> None:
         self.fetched = 0
-        self.fails = False
+        self.fails: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def fetch(self) -> int:
         self.fetched += 1
         await self.gate.wait()
-        if self.fails:
-            raise UpstreamBadReply("no")
+        if self.fails is not None:
+            raise self.fails
         return self.fetched
 
 
@@ -42,15 +42,43 @@ async def test_a_failure_is_told_for_a_while_and_then_tried_again() -> None:
     clock, source = HandClock(), Source()
     kept = Kept(source.fetch, clock)
     assert await kept.get() == 1
-    clock.advance(PAUSE)
-    source.fails = True
+    clock.advance(LIFE)
+    source.fails = UpstreamBadReply("no")
     for ask in (kept.renewed, kept.renewed, kept.get):
         with pytest.raises(UpstreamBadReply):
             await ask()
     assert source.fetched == 2
     clock.advance(FAILED)
-    source.fails = False
+    source.fails = None
     assert await kept.get() == 3
+
+
+async def test_what_is_at_hand_stays_good_for_its_hour_when_somebody_fails_to_renew_it() -> None:
+    clock, source = HandClock(), Source()
+    kept = Kept(source.fetch, clock)
+    assert await kept.get() == 1
+    clock.advance(PAUSE)
+    source.fails = UpstreamBadReply("no")
+    with pytest.raises(UpstreamBadReply):
+        await kept.renewed()
+    assert await kept.get() == 1
+    clock.advance(FAILED)
+    assert await kept.get() == 1
+    assert source.fetched == 2
+    source.fails = None
+    assert await kept.renewed() == 3
+
+
+async def test_a_defect_makes_nothing_older_good_again() -> None:
+    clock, source = HandClock(), Source()
+    kept = Kept(source.fetch, clock)
+    assert await kept.get() == 1
+    clock.advance(LIFE)
+    source.fails = ZeroDivisionError()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await kept.get()
+    assert source.fetched == 3
 
 
 async def test_who_gives_up_waiting_takes_nothing_from_the_others() -> None:

@@ -66,7 +66,7 @@ def admin_of(cases: UseCases) -> Admin:
         *ToolRoutes(cases.directory, cases.views, cases.calls).routes(),
         *ReviewRoutes(cases.reviewing).routes(),
         *GrantRoutes(cases.grants, cases.origin).routes(),
-        *SubjectRoutes(cases.subjects).routes(),
+        *SubjectRoutes(cases.subjects, cases.offboarding).routes(),
         *PolicyRoutes(cases.policies, cases.policy_uses).routes(),
         *AccessRoutes(cases.access).routes(),
         *ExplainingRoutes(cases.explaining).routes(),

@@ -9,6 +9,7 @@ from coatcheck.app.readings import replays_of
 from coatcheck.declared.pasted.reading import read_pasted
 from coatcheck.declared.policies.typed import read_typed
 from coatcheck.identity.throttle import Throttle
+from coatcheck.model.browser import Whose
 from coatcheck.operations.accepting import Accepting
 from coatcheck.operations.access.matrix import AccessMatrix
 from coatcheck.operations.access.narrowing import Narrowing
@@ -17,6 +18,7 @@ from coatcheck.operations.calling.operators import OperatorCalls
 from coatcheck.operations.own import OwnViews
 from coatcheck.operations.people.listing import PeopleLists
 from coatcheck.operations.people.offboarding import Offboarding
+from coatcheck.operations.policies.replay_runs import ReplayRuns
 from coatcheck.operations.policies.suggesting import Suggestions
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.granting.attention import GrantsAttention
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 def cases_of(gateway: Gateway, clock: Clock, entropy: Entropy) -> UseCases:
     """Return the use cases over the parts of a gateway."""
     matrix = AccessMatrix(gateway.registered.desk, gateway.registered.subjects, gateway.views)
+    replays = replays_of(gateway.registered.desk, gateway.views, gateway.readings, gateway.recording)
     return UseCases(
         directory=gateway.directory,
         views=gateway.views,
@@ -44,7 +47,11 @@ def cases_of(gateway: Gateway, clock: Clock, entropy: Entropy) -> UseCases:
         own=OwnViews(gateway.registered.grants, gateway.ledger),
         subjects=gateway.registered.subjects,
         people=PeopleLists(gateway.registered.desk, gateway.registered.subjects),
-        offboarding=Offboarding(gateway.registered.desk, gateway.registered.subjects),
+        offboarding=Offboarding(
+            gateway.registered.desk,
+            gateway.registered.subjects,
+            lambda name: len(gateway.consoling.sessions.list(Whose.SUBJECT, name)),
+        ),
         servers=gateway.registered.servers,
         server_lists=ServerLists(
             gateway.registered.servers, gateway.views, gateway.reviewing, gateway.cloakroom.credentials
@@ -68,7 +75,8 @@ def cases_of(gateway: Gateway, clock: Clock, entropy: Entropy) -> UseCases:
             gateway.registered.desk, gateway.registered.grants, gateway.readings.activity, clock
         ),
         explaining=gateway.registered.explaining,
-        replays=replays_of(gateway.registered.desk, gateway.views, gateway.readings, gateway.recording),
+        replays=replays,
+        replay_runs=ReplayRuns(gateway.registered.desk, replays),
         suggestions=Suggestions(gateway.registered.desk, gateway.views, gateway.ledger.list),
         reviewing=gateway.reviewing,
         changes=gateway.store.list_changes,
@@ -78,6 +86,7 @@ def cases_of(gateway: Gateway, clock: Clock, entropy: Entropy) -> UseCases:
         entries=gateway.readings.entries,
         readers=gateway.readings.readers,
         activity=gateway.readings.activity,
+        radii=gateway.readings.radii,
         checkpoint=gateway.checkpointing.now,
         accepting=Accepting(gateway.checkpointing, Scribe(clock, entropy)),
         sinks=gateway.sinks,

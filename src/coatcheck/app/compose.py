@@ -295,6 +295,11 @@ class Gateway:
         """Return the URL that clients reach the gateway by, without a path."""
         return self.config.public_url or f"http://{self.address}"
 
+    def _origin_of_api(self) -> str:
+        """Return the URL that operators reach API and console by."""
+        own = self.config.admin
+        return self.origin() if own is None else self.config.admin_url or f"http://{own}"
+
     async def close(self) -> None:
         """Stop in the order that loses nothing: no new calls, drain, servers, ledger, store."""
         self.stopping = self.endpoint.stopping = True
@@ -307,6 +312,7 @@ class Gateway:
                 await self.sessions.drain()
         await self.pinned.keeping.close()
         await self.cloakroom.runs.close()
+        await self.cases.replay_runs.close()
         await self.servers.close(0.0)
         await self.oauth.bearers.close()
         with suppress(LedgerUnavailable):  # the ledger has said so; the counts end with us
@@ -316,7 +322,7 @@ class Gateway:
         with suppress(Unavailable):
             await self.consoling.sessions.close()
         await self.cloakroom.refusing.close()
-        await self.readings.activity.close()
+        await self.readings.close()
         await self.ledger.close()
         await self.sinks.close()
         await self.checkpointing.close()
@@ -352,7 +358,7 @@ class Gateway:
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "http": f"http://{self.address}",
             "public_url": self.origin(),
-            "api": f"http://{self.config.admin}" if self.config.admin else self.origin(),
+            "api": self._origin_of_api(),
             "ready": not readiness.blocking,
             "blocking": list(readiness.blocking),
             "config": {"path": str(path) if path else None},

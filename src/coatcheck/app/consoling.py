@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coatcheck.app.openid import OpenId
 from coatcheck.app.recording import Recording
 from coatcheck.config import Config
 from coatcheck.console.signing_in.openid import OpenIdEntrance
-from coatcheck.console.surface import Console, Entrances, console_of, developers_of, https_hosts_of
+from coatcheck.console.surface import Console, Entrances, console_of, developers_of
+from coatcheck.console.web.reached import Reached
 from coatcheck.core.tokens import Pepper
 from coatcheck.operations.directory import Directory
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.signing_in.brake import Brake
+from coatcheck.operations.signing_in.brake import FIRST_SECONDS, Brake
 from coatcheck.operations.signing_in.entering import Entering
 from coatcheck.operations.signing_in.hashing import Hashing
 from coatcheck.operations.signing_in.sessions import BrowserSessions
@@ -34,23 +34,28 @@ class Consoling:
     config: Config
     sessions: BrowserSessions
     signing: SigningIn
-    openid: OpenId | None
+    openid: OpenIdEntrance | None
     entropy: Entropy
 
     def console(self, cases: UseCases) -> Console:
         """Return the pages over the use cases."""
-        return console_of(cases, self._entrances())
+        config = self.config
+        apart = config.admin is not None
+        reached = (
+            Reached("admin_url", config.admin_url) if apart else Reached("public_url", config.public_url)
+        )
+        return console_of(cases, self._entrances(reached))
 
     def developers(self, cases: UseCases) -> Console:
         """Return those of developers alone, for where clients are if the rest has an address of its own."""
-        return developers_of(cases, self._entrances())
+        return developers_of(cases, self._entrances(Reached("public_url", self.config.public_url)))
 
-    def _entrances(self) -> Entrances:
+    def _entrances(self, reached: Reached) -> Entrances:
         return Entrances(
             sessions=self.sessions,
             signing=self.signing,
-            openid=OpenIdEntrance(self.openid.sign_in, self.openid.vouching) if self.openid else None,
-            https_hosts=https_hosts_of(self.config.public_url),
+            openid=self.openid,
+            reached=reached,
             entropy=self.entropy,
         )
 
@@ -61,7 +66,7 @@ def consoling_of(
     directory: Directory,
     desk: Desk,
     recording: Recording,
-    openid: OpenId | None,
+    openid: OpenIdEntrance | None,
     pepper: Pepper,
     clock: Clock,
     entropy: Entropy,
@@ -72,6 +77,13 @@ def consoling_of(
     sessions = BrowserSessions(StoredBrowsers(database), pepper, clock, entropy, standing, idle, longest)
     told = SignInRecord(StoredChanges(database), Scribe(clock, entropy), recording.refusals, pepper)
     signing = SigningIn(
-        sessions, Entering(desk), Hashing(pepper, entropy), Brake(clock), told, lambda: directory.snapshot
+        sessions,
+        Entering(desk),
+        Hashing(pepper, entropy),
+        Brake(clock),
+        told,
+        lambda: directory.snapshot,
+        at_provider=Brake(clock, longest=FIRST_SECONDS),
+        at_links=Brake(clock, longest=FIRST_SECONDS),
     )
     return Consoling(config, sessions, signing, openid, entropy)

@@ -69,9 +69,9 @@ def standing_at(
     host, port = listening.getsockname()[:2]
     at = config.http if mcp else config.admin
     loopback = at is None or at.is_loopback
-    public_url = config.public_url if mcp else None
-    doors = framing.doors_for(host, port, loopback=loopback, public_url=public_url)
-    own = framing.doors_for(host, port, loopback=True, public_url=public_url)
+    public_url, setting = (config.public_url, "public_url") if mcp else (config.admin_url, "admin_url")
+    doors = framing.doors_for(host, port, loopback=loopback, public_url=public_url, setting=setting)
+    own = framing.doors_for(host, port, loopback=True, public_url=public_url, setting=setting)
     return Door(surfaces, doors, config.trusted_proxies, tally, own, note)
 
 

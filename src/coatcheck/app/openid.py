@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from coatcheck.app.upstreams import egress_of
 from coatcheck.config import Config
+from coatcheck.console.signing_in.openid import OpenIdEntrance
 from coatcheck.core.sealing.states import Seal
 from coatcheck.declared.openid import openid_rules
 from coatcheck.declared.reading.expand import Sources
@@ -19,14 +19,6 @@ from coatcheck.secrets.env import EnvSource
 from coatcheck.secrets.file import FileSource
 
 
-@dataclass(frozen=True, slots=True)
-class OpenId:
-    """The way to the provider and back, and who comes back."""
-
-    sign_in: OpenIdSignIn
-    vouching: Vouching
-
-
 def openid_of(
     config: Config,
     environment: Mapping[str, str],
@@ -34,7 +26,7 @@ def openid_of(
     desk: Desk,
     clock: Clock,
     entropy: Entropy,
-) -> OpenId | None:
+) -> OpenIdEntrance | None:
     """Return the use cases; None: the settings name no provider. Nothing is reached yet.
 
     Raises:
@@ -48,4 +40,4 @@ def openid_of(
     from coatcheck.upstream.openid.provider import HttpIdentityProvider  # most gateways have none
 
     provider = HttpIdentityProvider(rules, egress_of(config), clock, entropy)
-    return OpenId(OpenIdSignIn(rules, provider, seal, clock, entropy), Vouching(desk, rules))
+    return OpenIdEntrance(OpenIdSignIn(rules, provider, seal, clock, entropy), Vouching(desk, rules))

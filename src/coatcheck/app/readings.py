@@ -20,6 +20,7 @@ from coatcheck.operations.entries import Entries
 from coatcheck.operations.evidence import Bundles, Grants
 from coatcheck.operations.exporting import Exports
 from coatcheck.operations.policies.replaying import Replays
+from coatcheck.operations.radii import Radii
 from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.changes import Scribe
 from coatcheck.operations.registry.desk import Desk
@@ -44,6 +45,12 @@ class Readings:
     retention: Retention
     readers: Readers
     activity: Activity
+    radii: Radii
+
+    async def close(self) -> None:
+        """Count no more."""
+        await self.activity.close()
+        await self.radii.close()
 
     async def evidence(self, wanted: RecordFilter, by: str) -> AsyncIterator[bytes]:
         """Return the bytes of a bundle. Raises as `evidence_of`."""
@@ -85,7 +92,8 @@ def readings_of(
     readers = Readers(StoredChanges(database), Scribe(clock, entropy), clock)
     activity = Activity(StoredCounting(database), clock, config.call_longest)
     entries = Entries(exports.reading, keys)
-    return Readings(config, exports, entries, bundles, retention, readers, activity)
+    radii = Radii(exports.reading, clock)
+    return Readings(config, exports, entries, bundles, retention, readers, activity, radii)
 
 
 def replays_of(desk: Desk, views: Views, readings: Readings, recording: Recording) -> Replays:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from starlette.types import ASGIApp
 
@@ -25,9 +24,10 @@ from coatcheck.console.pages.start import StartPages
 from coatcheck.console.signing_in.entering import SigningInPages
 from coatcheck.console.signing_in.openid import OpenIdEntrance, OpenIdPages
 from coatcheck.console.web.application import OWN, SIGN_IN, application
-from coatcheck.console.web.desk import Around
 from coatcheck.console.web.files import PREFIX, Files
 from coatcheck.console.web.page import AnyPage, Asked, Door, Moved, Nothing, seen
+from coatcheck.console.web.reached import Reached
+from coatcheck.console.web.reception import Around
 from coatcheck.console.web.rendering import Rendering
 from coatcheck.operations.signing_in.sessions import BrowserSessions
 from coatcheck.operations.signing_in.signing import SigningIn
@@ -42,12 +42,12 @@ _OF_DEVELOPERS: Final = frozenset({_SIGN_IN_OF_DEVELOPERS, "/logout"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrances:
-    """How people come in: `https_hosts` are the Hosts by which we are reached over https."""
+    """How people come in: `reached` says under which URL."""
 
     sessions: BrowserSessions
     signing: SigningIn
     openid: OpenIdEntrance | None
-    https_hosts: frozenset[str]
+    reached: Reached
     entropy: Entropy
 
 
@@ -73,7 +73,7 @@ def console_of(cases: UseCases, entrances: Entrances) -> Console:
 
 def developers_of(cases: UseCases, entrances: Entrances) -> Console:
     """Return only the pages that developers need: claim links, and a page of their own."""
-    signing_in = SigningInPages(entrances.signing, "", cases.spend, operators=False).pages()
+    signing_in = SigningInPages(entrances.signing, "", operators=False).pages()
     pages = [
         seen("/", Door.OPEN, _to_own_page),
         *(page for page in signing_in if page.path in _OF_DEVELOPERS),
@@ -91,14 +91,13 @@ def _made(cases: UseCases, entrances: Entrances, pages: Sequence[AnyPage], sign_
 
     around = Around(
         sessions=entrances.sessions,
-        https_hosts=entrances.https_hosts,
+        reached=entrances.reached,
         actor_of=entrances.signing.actor_of,
         has_login=lambda: cases.operators.has_login,
         fresh=fresh,
         count=lambda status: cases.tally.answered("console", status),
         now=cases.clock.now,
         random=entrances.entropy.token,
-        shared=_shared_of(cases),
     )
     first_parts = {PREFIX.strip("/")} | {page.path.split("/", 2)[1] for page in pages} - {""}
     app = application(pages, files, Rendering(files.address, __version__), around, sign_in)
@@ -109,7 +108,7 @@ def pages_of(cases: UseCases, entrances: Entrances) -> Sequence[AnyPage]:
     """Return all pages."""
     return [
         *policy_pages(cases),
-        *SigningInPages(entrances.signing, _provider_of(entrances), cases.spend).pages(),
+        *SigningInPages(entrances.signing, _provider_of(entrances)).pages(),
         *OpenIdPages(entrances.signing, entrances.openid).pages(),
         *StartPages(cases).pages(),
         *OverviewPages(cases).pages(),
@@ -135,21 +134,3 @@ async def _to_own_page(asked: Asked[Nothing, Nothing]) -> Moved:  # noqa: ARG001
 def _provider_of(entrances: Entrances) -> str:
     """Return what the provider of identities is called; empty without one."""
     return "single sign-on" if entrances.openid is not None else ""
-
-
-def https_hosts_of(public_url: str | None) -> frozenset[str]:
-    """Return the Hosts of a public URL that is https; none for any other."""
-    parts = urlsplit((public_url or "").lower())
-    if parts.scheme != "https" or not parts.hostname:
-        return frozenset()
-    host = parts.netloc.removesuffix(":443")
-    return frozenset({host, f"{host}:443"}) if ":" not in host.rpartition("]")[2] else frozenset({host})
-
-
-def _shared_of(cases: UseCases) -> Callable[[], Mapping[str, Any]]:
-    """Return what gives the frame of each page what waits for operators, by section."""
-
-    def shared() -> Mapping[str, Any]:
-        return {"attention": {"servers": cases.reviewing.waiting().tools}}
-
-    return shared

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Final
 
 _LEAST_SECONDS: Final = 0.0005
@@ -33,6 +33,8 @@ class By(StrEnum):
     """What counts are kept apart by."""
 
     SERVER = "server"
+    REACHED = "reached"
+    """By server as well, for those who ask for no hours: a series does, and they are many more than days."""
     TOOL = "tool"
     SUBJECT = "subject"
 
@@ -135,14 +137,6 @@ def summed(all_of: Iterable[Counts]) -> Counts:
     return whole
 
 
-def band_of(seconds: float) -> int:
-    """Return the band that a time is in."""
-    for band, (_, end) in enumerate(pairwise(BOUNDS)):
-        if seconds < end:
-            return band
-    return len(BOUNDS) - 1
-
-
 Named = Mapping[str, Counts]
 """Counts by the name of what they are told by."""
 
@@ -201,6 +195,28 @@ class Ranking:
 
     items: Sequence[Active]
     left_out: int
+    complete: bool
+    back_to: datetime
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """How many calls got through to a server or tool, lists included, and when it was last asked."""
+
+    calls: int
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What got through, by name; what only refusals were of is left out.
+
+    `whole`: there were not more names than are kept apart. The others are as of a `Series`.
+    """
+
+    names: Mapping[str, Through]
+    whole: bool
     complete: bool
     back_to: datetime
     sealed: bool

@@ -1,4 +1,4 @@
-"""Judging what an OpenID provider sends: ID tokens, keys, claims, and where a browser may go afterwards.
+"""Judging what an OpenID provider sends: ID tokens, keys and claims.
 
 Sources: OpenID Connect Core 1.0, RFC 7515, RFC 7517, RFC 7519, RFC 8725, RFC 9207. Claims are JSON as
 `core.wire.strict` reads it: integers are texts.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from coatcheck.core.oauth import unpadded
+from coatcheck.errors import OpenIdRefused
 from coatcheck.model.openid import OpenIdRules
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
@@ -28,6 +29,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     "Ed25519": "OKP",
 }
 """The algorithms that are taken, with the kind of key of each: never `none` or one with a shared secret."""
+ASK_ADMIN: Final = "begin anew; if it happens again, an admin finds the reason in the log of Coatcheck"
+"""What somebody can do whom the provider's answer does not let in."""
 LEEWAY: Final = 60.0
 """Seconds that two clocks may differ by."""
 MAX_KEYS: Final = 100
@@ -36,7 +39,6 @@ _BITS: Final = (2048, 8192)
 _DIGESTS: Final = {"EdDSA": hashlib.sha512, "Ed25519": hashlib.sha512}
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
 _SUBJECT: Final = re.compile(r"[!-~]{1,255}\Z")
-_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2047}\Z")
 _TYPES: Final = ("", "jwt", "application/jwt")
 STRONGEST_FIRST: Final = (
     OperatorRole.ADMIN,
@@ -51,10 +53,9 @@ def document_url(issuer: str) -> str:
     return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
 
 
-def return_path(text: str, otherwise: str = "/") -> str:
-    """Return where to go after signing in: a path of ours; `otherwise` for all that could lead elsewhere."""
-    path = text.partition("?")[0].partition("#")[0]
-    return text if _PATH.match(text) and "//" not in path else otherwise
+def unusable(because: str) -> OpenIdRefused:
+    """Return the refusal of what a provider sent; `because` is for the log: no stranger needs to know it."""
+    return OpenIdRefused("what the provider sent cannot be used", fix=ASK_ADMIN, because=because)
 
 
 # --- the head of a token, and its key -----------------------------------------------------------------------

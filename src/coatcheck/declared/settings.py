@@ -154,8 +154,11 @@ SETTINGS: Final = (
         "admin",
         _listen,
         None,
-        "An address of its own for the API; otherwise it is at that of MCP clients.",
+        "An address of its own for API and console; otherwise they are at that of MCP clients.",
         "HOST:PORT",
+    ),
+    Setting(
+        "admin_url", _origin, None, "The origin under which people reach that address of its own.", "URL"
     ),
     Setting("allow_commands", _flag, None, "Let admins register servers that are commands, over the API."),
     Setting("database", _database, None, "A PostgreSQL database instead of a file in data.", "URL"),

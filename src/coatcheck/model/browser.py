@@ -32,9 +32,9 @@ class BrowserSession:
 
     `id` is the public id of its token, `who` the name of an operator or a subject. `proof` is over the token
     and everything that never changes: all fields but `seen_at`, `address` and `agent`, which are told to
-    people and, the first alone, judged for idleness. `by` is what `how` rests on where that can end by
-    itself: the public id of a grant's token, or an identity at a provider. `until` is the end however busy it
-    is. `verified_at` is when the person last proved who they are.
+    people and, the first alone, judged for idleness; after a blank, the same without the token. `by` is what
+    `how` rests on where that can end by itself: the public id of a grant's token, or an identity at a
+    provider. `until` is the end however busy it is. `verified_at` is when they last proved who they are.
     """
 
     id: str

@@ -21,11 +21,11 @@ class Custody(StrEnum):
     STORE = "store"
     """Sealed in the store."""
     ENV = "env"
-    """In the environment that the gateway was started with; the file of servers names the variable."""
+    """In the environment that the gateway was started with; the servers file names the variable."""
     FILE = "file"
-    """In a file of its own, which is watched; the file of servers names it."""
+    """In a file of its own, which is watched; the servers file names it."""
     LITERAL = "literal"
-    """Written out in the file of servers."""
+    """Written out in the servers file."""
 
 
 class CredentialKind(StrEnum):

@@ -123,8 +123,8 @@ class RecordFilter:
     time and `until` the one after the last. `errors` keeps everything that did not end well, `knocking` what
     was refused since its grant had ended (`KNOCKING`); `failed` what was allowed and did not end well,
     `not_allowed` the rest of `errors`. `client` is the name that a client gives itself, `text` a part of any
-    of `SEARCHED`, in either case. `after` and `before` are positions returned with entries; `before` is for
-    lists only.
+    of `SEARCHED`, letters of ASCII in either case. `after` and `before` are positions returned with entries;
+    `before` is for lists only.
     """
 
     server: str | None = None

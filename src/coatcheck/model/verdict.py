@@ -72,6 +72,11 @@ class Judgement(StrEnum):
     DENIED = "denied"
     HIDDEN = "hidden"
 
+    @property
+    def lets_through(self) -> bool:
+        """Whether the call goes on. What is undecided was a call once: a replay counts it as let through."""
+        return self is Judgement.ALLOWED or self is Judgement.UNDECIDED
+
 
 class PolicyVerdict(msgspec.Struct, frozen=True):
     """What holds, the pointer of the rule that says so, and one sentence for the record.

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, BinaryIO, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -27,7 +28,7 @@ from coatcheck.core.recording.tables_of_evidence import (
     tables_of_changes,
 )
 from coatcheck.core.recording.verifying import Verifier
-from coatcheck.errors import LedgerUnavailable
+from coatcheck.errors import LedgerUnavailable, Unfit
 from coatcheck.model.chain import Finding, FindingKind, Report
 from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.reading import Held, Stretch
@@ -59,6 +60,27 @@ audit.pub          the public keys; compare them with what you got another way
 To check it, without the gateway:  coatcheck evidence check FILE --key KEY
 That makes every table but grants.json anew from record.jsonl, and compares.
 """
+
+
+def wanted_of(
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    grant: str | None = None,
+    subject: str | None = None,
+    server: str | None = None,
+) -> RecordFilter:
+    """Return what a bundle is about: a time, and one grant, one subject or one server, or all of them.
+
+    Raises:
+        Unfit: more than one of them, or a time in which nothing can be.
+    """
+    if sum(name is not None for name in (grant, subject, server)) > 1:
+        words = "a bundle is about one grant, one subject, one server, or all of them"
+        raise Unfit(words, fix="name one of the three", field="grant")
+    if since is not None and until is not None and since >= until:
+        raise Unfit("the time ends before it begins", fix="say a later end", field="until")
+    return RecordFilter(since=since, until=until, grant=grant, subject=subject, server=server)
 
 
 @dataclass(frozen=True, slots=True)

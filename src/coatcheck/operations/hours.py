@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -75,7 +75,7 @@ class Unit:
 class Kept:
     """The counts of a unit and their sum. `over` tells that it had ended when it was read, at `read_at`.
 
-    What was not over is good for `fresh` seconds.
+    What was not over is good for `fresh` seconds. `folded`: only the sum is left, for its day has the names.
     """
 
     names: Mapping[str, Packed]
@@ -83,6 +83,7 @@ class Kept:
     over: bool
     read_at: float
     fresh: float = FRESH
+    folded: bool = False
 
 
 _Units = list[Unit]
@@ -98,19 +99,23 @@ class Hours:
         self._kept: OrderedDict[tuple[Focus, Unit], Kept] = OrderedDict()
         self._size = 0
         self._begins: tuple[datetime | None, bool] | None = None
-        self._filling: dict[tuple[Focus, int, int], asyncio.Task[None]] = {}
+        self._filling: dict[tuple[Focus, int, int, bool], asyncio.Task[None]] = {}
         self._one = asyncio.Lock()
         self._at_once = 1
         self._day_seconds = 0.0
 
     # --- what is known ---
 
-    def find(self, focus: Focus, unit: Unit, *, to_tell: bool = False) -> list[Kept] | None:
+    def find(
+        self, focus: Focus, unit: Unit, *, to_tell: bool = False, named: bool = True
+    ) -> list[Kept] | None:
         """Return the counts that make up a unit; None if some are missing. Empty: nothing can be in it.
 
-        `to_tell`: what was counted a while ago is good enough.
+        `to_tell`: what was counted a while ago is good enough. `named` False: so are sums without names.
         """
         kept = self._kept.get((focus, unit))
+        if kept is not None and kept.folded and named:
+            kept = None
         if kept is not None and self._is_good(kept, unit, to_tell=to_tell):
             self._kept.move_to_end((focus, unit))
             return [kept]
@@ -120,7 +125,7 @@ class Hours:
             return None
         found: list[Kept] = []
         for part in unit.parts():
-            one = self.find(focus, part, to_tell=to_tell)
+            one = self.find(focus, part, to_tell=to_tell, named=named)
             if one is None:
                 return None
             found += one
@@ -156,7 +161,7 @@ class Hours:
 
     # --- what is missing ---
 
-    async def fill(self, focus: Focus, units: Sequence[Unit], patience: float) -> None:
+    async def fill(self, focus: Focus, units: Sequence[Unit], patience: float, *, named: bool = True) -> None:
         """Have counted what is missing of these units, newest first; wait for it, but not for longer.
 
         It goes on after that. Where too much is being counted already, nothing is begun.
@@ -167,19 +172,22 @@ class Hours:
         began = self._clock.monotonic()
         young = [base for base in self._bases(units[-1], focus.by) if base.end + LATE > self._now()]
         for wanted in (young[::-1], units):
-            if wanted and not all(self._is_known(focus, unit) for unit in wanted):
-                await self._join(focus, wanted, patience - (self._clock.monotonic() - began))
+            if wanted and not all(self._is_known(focus, unit, named=named) for unit in wanted):
+                left = patience - (self._clock.monotonic() - began)
+                await self._join(focus, wanted, left, named=named)
 
-    def _is_known(self, focus: Focus, unit: Unit) -> bool:
-        return self.find(focus, unit) is not None or self.is_sealed(unit)
+    def _is_known(self, focus: Focus, unit: Unit, *, named: bool) -> bool:
+        return self.find(focus, unit, named=named) is not None or self.is_sealed(unit)
 
-    async def _join(self, focus: Focus, units: Sequence[Unit], patience: float) -> None:
-        key = (focus, units[0].grain, units[0].start)
+    async def _join(self, focus: Focus, units: Sequence[Unit], patience: float, *, named: bool) -> None:
+        key = (focus, units[0].grain, units[0].start, named)
         task = self._filling.get(key)
         if task is None:
             if len(self._filling) >= MOST_FILLING:
                 return
-            task = self._filling[key] = asyncio.get_running_loop().create_task(self._fill(focus, units))
+            task = self._filling[key] = asyncio.get_running_loop().create_task(
+                self._fill(focus, units, named=named)
+            )
             task.add_done_callback(lambda done: self._ended(key, done))
         done, _ = await asyncio.wait({task}, timeout=max(0.0, patience))
         if done and not task.cancelled() and (error := task.exception()) is not None:
@@ -192,12 +200,12 @@ class Hours:
             task.cancel()
         await asyncio.gather(*filling, return_exceptions=True)
 
-    def _ended(self, key: tuple[Focus, int, int], task: asyncio.Task[None]) -> None:
+    def _ended(self, key: tuple[Focus, int, int, bool], task: asyncio.Task[None]) -> None:
         self._filling.pop(key, None)
         if not task.cancelled():
             task.exception()  # whoever waits is told; else the next one who asks finds out
 
-    async def _fill(self, focus: Focus, units: Sequence[Unit]) -> None:
+    async def _fill(self, focus: Focus, units: Sequence[Unit], *, named: bool) -> None:
         """Count what is missing; after a while only a quarter of the time."""
         began = self._clock.monotonic()
         whole = [unit for unit in units if unit.grain != SLOT]
@@ -205,7 +213,7 @@ class Hours:
         while missing:
             took = 0.0
             async with self._one:
-                run = self._next_run(focus, missing)
+                run = self._next_run(focus, missing, named=named)
                 if run:
                     took = await self._count(focus, run)
             while whole and (not missing or missing[0].end <= whole[-1].start):
@@ -222,9 +230,17 @@ class Hours:
             return
         kept = await asyncio.to_thread(lambda: _kept_of(merged(parts), over=True, at=parts[0].read_at))
         self._keep(focus, unit, kept)
-        if focus.by is not By.SERVER:  # a series asks for each part; a ranking does not
-            for part in unit.parts():
+        for part in unit.parts():
+            if focus.by is By.SERVER:  # a series asks for each part, and not for the names in it
+                self._fold(focus, part)
+            else:
                 self._drop(focus, part)
+
+    def _fold(self, focus: Focus, unit: Unit) -> None:
+        """Keep only the sum: the names of each hour of a month are too many where there are many servers."""
+        kept = self._kept.get((focus, unit))
+        if kept is not None:
+            self._keep(focus, unit, replace(kept, names={}, folded=True))
 
     def _bases(self, unit: Unit, by: By) -> Iterator[Unit]:
         """Yield the units that are counted for one, newest first: smaller ones where it is not long over.
@@ -239,7 +255,7 @@ class Hours:
         for part in reversed(unit.parts()):
             yield from self._bases(part, by)
 
-    def _next_run(self, focus: Focus, missing: _Units) -> _Units:
+    def _next_run(self, focus: Focus, missing: _Units, *, named: bool) -> _Units:
         """Take the next units out that are to be counted together; each begins where the one after ends."""
         run: _Units = []
         while missing and len(run) < self._at_once:
@@ -247,7 +263,7 @@ class Hours:
             if run and (unit.grain != run[-1].grain or unit.end != run[-1].start):
                 break
             missing.pop(0)
-            if self.is_sealed(unit) or self.find(focus, unit) is not None:
+            if self._is_known(focus, unit, named=named):
                 if run:
                     break
                 continue

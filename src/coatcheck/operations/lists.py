@@ -127,8 +127,11 @@ class Lists:
         """Answer a cursor: lists come whole, so there is none that we gave out."""
         matter = Matter(wanted.method, server.name if server else "")
         because = "a cursor that was never given out"
-        await self._records.close(asked, matter, Verdict.DENIED, "(cursor)", because, Outcome.DENIED)
-        return Fault(messages.INVALID_PARAMS, "Invalid cursor: this list comes in one page.")
+        told = "Invalid cursor: this list comes in one page."
+        await self._records.close(
+            asked, matter, Verdict.DENIED, "(cursor)", because, Outcome.DENIED, told=told
+        )
+        return Fault(messages.INVALID_PARAMS, told)
 
     async def _gather(
         self, principal: Principal, view: View, wanted: ListKind

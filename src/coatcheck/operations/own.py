@@ -10,18 +10,18 @@ from coatcheck.errors import Unavailable
 from coatcheck.model.record import RecordEntry, RecordFilter, Verdict
 from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.patches import GrantFilter
-from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.operations.registry.views import GrantView
 from coatcheck.ports import Ledger
 
 MOST_GRANTS: Final = 200
 MOST_CALLS: Final = 20
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 NO_SUCH: Final = "There is no such thing for this grant."
+NOT_ALLOWED: Final = "A policy does not allow this call."
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCall:
-    """One call. `because` is what was told about a refusal; what is hidden from its caller stays so."""
+    """One call. `because` is what its caller was told of a refusal; what is hidden from it stays so."""
 
     entry: RecordEntry
     because: str
@@ -48,25 +48,25 @@ class OwnViews:
         self._grants = grants
         self._ledger = ledger
 
-    async def of(self, subject: str, *, refused: bool = False) -> Own:
-        """Return what the owner of this name is shown; with `refused`, of calls those that did not end well.
+    async def of(self, subject: str, *, errors_only: bool = False) -> Own:
+        """Return what the owner of this name is shown; with `errors_only`, of calls what did not end well.
 
         Raises:
             StoreUnavailable: the store cannot be read.
         """
         page = await self._grants.list(GrantFilter(subject=subject, limit=MOST_GRANTS))
         own = [view for view in page.items if view.subject == subject]
-        calls, why_not = await self._calls(subject, refused=refused)
+        calls, why_not = await self._calls(subject, errors_only=errors_only)
         return Own(
-            [view for view in own if view.state not in _OVER],
-            [view for view in own if view.state in _OVER],
+            [view for view in own if not view.state.is_over],
+            [view for view in own if view.state.is_over],
             page.next is not None,
             calls,
             why_not,
         )
 
-    async def _calls(self, subject: str, *, refused: bool) -> tuple[Sequence[OwnCall], str]:
-        wanted = RecordFilter(subject=subject, errors=refused, limit=MOST_CALLS)
+    async def _calls(self, subject: str, *, errors_only: bool) -> tuple[Sequence[OwnCall], str]:
+        wanted = RecordFilter(subject=subject, errors=errors_only, limit=MOST_CALLS)
         try:
             looked = await self._ledger.look(wanted)
         except Unavailable as error:
@@ -76,7 +76,11 @@ class OwnViews:
 
 
 def _because(entry: RecordEntry) -> str:
-    record = entry.record
+    """Return the sentence that the caller was told; why a rule says so is for operators."""
+    record, settlement = entry.record, entry.settlement
+    if record.decision is Verdict.ALLOWED:
+        return ""
     if record.decision is Verdict.HIDDEN:
         return NO_SUCH
-    return "" if record.decision is Verdict.ALLOWED else record.reason
+    told = settlement.detail if settlement is not None else ""
+    return told or (record.reason if record.rule.startswith("(") else NOT_ALLOWED)

@@ -165,10 +165,16 @@ class Records:
         because: str,
         outcome: Outcome,
         basis: Basis = THE_FILE,
+        told: str = "",
     ) -> None:
-        """Make record and outcome durable at once, for what is answered without asking a server."""
+        """Make record and outcome durable at once, for what is answered without asking a server.
+
+        `told` is the sentence that the caller gets, if it is another than `because`.
+        """
         record = self._record(asked, matter, verdict, rule, because, (), basis)
-        receipt = await self._ledger.record_settled(record, Settlement(record.id, record.at, outcome, 0.0))
+        detail = left_out(told[:MAX_REASON_CHARS])
+        settlement = Settlement(record.id, record.at, outcome, 0.0, detail)
+        receipt = await self._ledger.record_settled(record, settlement)
         if asked.slip is not None:
             asked.slip.receipt = receipt
         self._on_settled(matter.method, outcome)

@@ -30,9 +30,11 @@ from coatcheck.operations.people.offboarding import Offboarding
 from coatcheck.operations.pinning.reviewing import Reviewing
 from coatcheck.operations.policies.explaining import Explaining
 from coatcheck.operations.policies.policies import Policies
+from coatcheck.operations.policies.replay_runs import ReplayRuns
 from coatcheck.operations.policies.replaying import Replays
 from coatcheck.operations.policies.suggesting import Suggestions
 from coatcheck.operations.policies.using import PolicyUses
+from coatcheck.operations.radii import Radii
 from coatcheck.operations.readers import Readers
 from coatcheck.operations.registry.access import AccessViews
 from coatcheck.operations.registry.granting.attention import GrantsAttention
@@ -100,6 +102,7 @@ class UseCases:
     narrowing: Narrowing
     explaining: Explaining
     replays: Replays
+    replay_runs: ReplayRuns
     suggestions: Suggestions
     reviewing: Reviewing
     changes: ListChanges
@@ -108,6 +111,7 @@ class UseCases:
     entries: Entries
     readers: Readers
     activity: Activity
+    radii: Radii
     retention: Retention
     checkpoint: Callable[[], Awaitable[Checkpoint]]
     accepting: Accepting

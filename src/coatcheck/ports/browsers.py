@@ -13,7 +13,7 @@ class BrowserStore(Protocol):
     """The browser sessions that are not over. Every method raises `Unavailable` if the store cannot do it."""
 
     async def list(self) -> Sequence[BrowserSession]:
-        """Return all of them, oldest first. Rows that say nothing are removed, and the log names them."""
+        """Return all of them, oldest first. Rows that say nothing are removed, and the log counts them."""
         ...
 
     async def add(self, session: BrowserSession, instead_of: Collection[str] = ()) -> None:

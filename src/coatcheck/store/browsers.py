@@ -30,7 +30,7 @@ class StoredBrowsers:
         self._database = database
 
     async def list(self) -> Sequence[BrowserSession]:
-        """Return all that can be read, oldest first; others are removed, and the log names them."""
+        """Return all that can be read, oldest first; others are removed, and the log counts them."""
         found = await self._database.read(_all)
         sessions = [session for _, session in found if session is not None]
         damaged = [id for id, session in found if session is None]

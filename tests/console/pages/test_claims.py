@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.pasting import pastes
+from coatcheck.core.client_pieces import pastes
 from coatcheck.core.tokens import mint
 from coatcheck.model.secret import Secret
 from gateway import free_port
@@ -79,6 +79,20 @@ def test_whoever_claims_is_signed_in_at_the_own_page(house: House) -> None:
     assert visitor.get("/grants", follow=False).status == 403
     visitor.get("/mine")
     assert visitor.send("/logout").path == "/login/grant"
+
+
+def test_reloading_what_was_shown_says_that_the_link_was_used(house: House) -> None:
+    code = invite(house, "gina-reloads")
+    visitor = house.stranger()
+    visitor.get(f"/claim/{code}")
+    former = dict(visitor.page.form(f"/claim/{code}").fields)
+    token_in(press(visitor, code))
+    again = visitor.post(f"/claim/{code}", former)
+    assert (again.status, again.title.partition(" ·")[0]) == (404, "This link was used")
+    assert "/mine" in again.links
+    fresh = invite(house, "gina-fresh")
+    assert visitor.post(f"/claim/{fresh}", former).status == 403, "a good link still needs the form of now"
+    assert state(house, "gina-fresh") == "unclaimed"
 
 
 def test_an_operator_who_tries_a_link_stays_an_operator(house: House) -> None:

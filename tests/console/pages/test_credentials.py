@@ -17,7 +17,7 @@ from coatcheck.app.real import SystemClock
 from doubles.authorization import World
 from houses import House
 from journeys.operating import office_at
-from visitor import Sheet, Visitor
+from visitor import Sheet, Visitor, counted
 
 ENV = "tok_env-planted-material"
 
@@ -164,7 +164,7 @@ def test_the_list_says_why_of_each_kind(place: Place, house: House) -> None:
     shown = place.eye.get(place.path).text
     for words in ("What is to be done", "The active version was never verified", "Go on rotating"):
         assert words in shown
-    house.ask("POST", f"{place.path}/activate", {"unverified": True})
+    house.ask("POST", f"{place.path}/activate", {"unverified": True, "because": "to begin"})
     assert "was activated without asking any server" in place.eye.get(of_it).text
     place.door.set({"old": place.token("old")})
     place.house.office.hall.ask("tools/call", {"name": f"{place.server}__which"}, grant=place.grant())
@@ -213,10 +213,10 @@ def test_a_viewer_sees_all_of_it_and_can_change_nothing(place: Place, house: Hou
 
 def test_what_a_version_touched_is_told(place: Place) -> None:
     assert place.call() == "old"
-    sheet = place.eye.get(f"{place.path}/radius?version=1")
+    sheet = counted(place.eye, f"{place.path}/radius?version=1")
     for words in (f"What version 1 of {place.name} touched", f"{place.server}", "which", "alice"):
         assert words in sheet.text
-    assert "It touched nothing" in place.eye.get(f"{place.path}/radius?version=7").text
+    assert "It touched nothing" in counted(place.eye, f"{place.path}/radius?version=7").text
     assert place.house.ask("GET", "/changes")["items"][-1]["action"] == "record.blast_radius"
 
 
@@ -349,6 +349,8 @@ def test_one_is_added_given_a_secret_changed_and_forgotten(place: Place) -> None
     eye.get("/credentials/new")
     assert eye.send("/credentials/new", name="Not A Name").status == 422
     assert eye.send("/credentials/new", name="plan").status == 422
+    assert "what the list of what is due is called" in eye.page.text
+    eye.get("/credentials/new")
     sheet = eye.send("/credentials/new", name=name, owner="ada", interval="30", note="for tests")
     assert sheet.path == f"/credentials/{name}"
     for words in ("is kept, sealed", "Give it a secret", "No version is active", "No server uses it"):
@@ -413,4 +415,4 @@ async def test_an_oauth_credential_is_connected_by_a_plain_link(place: Place) ->
 def test_a_form_without_its_url_says_which_field(place: Place) -> None:
     place.eye.get("/credentials/new")
     sheet = place.eye.send("/credentials/new", name="x", auth="oauth", resource="ftp://x")
-    assert (sheet.status, "This is the URL of the server" in sheet.text) == (422, True)
+    assert (sheet.status, "The server that tokens are for is named by its URL" in sheet.text) == (422, True)

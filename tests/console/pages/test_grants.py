@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from houses import House
-from visitor import Sheet, Visitor
+from visitor import Sheet, Visitor, counted
 
 TOKEN = re.compile(r"cckg_[0-9A-Za-z]{61}")
 LINK = re.compile(r"http://gw(/claim/cckb_[0-9A-Za-z]+)")
@@ -63,6 +63,57 @@ def test_what_is_issued_works_and_is_shown_once(house: House, admin: Visitor) ->
     assert grant(house, "bob-2")["subject"] == "bob@elsewhere.example"
 
 
+def _ids(house: House) -> set[str]:
+    return {one["id"] for one in house.ask("GET", "/grants", limit=200)["items"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "typed"),
+    [
+        ("/grants/new", {"how": "token", "owner": "twice"}),
+        ("/grants/new/many", {"how": "token", "owners": "twice-a\ntwice-b"}),
+    ],
+)
+def test_a_form_sent_again_by_a_reload_makes_nothing_again(
+    house: House, admin: Visitor, path: str, typed: dict[str, str]
+) -> None:
+    admin.get(path)
+    fields = {**admin.page.form(path).fields, **typed}
+    assert TOKEN.search(admin.post(path, fields).html)
+    before = _ids(house)
+    again = admin.post(path, fields)
+    assert (again.status, "This was done already" in again.text, TOKEN.search(again.html)) == (
+        409,
+        True,
+        None,
+    )
+    assert "/grants" in again.links
+    assert _ids(house) == before
+    fields = {**admin.get(path).form(path).fields, **typed}
+    assert TOKEN.search(admin.post(path, fields).html), "a form of its own is taken"
+    assert _ids(house) > before
+
+
+def test_a_rotation_sent_again_by_a_reload_leaves_the_token_that_was_shown(
+    house: House, admin: Visitor
+) -> None:
+    first = token_in(issue(admin, owner="rita", label="rita-reloads"))
+    path = f"/grants/{grant(house, 'rita-reloads')['id']}/rotate"
+    fields = {**admin.get(path).form(path).fields, "overlap": "0"}
+    second = token_in(admin.post(path, fields))
+    assert admin.post(path, fields).status == 409
+    assert (status(house, first), status(house, second)) == (401, 200)
+
+
+def test_a_form_that_failed_or_has_no_key_is_taken_again(house: House, admin: Visitor) -> None:
+    admin.get("/grants/new")
+    fields = {**admin.page.form("/grants/new").fields, "how": "token"}
+    assert admin.post("/grants/new", {**fields, "owner": ""}).status == 422
+    assert admin.post("/grants/new", {**fields, "owner": "failed-first"}).status == 200
+    keyless = {name: value for name, value in fields.items() if name != "once"}
+    assert [admin.post("/grants/new", {**keyless, "owner": "keyless"}).status for _ in range(2)] == [200, 200]
+
+
 def test_a_claim_link_is_what_one_gets_unless_one_says_otherwise(house: House, admin: Visitor) -> None:
     admin.get("/grants/new")
     page = admin.send("/grants/new", owner="clara", label="clara-laptop", follow=False)
@@ -99,7 +150,7 @@ def test_all_that_a_form_says_is_in_the_grant(house: House, admin: Visitor) -> N
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"owner": ""}, "name of a subject"),
+        ({"owner": ""}, "name of an owner"),
         ({"owner": "x", "reach": "chosen"}, "Choose at least one server"),
         ({"owner": "x", "life": "date", "until": "soon"}, "Say the day"),
         ({"owner": "x", "life": "date", "until": "2020-01-01"}, ""),
@@ -180,6 +231,12 @@ def test_revoking_is_one_form_and_the_next_call_gets_401(house: House, admin: Vi
     id = grant(house, "harry-laptop")["id"]
     page = admin.get(f"/grants/{id}")
     assert "What is open now ends at once" in page.text
+    assert "Only the defaults of its servers" in page.text
+    asked = admin.get(f"/grants/revoke?grant={id}").text
+    assert "This grant The next request with it gets 401" in asked
+    assert "What is revoked stays so: issue another if it was by mistake." in asked
+    assert [word for word in ("These grants", "any of them", "file") if word in asked] == []
+    admin.get(f"/grants/{id}")
     done = admin.send(f"/grants/{id}/revoke", because="he left")
     assert ("harry-laptop is revoked" in done.text, done.path) == (True, f"/grants/{id}")
     assert status(house, token) == 401
@@ -194,14 +251,74 @@ def test_several_are_revoked_after_a_look_at_what_ends(house: House, admin: Visi
     tokens = [token_in(issue(admin, owner="jo", label=f"jo-{number}")) for number in range(3)]
     ids = [grant(house, f"jo-{number}")["id"] for number in range(3)]
     page = admin.get(f"/grants/revoke?grant={ids[0]}&grant={ids[1]}")
-    assert "Revoke all 2" in page.text
+    assert ("Revoke all 2" in page.text, "The next request with any of them" in page.text) == (True, True)
     assert admin.page.form("/grants/revoke").fields["grant"] == ids[:2]
     done = admin.send("/grants/revoke", because="spring cleaning")
     assert "jo-0, jo-1: revoked" in done.text
     assert [status(house, token) for token in tokens] == [401, 401, 200]
-    assert "have ended before" in admin.get(f"/grants/revoke?grant={ids[0]}").text
+    assert "It has ended before" in admin.get(f"/grants/revoke?grant={ids[0]}").text
     assert admin.get("/grants/revoke").status == 422
     assert admin.get("/grants/revoke?grant=nobody").status == 404
+
+
+def test_one_is_revoked_from_its_row_and_the_list_stays_as_it_was(house: House, admin: Visitor) -> None:
+    house.ask("POST", "/grants", {"label": "row-1", "subject": "rory", "servers": None})
+    sheet = admin.get("/grants?q=row-&owner=rory")
+    (path,) = [one for one in sheet.links if one.startswith("/grants/revoke?")]
+    page = admin.get(path)
+    assert ("row-1" in page.text, "Calls under way" in page.text) == (True, True)
+    ended = admin.send("/grants/revoke", because="lost")
+    assert "row-1: revoked." in ended.text
+    assert ended.form("/grants").fields["owner"] == ["rory"]
+    assert grant(house, "row-1")["because"] == "lost"
+    assert not [one for one in admin.get("/grants?q=row-").links if one.startswith("/grants/revoke?")]
+    page = admin.get("/grants/revoke?grant=row-1&back=https://elsewhere.example/")
+    assert "/grants" in page.links
+    assert "elsewhere" not in page.html, "and whatever else is said leads nowhere"
+
+
+@pytest.mark.parametrize("back", ["/grants?q=\r\nX-Odd: 1", "/grants?q=\u0142", "/grants?q=a\n"])
+def test_no_way_back_fails_after_all_is_revoked(house: House, admin: Visitor, back: str) -> None:
+    wanted = {"label": f"odd-{len(back)}", "subject": "rory", "servers": None}
+    id = house.ask("POST", "/grants", wanted)["grant"]["id"]
+    admin.get(f"/grants/revoke?grant={id}")
+    fields = {"csrf": admin.csrf, "grant": id, "because": ""}
+    good = admin.post("/grants/revoke", {**fields, "back": "/grants?q=odd"}, follow=False)
+    assert (good.status, good.header("location")) == (303, "/grants?q=odd")
+    done = admin.post("/grants/revoke", {**fields, "back": back}, follow=False)
+    assert (done.status, done.header("location")) == (303, "/grants")
+
+
+def test_the_list_goes_forth_and_back_and_counts_all(house: House, admin: Visitor) -> None:
+    grants = [{"label": f"pg-{number:03}", "subject": "pia", "servers": None} for number in range(120)]
+    house.ask("POST", "/grants/batch", {"grants": grants})
+    first = admin.get("/grants?q=pg-")
+    assert ("50 of 120 shown" in first.text, listed(first)[0]) == (True, "pg-000")
+    assert "Previous page" not in first.text
+
+    def to(word: str) -> Sheet:
+        return admin.get(next(one for one in admin.page.links if one.startswith("/grants?") and word in one))
+
+    assert listed(to("after="))[0] == "pg-050"
+    assert "Previous page" in admin.page.text
+    assert listed(to("after="))[0] == "pg-100"
+    assert ("20 of 120 shown" in admin.page.text, listed(to("before="))[0]) == (True, "pg-050")
+    assert listed(to("before=")) == listed(first)
+    assert "Previous page" not in admin.page.text
+
+
+def test_owners_are_suggested_as_one_types(house: House, admin: Visitor) -> None:
+    house.ask("POST", "/subjects", {"name": "quinn@example.com"})
+    assert "quinn" not in admin.get("/grants/new").html
+    assert '<option value="quinn@example.com">' in admin.get("/grants/owners?owner=QUIN").html
+    assert "<option" not in admin.get("/grants/owners?owner=nobody-of-this-name").html
+
+
+def test_a_filter_of_what_is_not_offered_is_shown_as_it_filters(admin: Visitor) -> None:
+    sheet = admin.get("/grants?policy=long-gone")
+    assert '<option value="long-gone" selected>' in sheet.html
+    assert "No grant is like that" in sheet.text
+    assert listed(sheet) == []
 
 
 def test_a_grant_is_changed_at_the_version_that_was_shown(house: House, admin: Visitor) -> None:
@@ -258,7 +375,7 @@ def test_what_a_grant_touched_is_for_those_who_may_read_the_record(house: House,
     token = token_in(issue(admin, owner="mo", label="mo-1"))
     assert status(house, token) == 200
     id = grant(house, "mo-1")["id"]
-    assert "srv" in admin.get(f"/grants/{id}/touched").text
+    assert "srv" in counted(admin, f"/grants/{id}/touched").text
     actions = [one["action"] for one in house.ask("GET", "/changes", limit=20)["items"]]
     assert "record.blast_radius" in actions
     viewer = house.as_role("viewer")

@@ -108,6 +108,34 @@ def test_what_cannot_be_asked_for_is_told_in_words(admin: Visitor, query: str, w
     assert (page.status, words in page.text) == (200, True), page.text
 
 
+def test_each_row_leads_to_whoever_called_by_which_grant_and_where(house: House, admin: Visitor) -> None:
+    page = admin.get("/log?tool=echo&decision=allowed")
+    grant = next(one["id"] for one in house.ask("GET", "/grants")["items"] if one["subject"] == "alice")
+    assert {"/people/one?name=alice", f"/grants/{grant}", "/servers/srv"} <= set(page.links)
+    gone = admin.get("/log?q=revoked&decision=refused")
+    assert "nobody gone " in gone.text, "what still knocks is told by its label"
+    assert "a grant that was revoked" in gone.text, "and why by words, not by a code"
+
+
+def test_times_have_seconds_and_the_day_where_it_changes(admin: Visitor) -> None:
+    page = admin.get("/log")
+    times = re.findall(r'data-when="clock">([^<]*)</time>', page.html)
+    assert len(times) >= 6
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d, \d\d:\d\d:\d\d UTC", times[0]), times[0]
+    assert all(re.fullmatch(r"(\d{4}-\d\d-\d\d, )?\d\d:\d\d:\d\d UTC", one) for one in times)
+    assert sum(", " in one for one in times) <= 2, "the tests run on one day, or over midnight"
+
+
+@pytest.mark.parametrize(
+    ("query", "is_open"), [("tool=echo", True), ("server=srv&q=e", False), ("until=1h", True)]
+)
+def test_filters_that_are_folded_away_are_shown_where_one_is_set(
+    admin: Visitor, query: str, is_open: bool
+) -> None:
+    (fold,) = re.findall(r'<details class="fold log-more"( open)?>', admin.get(f"/log?{query}").html)
+    assert bool(fold) is is_open
+
+
 def test_a_condition_can_be_taken_off_by_its_link(admin: Visitor) -> None:
     page = admin.get("/log?tool=echo&decision=allowed")
     assert {"/log?decision=allowed", "/log?tool=echo"} <= set(page.links)
@@ -225,7 +253,7 @@ def test_a_bundle_is_a_file_for_auditors(house: House) -> None:
     auditor = house.as_role("auditor")
     assert auditor.get("/log/evidence").status == 200
     refused = auditor.get("/log/evidence/file?grant=a&server=b")
-    assert (refused.status, "one grant, one person, one server" in refused.text) == (422, True)
+    assert (refused.status, "one grant, one subject, one server" in refused.text) == (422, True)
     sheet = auditor.get("/log/evidence/file?since=1h")
     assert sheet.header("content-type") == "application/zip"
     assert sheet.html.startswith("PK")

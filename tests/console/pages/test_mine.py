@@ -39,6 +39,28 @@ def test_own_grants_clients_and_calls_are_shown_and_no_other(house: House) -> No
     assert token not in page.html
 
 
+def test_the_sentence_beside_a_call_is_the_one_that_the_caller_was_told(house: House) -> None:
+    token = issue(house, "olga-laptop", "olga")
+    document = {
+        "coatcheck": 1,
+        "name": "asking",
+        "default": "allow-all",
+        "tools": {"echo": {"deny_if": [{"path": "/n", "op": "gt", "value": 5, "message": "Ask the owner."}]}},
+    }
+    told = house.office.ask("PUT", "/policies/asking", "admin", {"document": document, "because": "x"})
+    assert told.status == 200, told.body
+    grant = house.ask("GET", "/grants/olga-laptop")["id"]
+    house.ask("POST", "/policies/asking/use", {"kind": "grant", "of": grant})
+    assert "Ask the owner." in house.office.hall.call("echo", {"n": 6}, grant=token).text
+    page = enter(house, token).get("/mine")
+    assert "Ask the owner." in page.text
+    assert "denies if" not in page.text, "why the rule says so is for operators"
+    position = house.office.hall.records(limit=1, subject="olga")[0]["position"]
+    story = house.as_role("admin").get(f"/log/calls/{position}").text
+    assert "denies if" in story
+    assert "The caller was told: \u201cAsk the owner.\u201d" in story
+
+
 def test_who_is_not_signed_in_or_is_an_operator_is_led_elsewhere(house: House, admin: Visitor) -> None:
     assert house.stranger().get("/mine", follow=False).header("location") == "/login?back=%2Fmine"
     assert admin.get("/mine", follow=False).header("location") == "/settings/me"

@@ -44,7 +44,7 @@ def table(sheet: Sheet) -> list[list[str]]:
 def test_somebody_is_added_found_changed_disabled_and_enabled(house: House, admin: Visitor) -> None:
     admin.get("/people/new")
     wrong = admin.send("/people/new", name="", kind="person")
-    assert (wrong.status, "name of a subject" in wrong.text) == (422, True)
+    assert (wrong.status, "name of an owner" in wrong.text) == (422, True)
     sheet = admin.send("/people/new", name=" dora ", kind="automation", roles="ops\n\n night ", note="Pager")
     assert sheet.path == "/people/one"
     assert "dora was added" in sheet.text
@@ -190,6 +190,41 @@ def test_who_may_only_read_sees_no_buttons_and_the_report_without_operators(
     assert "operator" in admin.get("/people/report.csv?name=gil").html
     assert "can still sign in" in admin.get("/people/report?name=gil").text
     assert "can still sign in" not in viewer.get("/people/report?name=gil").text
+    assert "1 thing left to do" in admin.page.text, "the count is of what may be known"
+    assert "thing left to do" not in viewer.page.text
+
+
+def test_where_somebody_is_signed_in_is_for_those_who_may_end_it(house: House, admin: Visitor) -> None:
+    token = issue(house, "hal", "hal-laptop")
+    owner = house.stranger()
+    owner.get("/login/grant")
+    owner.send("/login/grant", token=token)
+    assert "from 127.0.0.1" in admin.get("/people/one?name=hal").text
+    sheet = house.as_role(OperatorRole.AUDITOR.value).get("/people/one?name=hal")
+    assert ("Signed in at 1 browser." in sheet.text, "127.0.0.1" in sheet.text) == (True, False)
+
+
+def test_who_was_offboarded_by_a_program_has_the_same_report(house: House, admin: Visitor) -> None:
+    token = issue(house, "ivy", "ivy-laptop")
+    owner = house.stranger()
+    owner.get("/login/grant")
+    owner.send("/login/grant", token=token)
+    ended = house.ask("POST", "/subjects/ivy/offboard", {"because": "left"})
+    assert (ended["browsers"], len(ended["revoked"])) == (1, 1)
+    report = admin.get("/people/report?name=ivy").text
+    assert ("Browsers signed out 1" in report, "not known any more" in report) == (True, False)
+
+
+def test_a_reason_that_somebody_wrote_is_shown_as_they_wrote_it(house: House, admin: Visitor) -> None:
+    """Pages stand in place of commands in our own messages; what others said is a fact."""
+    reason = "saw them run coatcheck grant revoke zed-laptop"
+    add(house, "zed")
+    house.ask("POST", "/subjects/zed/disable", {"because": reason})
+    assert reason in admin.get(link("/people/one", name="zed")).text
+    missing = admin.get("/grants/zed-laptop")
+    assert missing.status == 404
+    assert "coatcheck grant" not in missing.text
+    assert "Grants" in missing.text, missing.text
 
 
 def test_nobody_is_told_kindly(admin: Visitor) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coatcheck.console.pages.policies.editing import Edited
 from coatcheck.console.pages.policies.ready import ready
+from coatcheck.console.web.rendering import Rendering
 from coatcheck.core.policy.reading.document import read_policy
 from coatcheck.declared.policies.typed import read_typed
+from coatcheck.operations.policies.replay_runs import ReplayRun
+from coatcheck.operations.policies.replaying import Progress
 from houses import House
 from visitor import Sheet, Visitor
 
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DOCS = Path("docs/how-to/policies")
 CUSTOM = {
     "pay": {
@@ -320,6 +326,44 @@ def test_a_replay_says_where_and_is_on_record(house: House) -> None:
     assert any(house.names.get(one["actor"]) == "auditor" for one in looks), looks[:1]
 
 
+def test_a_replay_that_goes_on_is_told_alone_and_on_a_page_that_comes_back_by_itself() -> None:
+    rendering = Rendering(lambda name: f"/static/{name}", "1.0")
+    run = ReplayRun("r1", "alice", "long", 0.0)
+    values = {"edited": Edited(), "run": run, "begun": True, "most_entries": 10, "csrf": "c", "now": NOW}
+    part = rendering.render("policies/replay.html", {**values, "alone": False})
+    assert 'hx-get="/policies/new/replay?run=r1"' in part
+    assert "It waits until another replay has ended." in part
+    assert 'formaction="/policies/new/replay/stop#replay"' in part
+    run.progress = Progress(250, 1_000)
+    part = rendering.render("policies/replay.html", {**values, "alone": False})
+    assert "250 of 1\u202f000 entries of the record were looked through: 25 %." in part
+    frame = {"me": None, "may": lambda _: True, "path": "/", "said": None, "typed": None, "fault": None}
+    page = rendering.render("policies/replaying.html", {**values, **frame, "alone": True})
+    assert '<noscript><meta http-equiv="refresh"' in page
+    assert "/replay/stop" not in page
+    run.stopped = True
+    part = rendering.render("policies/replay.html", {**values, "alone": False})
+    assert "The replay was stopped" in part
+    assert "hx-get" not in part
+
+
+def test_a_replay_that_is_not_kept_is_told_and_stopping_it_leaves_the_draft(
+    house: House, admin: Visitor
+) -> None:
+    put(house, "kept")
+    path = "/policies/kept/edit"
+    page = admin.get(f"{path}/replay?run=nothing")
+    assert (page.status, "not kept any more" in page.text) == (200, True)
+    part = admin.get(f"{path}/replay?run=nothing", {"HX-Target": "replay"})
+    assert "not kept any more" in part.text
+    assert "Sign out" not in part.html
+    page = admin.get(path)
+    typed = row_add(page, path, "tools", "mine")
+    assert "mine:" in text_of(edited(admin, path, "/replay/stop", text=typed, run="nothing"), path)
+    viewer = house.as_role("viewer")
+    assert viewer.get(f"{path}/replay?run=nothing").status == 403
+
+
 def test_a_built_in_policy_is_not_edited(admin: Visitor) -> None:
     assert admin.get("/policies/read-only").status == 200
     assert admin.get("/policies/read-only/edit").status == 404
@@ -332,6 +376,10 @@ def test_cases_are_tried_against_what_is_in_force(house: House, admin: Visitor) 
     cases = "coatcheck: 1\npolicy: cased\ncases:\n  - {name: a is there, tool: a, expect: allowed}\n"
     page = admin.send("/policies/cased/cases", cases=cases)
     assert "1 of 1 case comes otherwise than written" in page.text
+    admin.get("/policies/cased")
+    two = cases + "  - {name: a is hidden, tool: a, expect: hidden}\n"
+    told = admin.send("/policies/cased/cases", cases=two).text
+    assert "1 of 2 cases comes otherwise than written" in told
     assert "it is hidden by cased:/tools/a/outcome" in page.text
     admin.get("/policies/cased")
     page = admin.send("/policies/cased/cases", cases="cases: 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,35 @@ def test_what_cannot_be_is_told_beside_the_form(manager: Visitor, fields: dict[s
     assert told.lower() in page.html.lower()
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"grant_type": "client_credentials"}, "Client credentials are an id and a secret"),
+        ({"grant_type": "password"}, "There is no such way to get tokens"),
+        ({"scopes": 'read "write"'}, "Scopes are at most 100 words"),
+        ({"client_id": "käse"}, "A client id has at most 2,048 visible ASCII characters"),
+    ],
+)
+def test_what_is_wrong_with_oauth_is_told_at_its_field_and_not_folded_away(
+    manager: Visitor, peer: Peer, fields: dict[str, str], told: str
+) -> None:
+    page = tried(manager, name="wrong", url=peer.url, auth="oauth", **fields)
+    assert (page.status, told in page.text) == (422, True), page.text
+    (fold,) = re.findall(r"<details([^>]*)><summary>(?:(?!</summary>).)*OAuth: scopes", page.html, re.DOTALL)
+    assert " open" in fold
+
+
+def test_a_fault_without_a_field_on_the_page_is_told_on_top(manager: Visitor, peer: Peer) -> None:
+    manager.get("/servers/new")
+    fields = {"csrf": manager.csrf, "name": "wrong", "url": peer.url, "auth": "oauth"}
+    beside = manager.post("/servers/new/url", {**fields, "scopes": '"'})
+    assert "A field needs another look" in beside.text
+    page = manager.post(
+        "/servers/new/url", {**fields, "url": f"{peer.url}/{'a' * 2040}"}
+    )  # blames `resource`
+    assert (page.status, "The server that tokens are for is named by its URL" in page.text) == (422, True)
+
+
 def test_oauth_leads_to_connecting(office: Office, manager: Visitor, peer: Peer) -> None:
     page = tried(manager, name="tracker", url=peer.url, auth="oauth", scopes="read write")
     assert "It is asked once it is connected" in page.text
@@ -207,7 +237,7 @@ def test_the_list_finds_servers_by_what_is_known_of_them(office: Office, admin: 
 
 def test_each_part_of_a_server_has_a_page(office: Office, admin: Visitor) -> None:
     office.hall.call("tool_error")
-    assert "tool error" in admin.get("/servers/srv").text
+    assert "the tool said no" in admin.get("/servers/srv").text
     tools = admin.get("/servers/srv/tools?q=ech").text
     assert ("echo" in tools, "hang" in tools) == (True, False)
     assert admin.get("/servers/srv/grants").text.count("alice") == 1
@@ -288,7 +318,7 @@ def test_a_server_is_disabled_enabled_and_removed_with_what_dies_told(
     page = admin.get("/servers/brief/settings")
     assert "1 credential made for it ends with it: brief-authorization" in page.text
     page = admin.send("/servers/brief/disable", because="too loud")
-    assert "It is disabled Because: too loud" in page.text
+    assert "It is disabled Why: too loud" in page.text
     assert "brief is in use again." in admin.send("/servers/brief/enable").text
     admin.get("/servers/brief/settings")
     wrong = admin.send("/servers/brief/remove", name="brie")
@@ -301,7 +331,7 @@ def test_a_server_is_disabled_enabled_and_removed_with_what_dies_told(
 
 def test_a_server_of_the_file_can_only_be_disabled(admin: Visitor) -> None:
     page = admin.get("/servers/srv/settings")
-    assert "declared in the file" in page.text
+    assert "declared in the servers file" in page.text
     actions = {one.action for one in page.forms}
     assert "/servers/srv/disable" in actions
     assert not actions & {"/servers/srv/settings/allow", "/servers/srv/settings/reach", "/servers/srv/remove"}

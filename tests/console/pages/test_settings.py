@@ -51,7 +51,27 @@ def test_an_operator_is_invited_by_a_link_that_is_shown_once(house: House, admin
     assert code not in admin.get("/settings/operators").html + admin.get("/settings/operators/newcomer").html
     visitor = entered(house, code)
     assert visitor.get("/log").status == 200, "an auditor reads the record"
-    assert "auditor" in admin.get("/settings/operators/newcomer").text
+    told = admin.get("/settings/operators/newcomer")
+    assert ("auditor" in told.text, 'title="Visitor/1.0"' in told.html) == (True, True)
+
+
+def test_a_link_or_a_token_is_made_once_however_often_its_answer_is_reloaded(
+    house: House, admin: Visitor
+) -> None:
+    admin.get("/settings/invite")
+    fields = {**admin.page.form("/settings/invite").fields, "name": "reloaded", "role": "viewer"}
+    (code,) = set(CODE.findall(admin.post("/settings/invite", fields).html))
+    again = admin.post("/settings/invite", fields)
+    assert (again.status, CODE.search(again.html), "/settings/operators" in again.links) == (409, None, True)
+    assert entered(house, code).get("/grants").status == 200, "the link that was shown is good still"
+    for path in ("/settings/operators/reloaded/token", "/settings/me/token"):
+        admin.get(path)
+        fields = {**admin.page.form(path).fields, "what": "make"}
+        (token,) = set(TOKEN.findall(admin.post(path, fields).html))
+        assert admin.post(path, fields).status == 409
+        assert asks(house, token) == 200, "it was not replaced"
+    admin.get("/settings/me/token")
+    admin.post("/settings/me/token", {"csrf": admin.csrf, "what": "void"})
 
 
 @pytest.mark.parametrize(
@@ -60,7 +80,7 @@ def test_an_operator_is_invited_by_a_link_that_is_shown_once(house: House, admin
         ({"name": "Not A Name!"}, "lower case letters"),
         ({"name": "the-viewer", "role": "admin"}, "with the role viewer"),
         ({"name": "late", "days": "0"}, "1 to 3,660 days"),
-        ({"name": "late", "days": "soon"}, "Expected"),
+        ({"name": "late", "days": "soon"}, "whole number"),
     ],
 )
 def test_what_cannot_be_invited_is_told_beside_what_was_typed(
@@ -72,8 +92,8 @@ def test_what_cannot_be_invited_is_told_beside_what_was_typed(
     assert page.form("/settings/invite").fields["name"] == [fields["name"]]
 
 
-def test_a_role_is_changed_by_ending_and_inviting_again(house: House, admin: Visitor) -> None:
-    (code,) = set(CODE.findall(invited(admin, "climber").html))
+def test_a_role_is_changed_at_once_and_by_a_new_link(house: House, admin: Visitor) -> None:
+    (code,) = set(CODE.findall(invited(admin, "climber", days="20").html))
     visitor = entered(house, code)
     assert visitor.get("/log", follow=False).status == 403
     admin.get("/settings/operators/climber/role")
@@ -81,6 +101,31 @@ def test_a_role_is_changed_by_ending_and_inviting_again(house: House, admin: Vis
     (again,) = set(CODE.findall(page.html))
     assert visitor.get("/settings/me", follow=False).status == 303, "who they were is signed out"
     assert entered(house, again).get("/log").status == 200
+    changes = house.ask("GET", "/changes?kind=operator&object=climber")["items"]
+    assert "operator.end" not in {one["action"] for one in changes}
+    until = house.ask("GET", "/operators/climber")["expires_at"]
+    admin.get("/settings/operators/climber/end")
+    admin.send("/settings/operators/climber/end")
+    admin.get("/settings/operators/climber/role")
+    page = admin.send("/settings/operators/climber/role", role="viewer")
+    assert "climber is invited" in page.text, "and one who has ended is back by it"
+    assert until is not None
+    assert house.ask("GET", "/operators/climber")["expires_at"] == until, "for no longer than before"
+
+
+def test_nobody_changes_their_own_role(house: House, admin: Visitor) -> None:
+    (code,) = set(CODE.findall(invited(admin, "boss", "admin").html))
+    boss = entered(house, code)
+    path = "/settings/operators/boss/role"
+    page = boss.get(path)
+    assert "changed by another admin" in page.text
+    assert page.form(path).fields["role"] == ["admin"]
+    told = boss.send(path, role="viewer")
+    assert (told.status, "their own role" in told.text) == (422, True)
+    assert boss.get("/settings/operators/boss").status == 200, "and is signed in as before"
+    admin.get(path)
+    assert "boss is invited" in admin.send(path, role="viewer").text
+    assert boss.get("/settings/operators/boss", follow=False).status == 303
 
 
 def test_an_operator_is_ended_with_all_that_lets_it_in(house: House, admin: Visitor) -> None:
@@ -224,7 +269,10 @@ def test_each_role_has_words_and_each_permission_a_line(admin: Visitor) -> None:
     assert ROLE_WORDS.keys() == set(OperatorRole)
     assert PERMISSION_WORDS.keys() == set(Permission)
     page = admin.get("/settings/roles")
-    assert page.html.count("state-good") == sum(len(held) for held in ROLES.values())
+    of_all = frozenset.intersection(*ROLES.values())
+    apart = sum(len(held - of_all) for held in ROLES.values())
+    assert page.html.count('<span class="unseen">yes</span>') == apart
+    assert all(page.html.count(f">{one.value}</small>") == 1 for one in Permission), "each has one line"
 
 
 @pytest.mark.parametrize(

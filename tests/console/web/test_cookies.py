@@ -21,11 +21,11 @@ def test_over_plain_http_it_has_another_name() -> None:
 
 def test_gateways_side_by_side_on_one_machine_take_no_cookie_of_each_other() -> None:
     """To browsers, a cookie is of all ports of a host."""
-    one, other = (Jar.of(f"127.0.0.1:{port}", frozenset()) for port in (8080, 80801))
+    one, other = (Jar.of(f"127.0.0.1:{port}", secure=False) for port in (8080, 80801))
     kept = [f"{one.name(SESSION)}=a; {other.name(SESSION)}=b"]
     assert (one.read(kept), other.read(kept)) == ({"session": "a"}, {"session": "b"})
-    assert Jar.of("[::1]:8080", frozenset()).name(SESSION) == "coatcheck-local-8080-session"
-    assert Jar.of("[::1]", frozenset()).name(SESSION) == "coatcheck-local-session"
+    assert Jar.of("[::1]:8080", secure=False).name(SESSION) == "coatcheck-local-8080-session"
+    assert Jar.of("[::1]", secure=False).name(SESSION) == "coatcheck-local-session"
 
 
 def test_a_cookie_of_the_other_kind_is_not_read() -> None:

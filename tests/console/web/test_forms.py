@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -90,6 +90,46 @@ def test_a_bad_field_is_named(sent: str, field: str) -> None:
         read_form(Everything, split(sent))
     assert caught.value.field == field
     assert caught.value.message.endswith(".")
+
+
+class Bounded(Struct):
+    """Has each kind of bound and of value that a page asks for."""
+
+    count: Annotated[int, Meta(ge=1, le=5)] = 1
+    share: float = 0.5
+    why: Annotated[str, Meta(min_length=1, max_length=3)] = "a"
+    code: Annotated[str, Meta(min_length=4)] = "abcd"
+    names: Annotated[list[str], Meta(max_length=2)] = []
+    day: date | None = None
+    ends: datetime | None = None
+    colour: Colour = Colour.RED
+    odd: Annotated[str, Meta(pattern="^a")] = "a"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("count=x", "This must be a whole number."),
+        ("count=0", "This must be 1 or more."),
+        ("count=6", "This must be 5 or less."),
+        ("count=" + "9" * 5_000, "This number is too large."),
+        ("share=x", "This must be a number."),
+        ("why=", "This is needed."),
+        ("why=abcd", "This must have 3 characters or less."),
+        ("code=a", "This must have 4 characters or more."),
+        ("names=a&names=b&names=c", "Choose 2 or less."),
+        ("day=soon", "This must be a day, such as 2026-03-31."),
+        ("ends=soon", "This must be a time, such as 2026-03-31T09:30:00Z."),
+        ("ends=1e300", "This must be a time, such as 2026-03-31T09:30:00Z."),
+        ("colour=blue", "This is none of the choices."),
+        ("odd=b", "This cannot be read."),
+    ],
+)
+def test_people_are_told_in_words_of_theirs(sent: str, words: str) -> None:
+    assert read_form(Bounded, split("count=5&day=2026-03-31&ends=2026-03-31T09:30:00Z")).count == 5
+    with pytest.raises(BadField) as caught:
+        read_form(Bounded, split(sent))
+    assert (caught.value.message, caught.value.field) == (words, sent.partition("=")[0])
 
 
 def test_a_query_says_nothing_by_what_nobody_knows() -> None:

@@ -249,6 +249,14 @@ def test_other_origins_are_forbidden_whatever_the_host(doors: Doors, origin: str
         assert judged(doors, host, origin) == 403
 
 
+def test_who_comes_by_another_name_is_told_which_setting_gives_it() -> None:
+    own = doors_for("127.0.0.1", 9091, loopback=True, public_url=None, setting="admin_url")
+    for doors, flag in ((LOOPBACK, "--public-url"), (own, "--admin-url")):
+        wrong = judge_origin_and_host({"host": ("gw.example.com",)}, doors)
+        assert wrong is not None
+        assert f"set {flag} to" in wrong.sentence
+
+
 def test_without_a_public_url_any_host_is_taken_with_a_token_and_without_an_origin() -> None:
     for host in ("evil.example", "gw", "10.1.2.3:8080", "[2001:db8::1]:1"):
         assert judged(ANY, host) == 200

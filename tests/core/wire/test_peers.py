@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.core.wire.peers import client_address, is_loopback, parse, within
+from coatcheck.core.wire.peers import client_address, is_loopback, is_near, parse, within
 
 PROXIES: tuple[IPv4Network | IPv6Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -93,3 +93,19 @@ def test_within_is_membership(address: IPv4Address | IPv6Address) -> None:
     assert within(address, (ip_network(address),))
     assert within(address, PROXIES) is any(address in ip_network(str(network)) for network in PROXIES)
     assert parse(str(address)) == (getattr(address, "ipv4_mapped", None) or ip_address(str(address)))
+
+
+def test_what_any_proxy_sent_on_did_not_begin_here() -> None:
+    plain = {"host": ("localhost",), "user-agent": ("curl",), "x-forwarding": ("1",), "x-poll": ("1",)}
+    assert is_near("127.0.0.1", "::1", plain)
+    for peer, address in (("10.0.0.1", "127.0.0.1"), ("127.0.0.1", "10.0.0.1"), ("", "")):
+        assert not is_near(peer, address, plain)
+    for name in (
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+    ):
+        assert not is_near("127.0.0.1", "::1", {**plain, name: ("https",)}), name

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 
+from coatcheck.core.access.decide import rehearse
 from coatcheck.errors import CoatcheckError, Missing
 from coatcheck.model.access import (
     Access,
@@ -18,21 +21,23 @@ from coatcheck.model.access import (
     RoleAccess,
     SubjectAccess,
 )
+from coatcheck.model.call import Target
 from coatcheck.model.catalogue import Entry
 from coatcheck.model.declaration import IdentityRules, Provider
 from coatcheck.model.registry import Edit
 from coatcheck.model.stored_policy import PolicyUse, UseKind
 from coatcheck.model.subject import SubjectKind
-from coatcheck.model.verdict import Judgement
-from coatcheck.operations.access.judging import Reach
-from coatcheck.operations.access.matrix import LEAST_ROWS, MOST_JUDGED, AccessMatrix, MatrixFilter
+from coatcheck.model.verdict import Judgement, PolicyVerdict
+from coatcheck.operations.access.judging import TURN, Barrier, Reach
+from coatcheck.operations.access.matrix import LEAST_ROWS, MOST_EVER, MOST_STEPS, AccessMatrix, MatrixFilter
 from coatcheck.operations.access.telling import AccessTelling
-from coatcheck.operations.registry.patches import NewGrant, NewSubject
+from coatcheck.operations.registry.patches import GrantFilter, NewGrant, NewSubject
 from coatcheck.operations.views import ToolView
 from doubles.callers import GRANTS
 from doubles.clock import START
 from doubles.registries import ROOT, Office, a_file
 
+_Done = TypeVar("_Done")
 TOOLS = {"find": Nature.READ, "push": Nature.WRITE, "list": Nature.READ}
 
 
@@ -134,6 +139,30 @@ async def test_the_cells_say_what_calls_get_in_every_part() -> None:
             await telling.one(name, server, grant)
 
 
+async def test_it_says_why_somebody_reaches_nothing() -> None:
+    office, _, _, telling = await an_office()
+    await add(office, "fine")
+    await add(office, "elsewhere", servers=frozenset({"big"}))
+    await add(office, "gone")
+    await office.grants.revoke(ROOT, ["gone-1"], "left")
+    await office.subjects.add(ROOT, NewSubject("bare"))
+    await add(office, "off")
+    await office.subjects.disable(ROOT, "off", "")
+    told = {name: await telling.one(name, "git") for name in ("fine", "elsewhere", "gone", "bare", "off")}
+    assert {name: one.barrier for name, one in told.items()} == {
+        "fine": None,
+        "elsewhere": Barrier.SCOPE,
+        "gone": Barrier.NO_GRANT,
+        "bare": Barrier.NO_GRANT,
+        "off": Barrier.DISABLED,
+    }
+    last = {name: one.last.label if one.last is not None else None for name, one in told.items()}
+    assert last == {"fine": None, "elsewhere": None, "gone": "gone-1", "bare": None, "off": None}
+    assert [grant.servers for grant in told["elsewhere"].grants] == [("big",)]
+    assert {tool.judgement for tool in told["off"].tools or ()} == {Judgement.HIDDEN}
+    assert (await telling.one("bare", "time")).barrier is Barrier.NO_GRANT
+
+
 async def test_it_is_paged_both_ways_and_only_what_is_shown_is_judged() -> None:
     office, views, matrix, _ = await an_office()
     for number in range(7):
@@ -153,11 +182,92 @@ async def test_it_is_paged_both_ways_and_only_what_is_shown_is_judged() -> None:
             await matrix.page(wrong)
 
 
-async def test_servers_with_very_many_tools_make_the_page_shorter() -> None:
-    office, _, matrix, _ = await an_office(MOST_JUDGED)
+async def test_rows_that_take_very_long_to_judge_make_the_page_shorter() -> None:
+    office, _, matrix, _ = await an_office(MOST_STEPS)
     for number in range(LEAST_ROWS + 2):
-        await add(office, f"p{number}")
-    assert len((await matrix.page(MatrixFilter(text="p"))).rows) == LEAST_ROWS
+        await add(office, f"q{number}", tools=(f"big__{number}",))
+    page = await matrix.page(MatrixFilter(text="q"))
+    assert ([row.subject.name for row in page.rows], page.found) == (
+        [f"q{number}" for number in range(LEAST_ROWS)],
+        LEAST_ROWS + 2,
+    )
+    rest = await matrix.page(MatrixFilter(text="q", after=page.next))
+    assert ([row.subject.name for row in rest.rows], rest.next) == (["q5", "q6"], None)
+
+
+async def many_ways(ways: int, tools: int, *, alike: bool) -> tuple[AccessMatrix, AccessTelling]:
+    """Return what judges `bot`, whose grants allow nothing of a server with very many tools."""
+    office, _, matrix, telling = await an_office(tools)
+    await office.subjects.add(ROOT, NewSubject("bot", SubjectKind.AUTOMATION))
+    await office.grants.issue_many(
+        ROOT,
+        [
+            NewGrant(f"bot-{number}", "bot", None, tools=(f"git__{0 if alike else number}",))
+            for number in range(ways)
+        ],
+    )
+    return matrix, telling
+
+
+async def beside(doing: Awaitable[_Done]) -> tuple[int, _Done]:
+    """Do something while somebody else is on the loop; return how often that had its turn, and what came of it."""
+    turns, over = 0, False
+
+    async def another() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(another())
+    done = await doing
+    over = True
+    await task
+    return turns, done
+
+
+async def test_others_have_their_turn_while_very_many_ways_in_are_judged() -> None:
+    ways, tools = 300, 600
+    matrix, telling = await many_ways(ways, tools, alike=False)
+    least = ways * tools // TURN
+    turns, page = await beside(matrix.page(MatrixFilter(text="bot", server="big")))
+    assert [cell.reach for row in page.rows for cell in row.cells] == [Reach.HIDDEN]
+    assert turns >= least
+    turns, one = await beside(telling.one("bot", "big"))
+    assert {tool.allowed for tool in one.tools or ()} == {False}
+    assert turns >= least
+
+
+async def test_ways_in_that_are_alike_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(target: Target, *more: Any) -> PolicyVerdict:
+        asked.append(target.name)
+        return rehearse(target, *more)
+
+    monkeypatch.setattr("coatcheck.operations.access.judging.rehearse", counted)
+    matrix, telling = await many_ways(300, 7, alike=True)
+    await matrix.page(MatrixFilter(text="bot", server="big"))
+    assert len(asked) == 7
+    asked.clear()
+    office, _, matrix, _ = await an_office(7)
+    for number in range(9):
+        await add(office, f"p{number}", "reader" if number % 3 == 0 else f"team-{number}")
+    await matrix.page(MatrixFilter(text="p", server="big"))
+    assert len(asked) == 2 * 7  # no rule is about teams
+    asked.clear()
+    one = await telling.one("bot", "git")
+    assert (len(asked), one.tools is not None and len(one.tools)) == (3, 3)
+    asked.clear()
+    assert (await telling.callers("git", "push", text="bot")).rows == []
+    assert len(asked) == 1
+
+
+async def test_a_row_that_takes_ever_so_long_is_the_last_of_its_page() -> None:
+    matrix, _ = await many_ways(100, MOST_EVER // 100, alike=False)
+    page = await matrix.page(MatrixFilter())
+    assert page.rows[-1].subject.name == "bot"
+    assert page.next is not None
 
 
 async def test_rows_are_narrowed_and_may_be_grants() -> None:
@@ -211,6 +321,24 @@ async def test_all_of_it_is_told_row_by_row() -> None:
         ("ann-1", "git", "list", "allowed"),
         ("ann-1", "git", "push", "hidden"),
     }
+
+
+async def test_the_tools_of_a_server_are_read_once_and_only_if_somebody_reaches_it() -> None:
+    office, views, _, telling = await an_office(2)
+    for name in ("ann", "ben", "cat"):
+        await add(office, name, servers=frozenset({"git"}))
+    await office.grants.revoke(
+        ROOT,
+        [
+            one.label
+            for one in (await office.grants.list(GrantFilter())).items
+            if one.subject not in {"ann", "ben", "cat"}
+        ],
+        "",
+    )
+    told = [row async for rows in telling.rows(MatrixFilter()) for row in rows]
+    assert {(row.subject, row.server) for row in told} == {(name, "git") for name in ("ann", "ben", "cat")}
+    assert views.asked == ["git"]
 
 
 BY_NAME = AccessList((AccessRule(("git__*",), allow=False, subjects=frozenset({"one"})),))

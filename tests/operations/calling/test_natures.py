@@ -137,6 +137,8 @@ async def test_a_server_that_tells_nothing_is_not_called_in_the_dark() -> None:
     assert (performed.reply.message, performed.outcome) == (GONE.message, Outcome.UPSTREAM_ERROR)
     (entry,) = bench.entries
     assert (entry.record.decision, entry.record.rule) == (Verdict.DENIED, "(lists)")
+    assert entry.settlement is not None
+    assert entry.settlement.detail == GONE.message, "what the caller was told"
     upstream_of(bench).failing = None
     assert isinstance((await call(bench, "get_issue", READERS)).reply, Result)
 

@@ -178,6 +178,9 @@ async def test_another_principals_state_reaches_no_server_and_is_on_record() -> 
     assert isinstance(refused.reply, Fault)
     assert len(upstream.forwarded) == 1
     assert (bench.entries[1].record.decision, bench.entries[1].record.rule) == (Verdict.DENIED, "(state)")
+    settled = bench.entries[1].settlement
+    assert settled is not None
+    assert settled.detail == refused.reply.message
 
 
 async def test_a_servers_own_state_is_refused_too_when_a_client_sends_it() -> None:

@@ -127,8 +127,8 @@ async def test_the_file_s_credentials_are_verified_but_not_rotated() -> None:
     assert (verdicts.assurance, verdicts.ok) == (Assurance.PROVEN, True)
     view = await room.credentials.get(name)
     assert view.versions[0].assurance is Assurance.PROVEN
-    assert "written out in the file" in view.warnings[0]
-    with pytest.raises(Unfit, match="comes from the file of servers"):
+    assert "written out in the servers file" in view.warnings[0]
+    with pytest.raises(Unfit, match="comes from the servers file"):
         await room.rotations.rotate(ROOT, name, Secret(NEW))
     with pytest.raises(Unfit):
         await room.credentials.end(ROOT, name, "")

@@ -40,7 +40,7 @@ async def asked(room: Cloakroom, good: bool = False) -> CredentialView:
 
 async def test_a_refusal_is_flagged_once() -> None:
     room = await a_room()
-    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False)
+    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False, because="planted")
     view = await asked(room)
     assert (view.state, view.versions[0].refused_by) == (CredentialState.FAILING, "github")
     commits = room.store.commits
@@ -53,7 +53,7 @@ async def test_a_refusal_is_flagged_once() -> None:
 
 async def test_it_is_rolled_back_where_that_is_set() -> None:
     room = await a_room(on_refusal=OnRefusal.ROLL_BACK)
-    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False)
+    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False, because="planted")
     view = await asked(room)
     assert [(one.number, one.stage.value, bool(one.refused_at)) for one in view.versions] == [
         (2, "previous", True),
@@ -72,7 +72,7 @@ async def test_it_is_rolled_back_where_that_is_set() -> None:
 
 async def test_long_after_an_activation_nothing_is_rolled_back() -> None:
     room = await a_room(on_refusal=OnRefusal.ROLL_BACK)
-    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False)
+    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False, because="planted")
     room.clock.advance(timedelta(minutes=10).total_seconds())
     view = await asked(room)
     assert (view.versions[0].stage.value, view.state) == ("active", CredentialState.FAILING)
@@ -80,7 +80,7 @@ async def test_long_after_an_activation_nothing_is_rolled_back() -> None:
 
 async def test_a_server_that_is_content_again_takes_the_flag_back() -> None:
     room = await a_room()
-    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False)
+    await room.rotations.rotate(ROOT, NAME, Secret(BAD), verify=False, because="planted")
     await asked(room)
     assert (await asked(room, good=True)).state is CredentialState.FAILING, "not at once: some calls only"
     room.clock.advance(60.0)

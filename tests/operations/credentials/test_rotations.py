@@ -136,8 +136,15 @@ async def test_activating_verifies_what_was_not() -> None:
     with pytest.raises(NotVerified):
         await room.rotations.activate(ROOT, NAME)
     assert stages_of(await room.credentials.get(NAME)) == {2: "staged", 1: "active"}
-    done = await room.rotations.activate(ROOT, NAME, unverified=True)
+    asked: tuple[dict[str, Any], ...] = ({"unverified": True}, {"accept_unproven": True, "because": " "})
+    for anyway in asked:
+        with pytest.raises(Unfit, match="say why") as lacking:
+            await room.rotations.activate(ROOT, NAME, **anyway)
+        assert lacking.value.field == "because"
+    assert stages_of(await room.credentials.get(NAME)) == {2: "staged", 1: "active"}
+    done = await room.rotations.activate(ROOT, NAME, unverified=True, because=" it is down ")
     assert (done.assurance, in_force(room)) == (Assurance.SKIPPED, f"Bearer {BAD}")
+    assert room.store.changes[-1].because == "it is down"
     assert json.loads(room.store.changes[-1].after)["assurance"] == "skipped"
 
 
@@ -168,8 +175,15 @@ async def test_a_server_that_takes_anything_proves_nothing() -> None:
     with pytest.raises(Unproven, match="obviously wrong"):
         await room.rotations.rotate(ROOT, NAME, Secret(NEW))
     assert in_force(room) == f"Bearer {OLD}"
-    done = await room.rotations.rotate(ROOT, NAME, Secret(NEW), accept_unproven=True)
+    before = room.actions()
+    for anyway in ({"accept_unproven": True}, {"verify": False}):
+        with pytest.raises(Unfit, match="say why"):
+            await room.rotations.rotate(ROOT, NAME, Secret(NEW), **anyway)  # type: ignore[arg-type]
+    assert room.actions() == before, "nothing was staged"
+    why = "it lists its tools to everyone"
+    done = await room.rotations.rotate(ROOT, NAME, Secret(NEW), accept_unproven=True, because=why)
     assert (done.assurance, done.verdicts[0].control) == (Assurance.UNPROVEN, Control.ACCEPTED)
+    assert room.store.changes[-1].because == why
     assert json.loads(room.store.changes[-1].after)["assurance"] == "unproven"
 
 

@@ -369,10 +369,12 @@ async def test_a_connection_while_the_former_tokens_are_renewed_is_not_called_de
     clock = HandClock()
     async with desk_for(World(clock), clock) as desk:
         await desk.connect()
+        before = len(desk.world.paths)
         clock.advance(3.0)
-        desk.world.delay = 0.1
+        desk.world.delay = 1.0  # until then, the new connection stands
         renewing = asyncio.create_task(desk.bearers.get(ID))
-        await asyncio.sleep(0.03)  # the renewal is on its way
+        while "/token" not in desk.world.paths[before:]:
+            await asyncio.sleep(0.01)  # the renewal is on its way
         desk.world.refresh.clear()  # the server ends former tokens where somebody connects anew
         desk.world.delay = 0.0
         assert (await desk.connect()).ok

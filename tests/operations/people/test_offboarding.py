@@ -20,12 +20,15 @@ from coatcheck.operations.registry.views import GrantState
 from doubles.clock import START
 from doubles.registries import ROOT, Office
 
+BROWSERS = {"alice": 3}
+"""At how many browsers people are signed in."""
+ADMIN = OperatorRole.ADMIN
 ADA = Actor("ada", OperatorRole.ADMIN, "192.0.2.9")
 
 
 async def an_office() -> tuple[Office, Offboarding]:
     office = await Office().open()
-    return office, Offboarding(office.desk, office.subjects)
+    return office, Offboarding(office.desk, office.subjects, lambda name: BROWSERS.get(name, 0))
 
 
 def a_credential(name: str, **fields: object) -> Credential:
@@ -45,35 +48,39 @@ async def test_what_would_end_is_told_before_and_what_ended_after() -> None:
     call.add_done_callback(lambda _: office.inflight.leave(entry))
     would = await offboarding.would_end("alice")
     assert [grant.label for grant in would.grants] == ["alice-laptop", "one"] or len(would.grants) == 2
-    assert (would.open.calls, would.open.streams) == (1, 0)
+    assert (would.open.calls, would.open.streams, would.browsers) == (1, 0, 3)
 
-    ended = await offboarding.offboard(ROOT, "alice", "left", 3)
-    assert (ended.calls, len(ended.revoked)) == (1, 2)
-    report = await offboarding.report("alice")
+    gone = await offboarding.offboard(ROOT, "alice", "left")
+    assert (gone.ended.calls, len(gone.ended.revoked), gone.browsers) == (1, 2, 3)
+    report = await offboarding.report("alice", ADMIN)
     assert {grant.id for grant in report.grants} == {view.id for view in would.grants}
     assert [grant.id for grant in report.before] == [old.id]
-    assert (list(report.left), report.browsers) == ([], 3)
-    assert report.cut is not None
-    assert report.cut.calls == 1
+    assert (list(report.left), report.cut) == ([], gone)
     assert report.change is not None
     assert (report.change.actor, report.change.because) == ("root", "left")
-    again = await offboarding.offboard(ROOT, "alice", "left", 0)
-    assert again.calls == 0
-    second = await offboarding.report("alice")
+    again = await offboarding.offboard(ROOT, "alice", "left")
+    assert again.ended.calls == 0
+    second = await offboarding.report("alice", ADMIN)
     assert second.cut == report.cut
-    after_a_restart = await Offboarding(office.desk, office.subjects).report("alice")
+    after_a_restart = await Offboarding(office.desk, office.subjects, BROWSERS.__getitem__).report(
+        "alice", ADMIN
+    )
     assert (after_a_restart.cut, len(after_a_restart.grants)) == (None, 2)
 
 
 async def test_who_is_disabled_keeps_the_grants_and_the_report_says_so() -> None:
-    _, offboarding = await an_office()
-    await offboarding.disable(ROOT, "bob", "leave", 0)
-    report = await offboarding.report("bob")
+    office, offboarding = await an_office()
+    first = await offboarding.disable(ROOT, "bob", "leave")
+    report = await offboarding.report("bob", ADMIN)
+    assert report.cut is first
     assert (list(report.grants), [grant.state for grant in report.left]) == ([], [GrantState.DISABLED])
-    active = await offboarding.report("alice")
+    await office.subjects.enable(ROOT, "bob")
+    second = await offboarding.disable(ROOT, "bob", "leave once more")
+    assert (await offboarding.report("bob", ADMIN)).cut is second
+    active = await offboarding.report("alice", ADMIN)
     assert (active.change, active.cut, len(active.left)) == (None, None, 1)
     with pytest.raises(Missing):
-        await offboarding.report("nobody")
+        await offboarding.report("nobody", ADMIN)
 
 
 async def test_what_does_not_end_by_itself_is_all_named() -> None:
@@ -93,7 +100,7 @@ async def test_what_does_not_end_by_itself_is_all_named() -> None:
     await office.subjects.add(ROOT, NewSubject("bot", SubjectKind.AUTOMATION, note=note))
     await office.subjects.add(ROOT, NewSubject("other", SubjectKind.AUTOMATION, note="of ada.keller"))
     await office.registered.add(ADA, NewServer("mine", command="true"))
-    left = leftovers_of(office.directory.snapshot, "ada", office.clock.now())
+    left = leftovers_of(office.directory.snapshot, "ada", office.clock.now(), ADMIN)
     assert [(one.name, one.owns, one.gave) for one in left.credentials] == [
         ("given", False, True),
         ("owned", True, False),
@@ -105,4 +112,7 @@ async def test_what_does_not_end_by_itself_is_all_named() -> None:
         ["bot"],
     )
     assert (list(left.policies), left.proxied, left.count) == ([], False, 6)
-    assert leftovers_of(office.directory.snapshot, "bob", office.clock.now()).count == 0
+    assert leftovers_of(office.directory.snapshot, "bob", office.clock.now(), ADMIN).count == 0
+    for role, may_know in ((OperatorRole.AUDITOR, True), (OperatorRole.POLICY_MANAGER, False)):
+        told = leftovers_of(office.directory.snapshot, "ada", office.clock.now(), role)
+        assert (told.operator is not None, told.count) == (may_know, 6 if may_know else 5), role

@@ -7,7 +7,7 @@ import pytest
 from coatcheck.errors import Missing
 from coatcheck.model.server import Source
 from coatcheck.model.subject import SubjectKind
-from coatcheck.operations.people.listing import PeopleFilter, PeopleLists, Standing
+from coatcheck.operations.people.listing import PeopleFilter, PeopleLists, PersonStanding
 from coatcheck.operations.registry.patches import NewGrant, NewSubject
 from doubles.registries import ROOT, Office
 
@@ -38,10 +38,19 @@ async def test_everybody_is_found_by_any_word_and_narrowed() -> None:
     assert await names(people, kind=SubjectKind.AUTOMATION) == ["ci"]
     assert await names(people, role="on-call") == ["Zoë/ops@x"]
     assert await names(people, source=Source.FILE) == ["alice", "bob", "carol"]
-    assert await names(people, standing=Standing.WITHOUT_GRANT) == ["ci", "Zoë/ops@x"]
+    assert await names(people, standing=PersonStanding.WITHOUT_GRANT) == ["ci", "Zoë/ops@x"]
     await office.subjects.disable(ROOT, "bob", "")
-    assert await names(people, standing=Standing.DISABLED) == ["bob"]
-    assert "bob" not in await names(people, standing=Standing.ACTIVE)
+    assert await names(people, standing=PersonStanding.DISABLED) == ["bob"]
+    assert "bob" not in await names(people, standing=PersonStanding.ACTIVE)
+
+
+async def test_names_are_suggested_as_one_types() -> None:
+    _, people = await an_office()
+    assert list(people.names_like("")) == ["alice", "bob", "carol", "ci", "Zoë/ops@x"]
+    assert list(people.names_like("", 2)) == ["alice", "bob"]
+    assert list(people.names_like(" C")) == ["carol", "ci", "alice"], "what begins with it first"
+    assert list(people.names_like("ZOË")) == ["Zoë/ops@x"]
+    assert list(people.names_like("nobody")) == []
 
 
 async def test_pages_follow_each_other_and_count_all() -> None:

@@ -20,7 +20,7 @@ from coatcheck.model.verdict import Judgement
 from coatcheck.operations.policies import replaying, suggesting
 from coatcheck.operations.policies.policies import Policies
 from coatcheck.operations.policies.rehearsing import LeftOut
-from coatcheck.operations.policies.replaying import Replay, ReplayQuestion, Replays
+from coatcheck.operations.policies.replaying import Progress, Replay, ReplayQuestion, Replays
 from coatcheck.operations.policies.suggesting import Suggestions, SuggestQuestion
 from coatcheck.operations.policies.using import Place, PolicyUses
 from coatcheck.operations.registry.patches import NewGrant
@@ -226,6 +226,20 @@ async def test_the_newest_are_looked_at_and_others_have_their_turn(
     found = await archive.replay()
     assert (found.comparison.looked_at, found.cut) == (10, True)
     assert found.back_to == START + timedelta(seconds=31)
+
+
+async def test_one_hears_how_far_a_replay_is(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "PAGE", 1)
+    for _ in range(5):
+        await archive.call()
+    heard: list[Progress] = []
+    question = ReplayQuestion(name="p", document=DENIES, place=EVERYWHERE)
+    await archive.replays.replay(question, heard.append)
+    assert heard[0].looked == 0
+    assert [one.looked for one in heard] == sorted({one.looked for one in heard})
+    assert len({one.of for one in heard}) == 1
+    assert len(heard) > 3
+    assert heard[-2].of / 2 <= heard[-1].looked <= heard[-1].of
 
 
 async def test_two_replays_come_one_after_the_other_and_a_failing_record_is_told(archive: Archive) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
-from coatcheck.operations.registry.granting.attention import LONG, SETTLED, SOON, Attention, GrantsAttention
+from coatcheck.operations.registry.granting.attention import (
+    KEPT,
+    LONG,
+    SETTLED,
+    SOON,
+    Attention,
+    GrantsAttention,
+)
 from coatcheck.operations.registry.patches import NewGrant
 from doubles.registries import ROOT, Office
 
@@ -38,4 +46,16 @@ async def test_grants_come_into_sight_and_out_of_it_again() -> None:
     office.clock.advance(LONG.total_seconds())
     assert labels(await look())[2] == ["used"]
     office.seen.note(used.grant.id, "::1", "cursor")
+    assert labels(await look())[2] == ["used"]  # as it was found a moment ago
+    office.clock.advance(KEPT)
     assert labels(await look())[2] == []
+
+
+async def test_all_grants_are_gone_through_once_for_all_who_look_until_something_is_edited() -> None:
+    office = await Office().open()
+    attention = GrantsAttention(office.desk)
+    first, second = await asyncio.gather(attention.look(), attention.look())
+    assert first is second
+    assert await attention.look() is first
+    await office.grants.issue(ROOT, NewGrant("one more", "dora", None))
+    assert (await attention.look()).live == first.live + 1

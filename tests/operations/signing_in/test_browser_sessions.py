@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from coatcheck.core.tokens import Pepper
 from coatcheck.errors import SignedOut, Unavailable
 from coatcheck.model.browser import BrowserSession, Way, Whose
+from coatcheck.model.grant import Grant
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
+from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.registry.patches import NewSubject, SubjectPatch
 from coatcheck.operations.signing_in import sessions as module
 from coatcheck.store.browsers import StoredBrowsers
 from coatcheck.store.engines.sqlite import SqliteDatabase
@@ -110,6 +113,17 @@ async def test_a_row_that_was_edited_lets_nobody_in(field: str) -> None:
         first.rows.rows[session.id] = row
         again = await Lobby(store=first.rows, registry=first.office.store, longest=10**7).open()
         assert again.who(token) == who
+        listed = session.id in {one.id for one in again.sessions.list()}
+        assert listed is (who is not None), "what fits no token is not shown as signed in either"
+
+
+@pytest.mark.parametrize("proof", ["", "\u00e9", "\u00e9 \u00e9", "0" * 64, " ", "x y"])
+async def test_a_proof_that_nobody_here_wrote_is_none(proof: str) -> None:
+    first = await Lobby().open()
+    session, token = await opened(first)
+    first.rows.rows[session.id] = dataclasses.replace(session, proof=proof)
+    again = await Lobby(store=first.rows, registry=first.office.store).open()
+    assert (again.who(token), session.id in first.rows.rows) == (None, False)
 
 
 @given(
@@ -172,6 +186,16 @@ async def test_one_that_is_invited_anew_is_out_at_once_and_for_good(lobby: Lobby
     assert lobby.who(token) is None
 
 
+async def test_one_whose_role_changes_is_out_at_once_and_for_good(lobby: Lobby) -> None:
+    _, token = await opened(lobby)
+    await lobby.enter("ben")
+    assert lobby.who(token) == "ann"
+    _, code = await lobby.office.operators.change_role(ROOT, "ann", OperatorRole.VIEWER)
+    assert lobby.who(token) is None
+    opened_again = await lobby.signing.by_code(code.reveal(), PASSWORD, HERE, AGENT)
+    assert (lobby.who(opened_again.token), lobby.who(token)) == ("ann", None)
+
+
 async def test_even_if_the_gateway_dies_before_it_is_stored() -> None:
     first = await Lobby().open()
     _, token = await opened(first)
@@ -183,6 +207,8 @@ async def test_even_if_the_gateway_dies_before_it_is_stored() -> None:
     again = Lobby(store=first.rows, registry=first.office.store)
     again.clock.advance(1)
     assert (await again.open()).who(token) is None
+    assert [(one.who, one.how) for one in again.sessions.list()] == [("ann", Way.LINK)], "nor is it listed"
+    assert len(first.rows.rows) == 1
 
 
 async def test_an_operator_whose_time_is_over_is_out(lobby: Lobby) -> None:
@@ -201,6 +227,48 @@ async def test_a_subject_that_is_disabled_is_out_and_stays_out(lobby: Lobby) -> 
     assert lobby.who(token) is None
     await lobby.office.subjects.enable(ROOT, "alice")
     assert lobby.who(token) is None
+
+
+async def test_whom_the_provider_vouched_for_is_out_once_nobody_here_has_the_name(lobby: Lobby) -> None:
+    _, token = await lobby.sessions.open(Whose.SUBJECT, "alice", Way.OIDC, HERE, AGENT, "issuer alice")
+    assert lobby.who(token) == "alice"
+    declared = lobby.office.file.read()
+    rest = tuple(grant for grant in declared.identity.grants if grant.subject != "alice")
+    identity = dataclasses.replace(declared.identity, grants=rest)
+    await lobby.office.edit(dataclasses.replace(declared, identity=identity))
+    assert lobby.who(token) is None
+    await lobby.office.edit(declared)
+    assert lobby.who(token) is None, "nor does it come back with the name"
+
+
+async def test_whom_the_provider_vouched_for_is_out_as_an_automation(lobby: Lobby) -> None:
+    view = await lobby.office.subjects.add(ROOT, NewSubject("zoe"))
+    _, token = await lobby.sessions.open(Whose.SUBJECT, "zoe", Way.OIDC, HERE, AGENT, "issuer zoe")
+    assert lobby.who(token) == "zoe"
+    await lobby.office.subjects.change(ROOT, "zoe", SubjectPatch(kind=SubjectKind.AUTOMATION), view.version)
+    assert lobby.who(token) is None
+
+
+class _Counted(dict[str, Grant]):
+    """The grants of the file; counts how often somebody goes through them."""
+
+    gone_through = 0
+
+    def values(self) -> Any:
+        self.gone_through += 1
+        return super().values()
+
+
+async def test_the_grants_of_the_file_are_gone_through_once_and_not_at_each_request(lobby: Lobby) -> None:
+    _, token = await lobby.sessions.open(Whose.SUBJECT, "alice", Way.OIDC, HERE, AGENT, "issuer alice")
+    snapshot = lobby.office.directory.snapshot
+    grants = _Counted(snapshot.declared.grants)
+    declared = dataclasses.replace(snapshot.declared, grants=grants)
+    lobby.office.directory._snapshot = dataclasses.replace(snapshot, declared=declared)
+    assert lobby.office.directory.snapshot.declared.grants is grants
+    assert [lobby.who(token) for _ in range(10)] == ["alice"] * 10
+    assert lobby.standing.basis(Whose.SUBJECT, "nobody", Way.OIDC, "issuer nobody") is None
+    assert grants.gone_through == 1
 
 
 async def test_nobody_without_standing_is_let_in(lobby: Lobby) -> None:

@@ -58,10 +58,14 @@ def sign_in_at(provider: Provider, clock: HandClock, **rules: Any) -> OpenIdSign
     return OpenIdSignIn(judged, http, Seal(bytes(32)), clock, SystemEntropy())
 
 
+async def finished(sign_in: OpenIdSignIn, query: list[tuple[str, str]], cookie: str) -> Arrived:
+    return await sign_in.finish(sign_in.recognise(query, cookie))
+
+
 async def through(sign_in: OpenIdSignIn, provider: Provider, **how: Any) -> Arrived:
     """Go the whole way as one browser."""
     url, cookie = await sign_in.begin(BASE, **how)
-    return await sign_in.finish(provider.authorize(url), cookie.reveal())
+    return await finished(sign_in, provider.authorize(url), cookie.reveal())
 
 
 # --- the right way ------------------------------------------------------------------------------------------
@@ -76,7 +80,7 @@ async def test_somebody_comes_back_with_name_and_role(provider: Provider, clock:
     assert asked["redirect_uri"] == f"{BASE}/login/openid/callback"
     assert (asked["scope"], asked["code_challenge_method"]) == ("openid email profile", "S256")
     assert "prompt" not in asked
-    arrived = await sign_in.finish(provider.authorize(url), cookie.reveal())
+    arrived = await finished(sign_in, provider.authorize(url), cookie.reveal())
     vouched = arrived.vouched
     assert arrived.return_to == "/servers?state=up"
     assert vouched.link == f"{provider.issuer}#u-1"
@@ -163,7 +167,7 @@ async def test_proof_anew(provider: Provider, clock: HandClock) -> None:
     url, cookie = await sign_in.begin(BASE, prove=True)
     asked = dict(parse_qsl(urlsplit(url).query))
     assert (asked["prompt"], asked["max_age"]) == ("login", "0")
-    assert (await sign_in.finish(provider.authorize(url), cookie.reveal())).vouched.fresh
+    assert (await finished(sign_in, provider.authorize(url), cookie.reveal())).vouched.fresh
     for at in (None, int(clock.now().timestamp()) - 61):
         provider.claims = {"auth_time": at}
         with pytest.raises(OpenIdRefused) as refused:
@@ -242,16 +246,22 @@ async def test_only_the_browser_that_began_can_finish_and_only_once(
         (provider.authorize(other[0]), mine[1].reveal()),
     ]:
         with pytest.raises(OpenIdRefused) as refused:
-            await sign_in.finish(bad, cookie)
+            await finished(sign_in, bad, cookie)
         assert "not begun in this browser" in str(refused.value)
     assert len(provider.paths) == seen, "nothing was asked"
-    assert (await sign_in.finish(query, mine[1].reveal())).vouched.subject == "u-1"
+    late = sign_in.recognise(query, mine[1].reveal())
+    assert "planted" not in repr(late)
+    assert (await finished(sign_in, query, mine[1].reveal())).vouched.subject == "u-1"
+    seen = len(provider.paths)
     with pytest.raises(OpenIdRefused):
-        await sign_in.finish(query, mine[1].reveal())
+        sign_in.recognise(query, mine[1].reveal())
+    with pytest.raises(OpenIdRefused):
+        await sign_in.finish(late)
+    assert len(provider.paths) == seen
     again = Seal(bytes(31) + b"\x01")
     strange = OpenIdSignIn(provider.rules(), sign_in._provider, again, clock, SystemEntropy())
     with pytest.raises(OpenIdRefused):
-        await strange.finish(provider.authorize(other[0]), other[1].reveal())
+        await finished(strange, provider.authorize(other[0]), other[1].reveal())
 
 
 async def test_ten_minutes(provider: Provider, clock: HandClock) -> None:
@@ -260,10 +270,10 @@ async def test_ten_minutes(provider: Provider, clock: HandClock) -> None:
         url, cookie = await sign_in.begin(BASE)
         clock.advance(seconds)
         if good:
-            await sign_in.finish(provider.authorize(url), cookie.reveal())
+            await finished(sign_in, provider.authorize(url), cookie.reveal())
         else:
             with pytest.raises(OpenIdRefused):
-                await sign_in.finish(provider.authorize(url), cookie.reveal())
+                await finished(sign_in, provider.authorize(url), cookie.reveal())
 
 
 async def test_the_cookie_tells_nothing_and_memory_is_bounded(provider: Provider, clock: HandClock) -> None:
@@ -287,13 +297,13 @@ async def test_a_code_of_another_verifier_is_the_providers_to_refuse(
     stolen = dict(provider.authorize(other[0]))["code"]
     query = [(n, stolen if n == "code" else v) for n, v in provider.authorize(mine[0])]
     with pytest.raises(AuthorizationRefused):
-        await sign_in.finish(query, mine[1].reveal())
+        await finished(sign_in, query, mine[1].reveal())
     provider.lenient = True  # and if it does not, the nonce is another one
     mine = await sign_in.begin(BASE)
     stolen = dict(provider.authorize(other[0]))["code"]
     query = [(n, stolen if n == "code" else v) for n, v in provider.authorize(mine[0])]
     with pytest.raises(OpenIdRefused) as refused:
-        await sign_in.finish(query, mine[1].reveal())
+        await finished(sign_in, query, mine[1].reveal())
     assert "not made for this sign-in" in refused.value.because
 
 

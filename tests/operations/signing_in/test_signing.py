@@ -11,24 +11,29 @@ import pytest
 
 from coatcheck.core import passwords
 from coatcheck.errors import (
+    AuthorizationRefused,
     Busy,
     CoatcheckError,
     ConfirmFirst,
     LedgerUnavailable,
     Missing,
+    OpenIdRefused,
     SignedOut,
     SignInRefused,
     SlowDown,
     Stale,
     Unfit,
+    UpstreamTimeout,
 )
 from coatcheck.model.browser import Way, Whose
+from coatcheck.model.openid import Arrived, Vouched
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.registry.patches import NewGrant, NewSubject
 from coatcheck.operations.registry.views import OperatorState
 from coatcheck.operations.signing_in import hashing
+from coatcheck.operations.signing_in.brake import FIRST_SECONDS, OF_NETWORK
 from coatcheck.operations.signing_in.vouching import Entrant
 from doubles.browsers import AGENT, HERE, PASSWORD, Lobby
 from doubles.callers import ALICE, BOB, UNHEARD
@@ -51,7 +56,7 @@ async def test_a_link_is_looked_at_often_and_used_once(lobby: Lobby) -> None:
     code = await lobby.invite("ann", OperatorRole.AUDITOR)
     commits = lobby.office.store.commits
     for _ in range(3):
-        view = lobby.signing.waiting(code)
+        view = await lobby.signing.look(code, HERE)
         assert view is not None
         assert (view.name, view.state, view.has_password) == ("ann", OperatorState.INVITED, False)
     assert (lobby.office.store.commits, lobby.office.operators.has_login) == (commits, False)
@@ -65,7 +70,8 @@ async def test_a_link_is_looked_at_often_and_used_once(lobby: Lobby) -> None:
     assert (welcomed.session.how, welcomed.session.agent, welcomed.session.address) == (Way.LINK, AGENT, HERE)
     view = welcomed.operator
     assert (view.state, view.has_password, view.has_token) == (OperatorState.ACTIVE, True, False)
-    assert lobby.signing.waiting(code) is None
+    with pytest.raises(Missing):
+        lobby.signing.waiting(code)
     assert lobby.office.operators.has_login
     actor = lobby.signing.actor_of(welcomed.session, AWAY)
     assert actor is not None
@@ -85,8 +91,8 @@ async def test_a_link_without_a_password_lets_in_as_well(lobby: Lobby) -> None:
 
 async def test_a_wrong_link_is_on_record_and_braked(lobby: Lobby) -> None:
     code = await lobby.invite()
-    assert lobby.signing.waiting("x") is None
-    for _ in range(20):
+    for _ in range(OF_NETWORK):
+        assert (await lobby.signing.look(code, HERE)).name == "ann"
         with pytest.raises(Missing):
             await lobby.signing.by_code("cckb_wrong", PASSWORD, HERE, AGENT)
     with pytest.raises(SlowDown):
@@ -94,6 +100,30 @@ async def test_a_wrong_link_is_on_record_and_braked(lobby: Lobby) -> None:
     assert (await lobby.signing.by_code(code, PASSWORD, AWAY, AGENT)).operator.name == "ann"
     ((reason, trace, address),) = lobby.refused()
     assert (reason, trace[:6], address) == ("sign_in", "print:", HERE)
+
+
+async def test_who_only_looks_at_wrong_links_keeps_nobody_from_signing_in(lobby: Lobby) -> None:
+    """Any site can have a browser look at made-up links, as pictures; it can send no form of ours."""
+    await lobby.enter("ben")
+    code = await lobby.invite()
+    assert (await lobby.signing.look(code, HERE)).name == "ann"
+    for _ in range(OF_NETWORK):
+        with pytest.raises(Missing):
+            await lobby.signing.look("cckb_wrong", HERE)
+    with pytest.raises(SlowDown):
+        await lobby.signing.look("cckb_wrong", HERE)
+    ((reason, trace, address),) = lobby.refused()
+    assert (reason, trace[:6], address) == ("sign_in", "print:", HERE)
+    await lobby.signing.by_grant(Secret(ALICE), HERE, AGENT)
+    await lobby.signing.by_password("ben", PASSWORD, HERE, AGENT)
+    assert (await lobby.signing.by_code(code, PASSWORD, HERE, AGENT)).operator.name == "ann"
+    for _ in range(3):
+        lobby.clock.advance(FIRST_SECONDS)
+        with pytest.raises(Missing):
+            await lobby.signing.look("cckb_wrong", HERE)
+    lobby.clock.advance(FIRST_SECONDS)
+    other = await lobby.invite("zoe")
+    assert (await lobby.signing.look(other, HERE)).name == "zoe", "it never waits longer"
 
 
 # --- by a password ------------------------------------------------------------------------------------------
@@ -311,6 +341,55 @@ async def test_whom_a_provider_vouches_for_is_let_in(lobby: Lobby) -> None:
     assert lobby.who(by_subject) == "bob"
     await lobby.invite("ann")
     assert lobby.who(renewed.token) is None
+
+
+class _Provider:
+    """Stands for `OpenIdSignIn.finish`."""
+
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
+        self.asked = 0
+
+    async def finish(self) -> Arrived:
+        self.asked += 1
+        if self.fails is not None:
+            raise self.fails
+        return Arrived(Vouched("https://id.example", "7", "ann", "", None, ""), "/")
+
+
+@pytest.mark.parametrize("refusal", [OpenIdRefused("no"), AuthorizationRefused("no")])
+async def test_what_is_brought_back_from_the_provider_and_refused_is_on_record_and_braked(
+    lobby: Lobby, refusal: CoatcheckError
+) -> None:
+    provider, signing = _Provider(), lobby.signing
+    for _ in range(30):
+        assert (await signing.back(provider.finish, HERE)).vouched.name == "ann"
+    provider.fails = UpstreamTimeout("late")
+    for _ in range(30):
+        with pytest.raises(UpstreamTimeout):
+            await signing.back(provider.finish, HERE)
+    assert lobby.refused() == [], "nobody has judged them"
+    provider.fails, provider.asked = refusal, 0
+    for _ in range(OF_NETWORK):
+        with pytest.raises(type(refusal)):
+            await signing.back(provider.finish, HERE)
+    with pytest.raises(SlowDown):
+        await signing.back(provider.finish, HERE)
+    assert provider.asked == OF_NETWORK
+    ((reason, _, address),) = lobby.refused()
+    assert (reason, address) == ("sign_in", HERE)
+    provider.fails = None
+    assert (await signing.back(provider.finish, AWAY)).vouched.name == "ann"
+    for _ in range(3):
+        lobby.clock.advance(FIRST_SECONDS)
+        provider.fails = refusal
+        with pytest.raises(type(refusal)):
+            await signing.back(provider.finish, HERE)
+    lobby.clock.advance(FIRST_SECONDS)
+    provider.fails = None
+    assert (await signing.back(provider.finish, HERE)).vouched.name == "ann", "it never waits longer"
+    await lobby.enter("ben")
+    await signing.by_password("ben", PASSWORD, HERE, AGENT)
 
 
 @pytest.mark.parametrize("fresh", [False, True])

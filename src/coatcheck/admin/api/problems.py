@@ -199,7 +199,8 @@ def problem_of(error: CoatcheckError) -> Problem:
         verdicts = tuple(verdict_shape(one) for one in error.verdicts)
     if isinstance(error, BadPolicy):
         return _bad_policy(error, status)
-    wrong = Wrong(_sentence(error.message), error.fix, verdicts=verdicts)
+    field = error.field or None if isinstance(error, Unfit) else None
+    wrong = Wrong(_sentence(error.message), error.fix, field, verdicts=verdicts)
     return Problem(error.code, wrong, status=status, headers=headers)
 
 

@@ -118,7 +118,10 @@ class GrantQuery(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewGrantBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A grant to issue. `expires_at` null: never; left out: after 90 days."""
+    """A grant to issue. `expires_at` null: never; left out: after 90 days.
+
+    `policy` is used on it from its first call on, which needs the permission `policies.write` besides.
+    """
 
     label: Label
     subject: Name
@@ -127,6 +130,7 @@ class NewGrantBody(Struct, forbid_unknown_fields=True, kw_only=True):
     expires_at: Moment | UnsetType | None = UNSET
     note: Note = ""
     by_claim: bool = False
+    policy: Name | None = None
 
 
 class NewGrantsBody(Struct, forbid_unknown_fields=True):
@@ -190,17 +194,19 @@ def grant_shape(view: GrantView) -> GrantShape:
 
 def ended_reply(ended: Ended) -> Reply:
     """Return the answer to an ending, given once all of it is over."""
-    grants = [grant_shape(view) for view in ended.grants]
-    return Reply(
-        EndedShape(
-            grants=grants,
-            revoked=sorted(ended.revoked),
-            calls=ended.calls,
-            streams=ended.streams,
-            sessions=ended.sessions,
-            seconds=round(ended.seconds, 6),
-            left=ended.left,
-        )
+    return Reply(ended_shape(ended))
+
+
+def ended_shape(ended: Ended) -> EndedShape:
+    """Return an ending as it is told."""
+    return EndedShape(
+        grants=[grant_shape(view) for view in ended.grants],
+        revoked=sorted(ended.revoked),
+        calls=ended.calls,
+        streams=ended.streams,
+        sessions=ended.sessions,
+        seconds=round(ended.seconds, 6),
+        left=ended.left,
     )
 
 
@@ -214,6 +220,7 @@ def new_of(body: NewGrantBody) -> NewGrant:
         expires_at=said(body.expires_at),
         note=body.note,
         by_claim=body.by_claim,
+        policy=body.policy or "",
     )
 
 

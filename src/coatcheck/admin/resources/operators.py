@@ -69,6 +69,12 @@ class NewOperatorBody(Struct, forbid_unknown_fields=True, kw_only=True):
     expires_at: Moment | None = None
 
 
+class RoleBody(Struct, forbid_unknown_fields=True):
+    """The role that an operator is to have."""
+
+    role: OperatorRole
+
+
 class LoginBody(Struct, forbid_unknown_fields=True):
     """The one-time code."""
 
@@ -134,6 +140,16 @@ class OperatorRoutes:
                 body=Nothing,
             ),
             Route(
+                method="POST",
+                path="/operators/{name}/role",
+                permission=Permission.OPERATORS_WRITE,
+                summary="Give an operator another role, or bring one back: it comes in by a new code alone.",
+                answer=self.change_role,
+                gives=Invitation,
+                query=Nothing,
+                body=RoleBody,
+            ),
+            Route(
                 method="DELETE",
                 path="/operators/{name}",
                 permission=Permission.OPERATORS_WRITE,
@@ -188,6 +204,11 @@ class OperatorRoutes:
             if view.name == name:
                 return Reply(operator_shape(view))
         raise Missing("there is no such operator", fix="`coatcheck operator list` names them")
+
+    async def change_role(self, asking: Asking[Nothing, RoleBody]) -> Reply:
+        """Answer POST /operators/{name}/role."""
+        view, code = await self._operators.change_role(asking.actor, asking.names["name"], asking.body.role)
+        return Reply(Invitation(operator_shape(view), code.reveal()))
 
     async def end(self, asking: Asking[Nothing, Nothing]) -> Reply:
         """Answer DELETE /operators/{name}."""

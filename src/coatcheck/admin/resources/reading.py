@@ -7,14 +7,15 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from coatcheck.admin.api.problems import problem
+from coatcheck.admin.api.problems import problem, problem_of
 from coatcheck.admin.api.routes import AnyRoute, Asking, Nothing, Reply, Route, Streamed
 from coatcheck.admin.resources.records import MAX_VERSION, Matching, asked_for, filter_of, refuse_backwards
 from coatcheck.admin.resources.streams import LINES, Streams
 from coatcheck.admin.resources.values import Moment, Name
 from coatcheck.core.recording.record_lines import rfc3339
+from coatcheck.errors import Unfit
 from coatcheck.model.reading import Radius, RadiusFilter, Touched
-from coatcheck.model.record import RecordFilter
+from coatcheck.operations.evidence import wanted_of
 from coatcheck.operations.exporting import ExportFormat, Exports
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import Readers, ReadKind
@@ -142,17 +143,14 @@ class ReadingRoutes:
     async def evidence(self, asking: Asking[EvidenceQuery, Nothing]) -> Streamed:
         """Answer GET /records/evidence."""
         query = asking.query
-        if sum(name is not None for name in (query.grant, query.subject, query.server)) > 1:
-            words = "A bundle is about one grant, one subject, one server, or all of them."
-            raise problem("bad_filter", words, "Name one of the three.", "grant")
         refuse_backwards(query.since, query.until)
-        wanted = RecordFilter(
-            since=query.since,
-            until=query.until,
-            grant=query.grant,
-            subject=query.subject,
-            server=query.server,
-        )
+        try:
+            wanted = wanted_of(
+                query.since, query.until, grant=query.grant, subject=query.subject, server=query.server
+            )
+        except Unfit as wrong:
+            told = problem_of(wrong).wrong
+            raise problem("bad_filter", told.detail, told.fix, told.field) from None
         await self._readers.take(asking.actor, ReadKind.EVIDENCE, asked_for(query))
         made = await self._bundle(wanted, asking.actor.name)
         return Streamed(self._streams.open(made, asking.stands).parts, ZIP, "evidence.zip")

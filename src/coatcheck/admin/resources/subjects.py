@@ -9,10 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coatcheck.admin.api.paging import USUAL, Cursor, Limit, cursor_of, place_of
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
-from coatcheck.admin.resources.grant_shapes import EndedShape, ended_reply
+from coatcheck.admin.resources.grant_shapes import EndedShape, ended_shape
 from coatcheck.admin.resources.values import Empty, Glob, Moment, Name, Note, Reason, said
 from coatcheck.model.server import Source
 from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.people.offboarding import Offboarding, SeenOff
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import UNSAID, NewSubject, SubjectFilter, SubjectPatch
 from coatcheck.operations.registry.subjects import Subjects
@@ -41,6 +42,12 @@ class SubjectPage(Struct):
 
     items: list[SubjectShape]
     next: str | None
+
+
+class SeenOffShape(EndedShape, kw_only=True):
+    """What ended with a subject. `browsers` is at how many browsers it was signed out of its own page."""
+
+    browsers: int
 
 
 class SubjectQuery(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -89,8 +96,9 @@ def subject_shape(view: SubjectView) -> SubjectShape:
 class SubjectRoutes:
     """Serves subjects."""
 
-    def __init__(self, subjects: Subjects) -> None:
+    def __init__(self, subjects: Subjects, offboarding: Offboarding) -> None:
         self._subjects = subjects
+        self._offboarding = offboarding
 
     def routes(self) -> Sequence[AnyRoute]:
         """Return the routes."""
@@ -156,7 +164,7 @@ class SubjectRoutes:
                 permission=Permission.SUBJECTS_WRITE,
                 summary="Refuse a subject however it comes. Answers when its calls and streams have ended.",
                 answer=self.disable,
-                gives=EndedShape,
+                gives=SeenOffShape,
                 query=Nothing,
                 body=Reason,
             ),
@@ -177,7 +185,7 @@ class SubjectRoutes:
                 permission=Permission.SUBJECTS_WRITE,
                 summary="Disable a subject and revoke all its grants, in one change.",
                 answer=self.offboard,
-                gives=EndedShape,
+                gives=SeenOffShape,
                 query=Nothing,
                 body=Reason,
             ),
@@ -222,7 +230,7 @@ class SubjectRoutes:
     async def disable(self, asking: Asking[Nothing, Reason]) -> Reply:
         """Answer POST /subjects/{name}/disable."""
         name, because = asking.names["name"], asking.body.because
-        return ended_reply(await self._subjects.disable(asking.actor, name, because))
+        return _seen_off(await self._offboarding.disable(asking.actor, name, because))
 
     async def enable(self, asking: Asking[Nothing, Empty]) -> Reply:
         """Answer POST /subjects/{name}/enable."""
@@ -231,7 +239,13 @@ class SubjectRoutes:
     async def offboard(self, asking: Asking[Nothing, Reason]) -> Reply:
         """Answer POST /subjects/{name}/offboard."""
         name, because = asking.names["name"], asking.body.because
-        return ended_reply(await self._subjects.offboard(asking.actor, name, because))
+        return _seen_off(await self._offboarding.offboard(asking.actor, name, because))
+
+
+def _seen_off(seen_off: SeenOff) -> Reply:
+    told = ended_shape(seen_off.ended)
+    fields = {name: getattr(told, name) for name in told.__struct_fields__}
+    return Reply(SeenOffShape(**fields, browsers=seen_off.browsers))
 
 
 def _told(view: SubjectView) -> Reply:

@@ -92,11 +92,21 @@ def id_in(path: Path) -> str | None:
 
 def _given(path: Path) -> str:
     """Return the key that an operator named, which may be in a mounted secret."""
+    if not _is_path(path):
+        raise Unfit("no key file has that name", fix="name the file by its path on the gateway's machine")
     try:
         keys_in(path, foreign=True)
         return text_in(path, foreign=True).strip()
     except ConfigError as error:
         raise Unfit(error.message, fix=error.fix) from None
+
+
+def _is_path(path: Path) -> bool:
+    """Tell whether the system could have a file of this name at all."""
+    try:
+        return b"\x00" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _sync(path: Path) -> None:

@@ -77,6 +77,7 @@ def subject() -> None:
     places={
         "add": ("administering.operators:add", "Invite an operator."),
         "list": ("administering.operators:list_operators", "List the operators."),
+        "role": ("administering.operators:role", "Give an operator another role."),
         "end": ("administering.operators:end", "End an operator, whose token is void then."),
     },
     epilog=options.example("coatcheck operator add bob --role auditor"),

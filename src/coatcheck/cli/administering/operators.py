@@ -1,4 +1,4 @@
-"""`coatcheck operator add`, `list` and `end`."""
+"""`coatcheck operator add`, `list`, `role` and `end`."""
 
 from __future__ import annotations
 
@@ -39,17 +39,45 @@ def add(name: str, role: str, expires: options.Expiry, where: Where, as_json: bo
     reach = reach_of(where)
     origin = address_for_operators(reach)  # before there is a code that a failure would lose
     body: dict[str, Any] = {"name": name, "role": role, **expires.member()}
-    answer = reach.send("POST", "/operators", body)
+    _put_invitation(reach.send("POST", "/operators", body), origin, as_json)
+    return Exit.DONE
+
+
+@click.command(
+    "role",
+    short_help="Give an operator another role.",
+    epilog=options.example("coatcheck operator role bob admin"),
+)
+@click.argument("name", shell_complete=names.operators)
+@click.argument("role", type=click.Choice(_ROLES))
+@options.reached()
+@options.as_json
+def role(name: str, role: str, where: Where, as_json: bool) -> int:
+    """Give the operator NAME another ROLE, in one change. Prints what it has to type, as `add` does.
+
+    Its token, password and browsers are void at once. One that has ended or expired is back by it. Nobody
+    changes their own role.
+    """
+    reach = reach_of(where)
+    origin = address_for_operators(reach)
+    with unknown_object(reach, "operators", name):
+        answer = reach.send("POST", at("operators", name, "role"), {"role": role})
+    _put_invitation(answer, origin, as_json)
+    return Exit.DONE
+
+
+def _put_invitation(answer: Mapping[str, Any], origin: str, as_json: bool) -> None:
+    """Print how an operator comes in that was just invited, once."""
+    name = answer["operator"]["name"]
     line = f"coatcheck login --url {origin} --code {answer['code']}"
     link = f"{origin}/welcome/{answer['code']}"
     if as_json:
         show.put_json({**answer, "login": line, "link": link})
-        return Exit.DONE
+        return
     show.put(line)
     until = since.local(answer["operator"].get("code_until"))
     show.say(f"coatcheck: {name} logs in with this line, once" + (f", until {until}" if until else ""))
     show.say(f"coatcheck: or in a browser, instead: {link}")
-    return Exit.DONE
 
 
 @click.command("list", short_help="List the operators.", epilog=options.example("coatcheck operator list"))

@@ -35,6 +35,8 @@ def put_ended(answer: Mapping[str, Any], what: str, as_json: bool) -> None:
         f"{counted(int(answer['streams']), 'stream')} closed, "
         f"{counted(int(answer['sessions']), 'session')} ended"
     )
+    if browsers := int(answer.get("browsers") or 0):
+        cut += f", {counted(browsers, 'browser')} signed out"
     show.put(f"{what} in {lasted(float(answer['seconds']))}: {cut}")
     if left := int(answer.get("left") or 0):
         show.say(f"coatcheck: {counted(left, 'request')} did not end in time; but is cut off")

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Nothing, Shown, done, seen
 from coatcheck.console.web.refusing import Refusal
-from coatcheck.core.pasting import VARIABLE, pastes, route_of
+from coatcheck.core import tokens
+from coatcheck.core.client_pieces import VARIABLE, pastes, route_of
 from coatcheck.errors import CoatcheckError, Missing
 from coatcheck.model.browser import Whose
 from coatcheck.model.secret import Secret
@@ -23,6 +24,9 @@ from coatcheck.operations.use_cases import UseCases
 _NOWHERE: Final = (
     "It was used already, is too old, or was never given out. A link works once. If you did not use it "
     "yourself, tell whoever sent it: the grant can be revoked."
+)
+_USED: Final = (
+    "You used it at this browser: the token was shown once, and is not shown again. Your own page is /mine."
 )
 
 
@@ -37,11 +41,11 @@ class ClaimPages:
         """Return the pages. They are where clients are: whoever uses a grant can fetch one."""
         return [
             seen("/claim/{code}", Door.OPEN, self.show, anywhere=True),
-            done("/claim/{code}", Door.OPEN, self.reveal, anywhere=True),
+            done("/claim/{code}", Door.OPEN, self.reveal, anywhere=True, before=_refuse_used),
         ]
 
     async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show whose grant it is, and the button."""
+        """Show whose grant a claim link is for; looking does not use the link up."""
         try:
             waiting = self._cases.grants.claimable(asked.names["code"])
         except Missing:
@@ -49,7 +53,7 @@ class ClaimPages:
         return Shown("mine/claim.html", {"grant": waiting})
 
     async def reveal(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Make the token, show it, and let its owner see the own page."""
+        """Use the link up: make the grant's token, show it once, and sign its owner in to their own page."""
         try:
             issued = await self._cases.grants.claim(asked.names["code"], asked.address)
         except Missing:
@@ -77,6 +81,30 @@ class ClaimPages:
         return None
 
     def _unknown(self, asked: Asked[Any, Any]) -> Refusal:
+        if _used_here(asked):
+            return _used()
         if not self._cases.spend(asked.address):
             return Refusal(429, "Too many wrong links", "Wait a minute.", headers={"Retry-After": "60"})
         return Refusal(404, "This link leads nowhere", _NOWHERE, "Ask for a new one.")
+
+
+async def _refuse_used(asked: Asked[Any, Any]) -> None:
+    """Refuse the form of a link that this browser used: reloading what was shown sends it again.
+
+    Whoever claims is signed in by that, so the form's mark is of no use then.
+
+    Raises:
+        Refusal: 404.
+    """
+    if _used_here(asked):
+        raise _used()
+
+
+def _used_here(asked: Asked[Any, Any]) -> bool:
+    """Tell whether whoever asks is signed in by the token that a link fetched."""
+    code, now = asked.names["code"], asked.session
+    return now is not None and tokens.is_well_formed(code) and now.by == tokens.public_id(code)
+
+
+def _used() -> Refusal:
+    return Refusal(404, "This link was used", _USED, on="/mine", way="Go to your own page")

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Moved, Nothing, Shown, seen
-from coatcheck.core.pasting import pastes, route_of
+from coatcheck.core.client_pieces import pastes, route_of
 from coatcheck.model.browser import Whose
 from coatcheck.model.grant import Seen
 from coatcheck.operations.own import OwnViews
@@ -35,11 +35,11 @@ class OwnPages:
         return [seen("/mine", Door.SIGNED_IN, self.show, OwnQuery)]
 
     async def show(self, asked: Asked[OwnQuery, Nothing]) -> Answer:
-        """Show what is the developer's own; operators have a page of their own elsewhere."""
+        """Show a developer their own grants, clients and calls; operators are led to `/settings/me`."""
         session = asked.signed_in
         if session.whose is not Whose.SUBJECT:
             return Moved("/settings/me")
-        own = await self._own.of(session.who, refused=asked.query.refused)
+        own = await self._own.of(session.who, errors_only=asked.query.refused)
         reached = {None if view.servers is None else tuple(view.servers) for view in own.grants}
         only = next(iter(reached)) if len(reached) == 1 else None
         name, url = route_of(self._origin(), only)

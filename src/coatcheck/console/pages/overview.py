@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages import plots
+from coatcheck.console.pages.places import Places
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, seen
-from coatcheck.core.activity import Active, Bucket, Knocks, Ranking, Series, Step
+from coatcheck.core.activity import Active, Knocks, Ranking, Series, Step
 from coatcheck.errors import Unavailable
 from coatcheck.operations.credentials.views import Due, Reason
 from coatcheck.operations.permissions import Permission
@@ -60,8 +62,15 @@ class Counted:
 
     series: Series | None = None
     servers: Ranking | None = None
-    knocks: Knocks | None = None
     why_not: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known as yet, as in the first moment after a start: no number is no zero."""
+        series = self.series
+        if series is None or series.complete or series.sealed:
+            return False
+        return all(one.counts is None for one in series.buckets)
 
     @property
     def busiest(self) -> Sequence[Active]:
@@ -88,49 +97,65 @@ class OverviewPages:
 
     async def show(self, asked: Asked[OverviewQuery, Nothing]) -> Answer:
         """Show what goes on; to a gateway that has nothing yet, the first steps."""
-        servers = await self._cases.views.servers(probe=False)
-        attention = await self._cases.attention.look()
-        if not servers and not attention.any:
-            return Moved("/start")
         span = asked.query.span
-        counted, due = await asyncio.gather(self._count(span), self._cases.credentials.plan())
-        return Shown(
-            "overview/overview.html",
-            {
-                "span": span,
-                "spans": list(Span),
-                "counted": counted,
-                "points": _points(counted.series.buckets) if counted.series else [],
-                "times": _times(counted.series.buckets) if counted.series else [],
-                "servers": servers,
-                "troubled": [view for view in servers if _is_troubled(view)][:MOST],
-                "urgent": [one for one in due if _URGENT & set(one.reasons)],
-                "due": [one for one in due if _is_due(one)],
-                "grants": attention,
-                "waiting": self._cases.reviewing.waiting(),
-                "health": self._cases.overview(),
-                "labels": self._labels(counted),
-                "most": MOST,
-            },
-        )
+        if asked.part == "overview":
+            return Shown("overview/activity.html", await self._activity(span))
+        if asked.part == "needs":
+            return Shown("overview/needs.html", await self._needs(span))
+        if not self._cases.directory.snapshot.servers and not self._cases.attention.has_grants():
+            return Moved("/start")
+        activity, needs = await asyncio.gather(self._activity(span), self._needs(span))
+        return Shown("overview/overview.html", {**activity, **needs})
 
-    def _labels(self, counted: Counted) -> Mapping[str, str]:
-        """Return what the grants that knock are called, by id; of some, only the id is on record."""
-        grants = self._cases.directory.snapshot.registry.grants
-        knocks = counted.knocks.items if counted.knocks is not None else ()
-        return {one.grant_id: grants[one.grant_id].label for one in knocks if one.grant_id in grants}
+    async def _activity(self, span: Span) -> Mapping[str, Any]:
+        """Return what goes on, counted."""
+        counted, attention = await asyncio.gather(self._count(span), self._cases.attention.look())
+        return {
+            "span": span,
+            "counted": counted,
+            "points": plots.counts(counted.series),
+            "times": plots.latency(counted.series),
+            "grants": attention,
+            "waiting": self._cases.reviewing.waiting(),
+            "health": self._cases.overview(),
+        }
+
+    async def _needs(self, span: Span) -> Mapping[str, Any]:
+        """Return what waits for somebody, and what is wrong."""
+        servers, due, attention, knocks = await asyncio.gather(
+            self._cases.views.servers(probe=False),
+            self._cases.credentials.plan(),
+            self._cases.attention.look(),
+            self._knocks(span),
+        )
+        return {
+            "span": span,
+            "servers": servers,
+            "troubled": [view for view in servers if _is_troubled(view)][:MOST],
+            "urgent": [one for one in due if _URGENT & set(one.reasons)],
+            "due": [one for one in due if _is_due(one)],
+            "grants": attention,
+            "knocks": knocks,
+            "places": Places(self._cases.directory.snapshot),
+            "most": MOST,
+        }
 
     async def _count(self, span: Span) -> Counted:
         since = self._cases.clock.now() - span.length
         try:
             counted = await asyncio.gather(
-                self._cases.activity.over(since, step=span.step),
-                self._cases.activity.servers(since),
-                self._cases.activity.knocking(since),
+                self._cases.activity.over(since, step=span.step), self._cases.activity.servers(since)
             )
             return Counted(*counted)
         except Unavailable as error:
             return Counted(why_not=error.message)
+
+    async def _knocks(self, span: Span) -> Knocks | None:
+        """Return who knocks; None where the record cannot be read, which is told above."""
+        try:
+            return await self._cases.activity.knocking(self._cases.clock.now() - span.length)
+        except Unavailable:
+            return None
 
 
 def _is_due(one: Due) -> bool:
@@ -139,32 +164,3 @@ def _is_due(one: Due) -> bool:
 
 def _is_troubled(view: ServerView) -> bool:
     return bool(view.last_error) or view.degraded
-
-
-def _points(buckets: Sequence[Bucket]) -> list[tuple[datetime, list[int | None]]]:
-    """Return calls that went well, refusals and failures over time; nothing where it is not known."""
-    return [
-        (one.at, [None] * 3)
-        if one.counts is None
-        else (
-            one.at,
-            [
-                one.counts.calls - one.counts.refused - one.counts.failed,
-                one.counts.refused,
-                one.counts.failed,
-            ],
-        )
-        for one in buckets
-    ]
-
-
-def _times(buckets: Sequence[Bucket]) -> list[tuple[datetime, list[float | None]]]:
-    """Return how many milliseconds half of the calls took, and 95 of 100, over time."""
-    return [
-        (one.at, [_ms(one.counts.p50), _ms(one.counts.p95)] if one.counts else [None, None])
-        for one in buckets
-    ]
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1_000, 1)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.core.pasting import pastes, route_of
+from coatcheck.core.client_pieces import curl, pastes, route_of
 from coatcheck.errors import Taken
 from coatcheck.model.call import Fault
 from coatcheck.model.operator import Actor
@@ -42,12 +42,25 @@ class StartPages:
         return [
             seen("/start", Permission.STATUS, self.show),
             done("/start/server", Permission.SERVERS_WRITE, self.add_server, again=self.show_again),
-            done("/start/grant", Permission.GRANTS_WRITE, self.issue, GrantForm, again=self.show_again),
+            done(
+                "/start/grant",
+                Permission.GRANTS_WRITE,
+                self.issue,
+                GrantForm,
+                again=self.show_again,
+                once="/grants",
+            ),
             done("/start/call", Permission.CALL, self.call, again=self.show_again),
         ]
 
     async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show what is done and what comes next."""
+        """Show what is done and what comes next; every few seconds, only what a call changes of that."""
+        if asked.part == "calls":
+            far = {
+                "has_server": bool(self._cases.directory.snapshot.servers),
+                "has_grant": self._cases.attention.has_grants(),
+            }
+            return Shown("start/again.html", {**await self._calls(asked.actor), **far})
         return await self.show_again(asked)
 
     async def show_again(self, asked: Asked[Nothing, Any]) -> Shown:
@@ -55,7 +68,7 @@ class StartPages:
         return Shown("start/start.html", await self._values(asked.actor))
 
     async def add_server(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Add the server that comes along."""
+        """Add the sample server."""
         try:
             added = await self._cases.servers.add(asked.actor, sample_server())
         except Taken:
@@ -71,11 +84,11 @@ class StartPages:
         issued = await self._cases.grants.issue(asked.actor, new)
         name, url = route_of(self._cases.origin(), issued.grant.servers)
         values = await self._values(asked.actor)
-        lines = pastes(name, url, indent=2, token=issued.token)
+        lines = (*pastes(name, url, indent=2, token=issued.token), curl(url, issued.token))
         return Shown("start/start.html", {**values, "issued": issued, "lines": lines})
 
     async def call(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Make a call from here: of the server that comes along."""
+        """Call a tool of the sample server."""
         performed = await self._cases.calls.call(asked.actor, NAME, TOOL, b"{}", CONSOLE)
         if isinstance(performed.reply, Fault):
             return Moved("/start", f"The call failed: {performed.reply.message}", "warn")
@@ -85,19 +98,22 @@ class StartPages:
         cases = self._cases
         servers = cases.directory.snapshot.servers
         attention = await cases.attention.look()
-        newest = await cases.ledger.look(_NEWEST)
-        reads = may(actor.role, Permission.RECORDS)
-        if reads:
-            await cases.readers.look(actor, ReadKind.LIST, {"method": _NEWEST.method})
         return {
+            **await self._calls(actor),
             "servers": list(servers.values()),
             "has_sample": NAME in servers,
             "sample": NAME,
             "why_no_sample": cases.servers.may_add_commands(actor),
             "grants": attention,
-            "calls": list(reversed(newest.entries)) if reads else (),
-            "has_call": bool(newest.entries),
             "owner": actor.name,
             "issued": None,
             "lines": (),
         }
+
+    async def _calls(self, actor: Actor) -> dict[str, Any]:
+        """Return the newest calls; to those who may not read the record, only whether there are some."""
+        newest = await self._cases.ledger.look(_NEWEST)
+        reads = may(actor.role, Permission.RECORDS)
+        if reads:
+            await self._cases.readers.look(actor, ReadKind.LIST, {"method": _NEWEST.method})
+        return {"calls": list(reversed(newest.entries)) if reads else (), "has_call": bool(newest.entries)}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from coatcheck.console.web.going import way_back
 from coatcheck.console.web.page import (
     Answer,
     AnyPage,
@@ -20,12 +19,14 @@ from coatcheck.console.web.page import (
     seen,
 )
 from coatcheck.console.web.refusing import Refusal
-from coatcheck.errors import Unfit
+from coatcheck.core.going import way_back
+from coatcheck.errors import Missing, Unfit
 from coatcheck.model.browser import Whose
 from coatcheck.model.secret import Secret
 from coatcheck.operations.signing_in.signing import SigningIn
 
 FIRST_STEPS = "/start"
+_ONCE_MORE = "It is you. Now fill the form in and send it once more."
 _NO_CODE = "It was used, is older than a day, or was never given out. A link works once."
 _ASK_ANEW = (
     "Ask an admin for another. For the first operator, start the gateway again: it prints a new one as long "
@@ -37,6 +38,12 @@ class Back(Struct):
     """Where to go on."""
 
     back: str = ""
+
+
+class ProofQuery(Back):
+    """The same; `unsent`: a form was sent there, and was not taken for want of the proof."""
+
+    unsent: bool = False
 
 
 class PasswordForm(Struct):
@@ -71,17 +78,13 @@ class ConfirmForm(Struct):
 class SigningInPages:
     """Serves signing in.
 
-    `openid` is the name of the provider, empty without one; `spend` counts a wrong link against an address,
-    and says whether more are looked at. `operators`: they sign in here, too.
+    `openid` is the name of the provider, empty without one. `operators`: they sign in here, too.
     """
 
-    def __init__(
-        self, signing: SigningIn, openid: str, spend: Callable[[str], bool], *, operators: bool = True
-    ) -> None:
+    def __init__(self, signing: SigningIn, openid: str, *, operators: bool = True) -> None:
         self._operators = operators
         self._signing = signing
         self._openid = openid
-        self._spend = spend
 
     def pages(self) -> Sequence[AnyPage]:
         """Return the pages."""
@@ -92,19 +95,19 @@ class SigningInPages:
             done("/login/grant", Door.OPEN, self.by_grant, GrantForm, again=self.ask_grant),
             seen("/welcome/{code}", Door.OPEN, self.welcome),
             done("/welcome/{code}", Door.OPEN, self.by_code, WelcomeForm, again=self.welcome_again),
-            seen("/confirm", Door.SIGNED_IN, self.ask_proof, Back),
-            done("/confirm", Door.SIGNED_IN, self.prove, ConfirmForm, Back, again=self.ask_proof_again),
+            seen("/confirm", Door.SIGNED_IN, self.ask_proof, ProofQuery),
+            done("/confirm", Door.SIGNED_IN, self.prove, ConfirmForm, ProofQuery, again=self.ask_proof_again),
             done("/logout", Door.SIGNED_IN, self.sign_out),
         ]
 
     async def ask(self, asked: Asked[Back, Nothing]) -> Answer:
-        """Show the form for name and password."""
+        """Show the form for an operator's name and password."""
         if asked.session is not None:
             return Moved(way_back(asked.query.back))
         return await self.ask_again(asked)
 
     async def ask_again(self, asked: Asked[Back, Any]) -> Shown:
-        """Show the form for name and password."""
+        """Show the form for an operator's name and password."""
         return Shown("signing_in/login.html", {"back": asked.query.back, "openid": self._openid})
 
     async def by_password(self, asked: Asked[Back, PasswordForm]) -> Answer:
@@ -115,30 +118,29 @@ class SigningInPages:
         return Moved(way_back(asked.query.back), enters=opened.token)
 
     async def ask_grant(self, asked: Asked[Nothing, Any]) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show the form for a grant."""
+        """Show the form in which a developer gives the token of a grant."""
         return Shown("signing_in/grant.html", {"operators": self._operators})
 
     async def by_grant(self, asked: Asked[Nothing, GrantForm]) -> Answer:
-        """Let a developer see the own page."""
+        """Sign a developer in to their own page, by the token of a grant."""
         token = Secret(asked.form.token.reveal().strip())
         opened = await self._signing.by_grant(token, asked.address, asked.agent)
         return Moved("/mine", enters=opened.token)
 
     async def welcome(self, asked: Asked[Nothing, Any]) -> Answer:
-        """Show whom a link is for; looking changes nothing, since many programs look at links."""
-        return await self.welcome_again(asked)
-
-    async def welcome_again(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show whom a link is for."""
-        waiting = self._signing.waiting(asked.names["code"])
-        if waiting is None:
-            if not self._spend(asked.address):
-                raise Refusal(429, "Too many wrong links", "Wait a minute.", headers={"Retry-After": "60"})
-            raise Refusal(404, "This link leads nowhere", _NO_CODE, _ASK_ANEW)
+        """Show which operator a first link is for; looking does not use the link up."""
+        try:
+            waiting = await self._signing.look(asked.names["code"], asked.address)
+        except Missing:
+            raise Refusal(404, "This link leads nowhere", _NO_CODE, _ASK_ANEW) from None
         return Shown("signing_in/welcome.html", {"operator": waiting})
 
+    async def welcome_again(self, asked: Asked[Nothing, Any]) -> Shown:
+        """Show it once more to who sent the form; the link was counted then."""
+        return Shown("signing_in/welcome.html", {"operator": self._signing.waiting(asked.names["code"])})
+
     async def by_code(self, asked: Asked[Nothing, WelcomeForm]) -> Answer:
-        """Use up the link: the operator has a password, and is signed in."""
+        """Use the link up: set the operator's password, and sign them in."""
         form = asked.form
         if form.password.reveal() != form.again.reveal():
             raise Unfit("the two passwords differ", fix="type the same one twice")
@@ -147,24 +149,25 @@ class SigningInPages:
         )
         return Moved(FIRST_STEPS, "You are signed in. Your password is set.", enters=token)
 
-    async def ask_proof(self, asked: Asked[Back, Nothing]) -> Answer:
-        """Ask whoever is signed in for the password once more."""
+    async def ask_proof(self, asked: Asked[ProofQuery, Nothing]) -> Answer:
+        """Ask for the password once more, before something that takes a fresh proof."""
         return await self.ask_proof_again(asked)
 
-    async def ask_proof_again(self, asked: Asked[Back, Any]) -> Shown:
-        """Ask whoever is signed in for the password once more."""
-        session = asked.signed_in
-        values = {"back": asked.query.back, "way": session.how, "openid": self._openid}
+    async def ask_proof_again(self, asked: Asked[ProofQuery, Any]) -> Shown:
+        """Ask for the password once more, before something that takes a fresh proof."""
+        query, way = asked.query, asked.signed_in.how
+        values = {"back": query.back, "unsent": query.unsent, "way": way, "openid": self._openid}
         return Shown("signing_in/confirm.html", values)
 
-    async def prove(self, asked: Asked[Back, ConfirmForm]) -> Answer:
-        """Take the proof, and go back to what asked for it."""
+    async def prove(self, asked: Asked[ProofQuery, ConfirmForm]) -> Answer:
+        """Check that password, and go back to what asked for it."""
         password = asked.form.password
         _, token = await self._signing.confirm(asked.signed_in, password, asked.address)
-        return Moved(way_back(asked.query.back), enters=token)
+        said = _ONCE_MORE if asked.query.unsent else ""
+        return Moved(way_back(asked.query.back), said, "info", enters=token)
 
     async def sign_out(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """End the session."""
+        """Sign this browser out."""
         await self._signing.sign_out(asked.signed_in, asked.address)
         to = "/login/grant" if asked.signed_in.whose is Whose.SUBJECT else "/login"
         return Moved(to, "You are signed out.", leaves=True)

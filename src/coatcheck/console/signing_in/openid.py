@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from coatcheck.console.web.going import way_back
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Moved, Nothing, seen
 from coatcheck.console.web.refusing import Refusal
-from coatcheck.errors import OpenIdRefused, UpstreamError
+from coatcheck.core.going import way_back
+from coatcheck.errors import AuthorizationRefused, OpenIdRefused, UpstreamError
 from coatcheck.model.browser import Whose
 from coatcheck.model.openid import Arrived
 from coatcheck.model.secret import Secret
@@ -29,6 +29,10 @@ _MOST_FIELDS: Final = 50
 _TOO_MANY: Final = f"There are more than {_MOST_FIELDS} fields: no provider sends that. Begin anew."
 _NO_PROVIDER: Final = "This gateway knows no provider of identities. Sign in with a password."
 _FAILED: Final = "The provider could not be reached, or did not answer as it should. Try again in a moment."
+_NOT_TAKEN: Final = (
+    "It did not take what your browser brought back from it. Begin anew at the page for signing in. If that "
+    "does not help, the gateway's log says more to an admin."
+)
 _NOT_FRESH: Final = (
     "The provider did not ask you again who you are, so this proves nothing new. Sign out there, or ask its "
     "administrator to allow prompt=login."
@@ -65,7 +69,7 @@ class OpenIdPages:
         ]
 
     async def go(self, asked: Asked[OpenIdQuery, Nothing]) -> Answer:
-        """Lead to the provider."""
+        """Go to the identity provider to sign in."""
         prove = asked.query.again and asked.session is not None
         try:
             url, cookie = await self._known.sign_in.begin(
@@ -76,20 +80,24 @@ class OpenIdPages:
         return Moved(url, keeps={COOKIE: cookie})
 
     async def come_back(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Let in whom the provider vouches for."""
+        """Come back from the identity provider, and sign in whom it vouches for."""
         sign_in = self._known.sign_in
         try:
             pairs = parse_qsl(asked.search, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
             raise Refusal(400, "The address could not be read", _TOO_MANY) from None
+        cookie = asked.cookies.get(COOKIE, "")
         try:
-            arrived = await sign_in.finish(pairs, asked.cookies.get(COOKIE, ""))
+            returned = sign_in.recognise(pairs, cookie)  # what is not ours is not counted, or on record
+            arrived = await self._signing.back(lambda: sign_in.finish(returned), asked.address)
+        except AuthorizationRefused as error:
+            raise Refusal(403, "The provider refused", _NOT_TAKEN) from error
         except UpstreamError as error:
             raise Refusal(502, "The provider does not answer", _FAILED) from error
         try:
             entrant = await self._known.vouching.admit(arrived.vouched)
         except OpenIdRefused as error:
-            log.warning("a sign-in with OpenID Connect was refused: %s", error.because)
+            log.warning("a sign-in by OpenID Connect was refused: %s", error.because)
             await self._signing.refused_by_provider(arrived.vouched.subject, asked.address)
             raise
         opened = await self._open(asked, entrant, arrived)

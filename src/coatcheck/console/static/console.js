@@ -1,4 +1,4 @@
-// What the pages gain from script: times in the reader's zone, copying, colours, charts, searching in choices.
+// What the pages gain from script: copying, colours, charts, searching in choices, parts that refresh themselves.
 // Every page works without it. Nothing here makes markup out of text: `textContent` and attributes only.
 (() => {
   "use strict";
@@ -7,27 +7,6 @@
     ...(within.matches?.(selector) ? [within] : []),
     ...within.querySelectorAll(selector),
   ];
-
-  // ---------- Times ----------
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-  const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-  const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
-
-  function ago(moment) {
-    const seconds = (moment - Date.now()) / 1000;
-    for (const [unit, size] of units)
-      if (Math.abs(seconds) >= size) return relative.format(Math.round(seconds / size), unit);
-    return seconds > 1 ? relative.format(Math.trunc(seconds), "second") : "just now";
-  }
-
-  function tellTime(element) {
-    const moment = new Date(element.dateTime);
-    if (Number.isNaN(moment.getTime())) return;
-    const text = element.dataset.when === "full" ? full.format(moment) : ago(moment);
-    if (element.textContent !== text) element.textContent = text;
-    if (!element.title) element.title = exact.format(moment);
-  }
 
   // ---------- Copying ----------
   async function copyText(text) {
@@ -127,6 +106,7 @@
 
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
   // One line: hours, and the day instead where a day begins or where each step is a day.
   function axisTimes(_plot, ticks, _axis, _space, step) {
@@ -193,14 +173,16 @@
     const labels = marks.map((mark) => mark.parentElement.textContent.trim());
     const unit = figure.dataset.unit;
     const kind = figure.dataset.chart;
-    const bars = kind === "bars" ? uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) : undefined;
+    const bars = kind === "bars";
     const side = bars && columns[0].length > 1 ? (columns[0][1] - columns[0][0]) / 2 : columns[0].length > 1 ? 0 : 1800;
     const series = labels.map((label, index) => ({
       label,
       stroke: colors[index],
       width: bars ? 0 : 1.75,
       fill: bars ? mixed(colors[index], 0.85) : kind === "area" ? mixed(colors[index], 0.12) : undefined,
-      paths: bars,
+      // Bars stand before one another: each is narrower than the one behind it, so that none is hidden, and
+      // no two are told apart by their colours alone.
+      paths: bars ? uPlot.paths.bars({ size: [0.7 * 0.6 ** index, 28 * 0.6 ** index], radius: 0.15 }) : undefined,
       points: { show: columns[0].length === 1, size: 6 },
     }));
     const axis = { stroke: quiet, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
@@ -290,17 +272,30 @@
   }
 
   // ---------- Parts that refresh themselves ----------
+  // Whether a field is otherwise than the page had it. Of a list with nothing marked, the first is chosen.
+  function isChanged(field) {
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    if (!field.options) return field.value !== field.defaultValue;
+    const options = [...field.options];
+    const first = !field.multiple && !options.some((one) => one.defaultSelected) && options.find((one) => !one.disabled);
+    return options.some((one) => one.selected !== (one.defaultSelected || one === first));
+  }
+
+  // A part with `data-even-hidden` goes on while nobody sees it: what it tells of would end without it.
   function inUse(part) {
     const chosen = document.getSelection();
     const marked = chosen && !chosen.isCollapsed && part.contains(chosen.anchorNode);
-    return document.hidden || marked || part.querySelector("dialog[open], details[open], input:focus, select:focus, textarea:focus");
+    if ((document.hidden || marked) && !("evenHidden" in part.dataset)) return true;
+    return (
+      part.querySelector("dialog[open], details[open], input:focus, select:focus, textarea:focus") ||
+      all("input, select, textarea", part).some(isChanged)
+    );
   }
 
   const paused = (part) => document.querySelector(`[data-pause="${CSS.escape(part.id)}"][aria-pressed="true"]`);
 
   // ---------- Beginning, and again for every piece that htmx puts in ----------
   function dress(within) {
-    all("time[data-when]", within).forEach(tellTime);
     all("[data-choices]", within).forEach(countChoices);
     for (const plot of all("[data-plot]", within)) widths.observe(plot);
     for (const box of all(".table-box, .tabs", within))
@@ -390,9 +385,11 @@
     if (part.matches("[data-live]") && (inUse(part) || paused(part))) event.preventDefault();
   });
   document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
-  document.addEventListener("htmx:afterSwap", () => redraw());
+  document.addEventListener("htmx:afterSwap", (event) => {
+    redraw();
+    document.getElementById(event.detail.requestConfig?.elt?.dataset.opens || "")?.showModal();
+  });
   document.addEventListener("htmx:afterRequest", (event) => rest(event.detail.elt));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  setInterval(() => all('time[data-when="ago"]').forEach(tellTime), 20000);
   dress(document);
 })();

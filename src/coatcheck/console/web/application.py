@@ -12,12 +12,12 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
 from coatcheck.console.web import cookies, forms, sentences
-from coatcheck.console.web.desk import Around, Desk, Visit
 from coatcheck.console.web.files import PREFIX, Files
+from coatcheck.console.web.once import Once
 from coatcheck.console.web.page import (
     MAX_OPEN_FORM,
     Answer,
@@ -29,6 +29,7 @@ from coatcheck.console.web.page import (
     Sent,
     Shown,
 )
+from coatcheck.console.web.reception import Around, Guest, Reception
 from coatcheck.console.web.refusing import Refusal, status_of
 from coatcheck.console.web.rendering import Rendering, link
 from coatcheck.errors import CoatcheckError
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 SIGN_IN: Final = "/login"
 CONFIRM: Final = "/confirm"
 OWN: Final = "/mine"
+_PART: Final = "hx-target"
+"""How htmx says which part it puts the answer in."""
+_NO_ADDRESS: Final = "The address could not be read"
 
 
 def application(
@@ -53,13 +57,14 @@ def application(
     for page in pages:
         if by_path.setdefault(page.path, {}).setdefault(page.method, page) is not page:
             raise ValueError(f"two pages for {page.method} {page.path}")
-    desk = Desk(around, files, rendering)
+    saved = [compile_path(page.path)[0] for page in pages if page.saves]
+    reception, once = Reception(around, files, rendering, saved), Once(around.now)
     made = Starlette(
         routes=[
-            Route(PREFIX + "{rest:path}", desk.file, methods=["GET"]),
-            *(Route(path, _Place(desk, methods, sign_in)) for path, methods in by_path.items()),
+            Route(PREFIX + "{rest:path}", reception.file, methods=["GET"]),
+            *(Route(path, _Place(reception, methods, sign_in, once)) for path, methods in by_path.items()),
         ],
-        exception_handlers={HTTPException: desk.not_served},
+        exception_handlers={HTTPException: reception.not_served},
     )
     made.router.redirect_slashes = False  # it would make a URL from the Host header
     return made
@@ -68,8 +73,9 @@ def application(
 class _Place:
     """One path with its pages: an ASGI application."""
 
-    def __init__(self, desk: Desk, pages: Mapping[str, AnyPage], sign_in: str) -> None:
-        self._desk = desk
+    def __init__(self, reception: Reception, pages: Mapping[str, AnyPage], sign_in: str, once: Once) -> None:
+        self._reception = reception
+        self._once = once
         self._sign_in = sign_in
         self._anywhere = any(page.anywhere for page in pages.values())
         self._pages = {**pages, **({"HEAD": pages["GET"]} if "GET" in pages else {})}
@@ -77,37 +83,39 @@ class _Place:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        visit = None
+        guest = None
         try:
-            visit = self._desk.admit(scope, anywhere=self._anywhere)
-            response = await self._answer(visit, scope, receive)
+            guest = self._reception.admit(scope, anywhere=self._anywhere)
+            response = await self._answer(guest, scope, receive)
         except Refusal as refused:
-            response = self._desk.refuse(refused, visit)
+            response = self._reception.refuse(refused, guest)
         except CoatcheckError as error:
-            response = self._desk.refuse(Refusal.of(error), visit)
+            response = self._reception.refuse(Refusal.of(error), guest)
         except Exception as error:  # noqa: BLE001 - a defect, told without what it was about
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("the console failed with %s\n%s", type(error).__name__, frames)
-            response = self._desk.refuse(Refusal(500, "This failed", sentences.DEFECT), visit)
-        if scope["method"] == "HEAD" and isinstance(response, StreamingResponse):
-            response = self._desk.dress(Response(headers=dict(response.headers)))
+            response = self._reception.refuse(Refusal(500, "This failed", sentences.DEFECT), guest)
         await response(scope, receive, send)
 
-    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, guest: Guest, scope: Scope, receive: Receive) -> Response:
         page = self._pages.get(scope["method"])
         if page is None:
             raise Refusal(405, "Not like this", sentences.NOWHERE, headers={"Allow": self._allow})
-        elsewhere = self._turned(page, visit)
+        elsewhere = self._turned(page, guest)
         if elsewhere is not None:
-            return self._desk.move(elsewhere, visit)
-        await self._desk.around.fresh()
+            return self._reception.move(elsewhere, guest)
+        await self._reception.around.fresh()
         names: Mapping[str, str] = scope["path_params"]
         if page.method == "GET":
-            asked = self._asked(page, visit, names, Nothing(), {})
-            return await self._dressed(await page.answer(asked), visit)
-        return await self._sent(page, visit, names, receive)
+            if page.saves:
+                _check_way(guest)
+                if scope["method"] == "HEAD":  # nothing is made for who takes nothing
+                    return self._reception.dress(Response())
+            asked = self._asked(page, guest, names, Nothing(), {})
+            return await self._dressed(await page.answer(asked), guest)
+        return await self._sent(page, guest, names, receive)
 
-    def _turned(self, page: AnyPage, visit: Visit) -> Moved | None:
+    def _turned(self, page: AnyPage, guest: Guest) -> Moved | None:
         """Return where to go first, if somewhere.
 
         Raises:
@@ -115,55 +123,80 @@ class _Place:
         """
         if page.who is Door.OPEN:
             return None
-        if visit.session is None:
+        if guest.session is None:
             if page.method == "POST":
-                raise Refusal(401, "You are signed out", sentences.SIGNED_OUT)
-            return Moved(_with_way_back(self._sign_in, visit))
-        if visit.by is None and visit.arrival.path == "/":
+                to = _with_way_back(self._sign_in, guest) if "GET" in self._pages else self._sign_in
+                raise Refusal(401, "You are signed out", sentences.SIGNED_OUT, on=to, way="Sign in")
+            return Moved(_with_way_back(self._sign_in, guest))
+        if guest.by is None and guest.arrival.path == "/":
             return Moved(OWN)
-        _check_who(page, visit.by)
-        if page.proven and not self._desk.around.sessions.verified_recently(visit.session):
-            return Moved(_with_way_back(CONFIRM, visit))
+        _check_who(page, guest.by)
+        if page.proven and not self._reception.around.sessions.verified_recently(guest.session):
+            return Moved(_with_way_back(CONFIRM, guest, unsent=guest.arrival.method == "POST"))
         return None
 
     async def _sent(
-        self, page: AnyPage, visit: Visit, names: Mapping[str, str], receive: Receive
+        self, page: AnyPage, guest: Guest, names: Mapping[str, str], receive: Receive
     ) -> Response:
         """Answer a form."""
-        _check_origin(visit, anywhere=page.anywhere)
+        _check_origin(guest, anywhere=page.anywhere)
         try:
-            content_type = visit.arrival.headers.get("content-type", ("",))[0]
+            content_type = guest.arrival.headers.get("content-type", ("",))[0]
             limit = min(page.limit, MAX_OPEN_FORM) if page.who is Door.OPEN else page.limit
             typed = await forms.read_body(receive, content_type, limit)
         except forms.Unreadable as error:
             raise Refusal(error.status, "The form could not be read", error.sentence) from None
         sent = typed.get(forms.CSRF, ("",))[-1]
-        if not _same(sent, cookies.csrf_of(visit.visit)):
+        if not _same(sent, cookies.csrf_of(guest.form_key)):
+            if page.before is not None:
+                await page.before(self._asked(page, guest, names, Nothing(), {}))
             raise Refusal(403, "This form is too old", sentences.OLD_FORM)
-        visit = self._once_more(visit)
-        if (elsewhere := self._turned(page, visit)) is not None:
-            return self._desk.move(elsewhere, visit)
-        typed = {name: values for name, values in typed.items() if name != forms.CSRF}
+        guest = self._once_more(guest)
+        if (elsewhere := self._turned(page, guest)) is not None:
+            return self._reception.move(elsewhere, guest)
+        key = typed.get(forms.ONCE, ("",))[-1]
+        typed = {name: values for name, values in typed.items() if name not in {forms.CSRF, forms.ONCE}}
         try:
             form = forms.read_form(page.form, typed)
-            answer = await page.answer(self._asked(page, visit, names, form, typed))
-            return await self._dressed(answer, visit)
+            asked = self._asked(page, guest, names, form, typed)
+            answer = await (self._only_once(page, asked, key) if page.once else page.answer(asked))
+            return await self._dressed(answer, guest)
         except CoatcheckError as error:
             if page.again is None:
                 raise
-            return await self._again(page, visit, names, typed, error)
+            return await self._again(page, guest, names, typed, error)
 
-    def _once_more(self, visit: Visit) -> Visit:
+    async def _only_once(self, page: AnyPage, asked: Asked[Any, Any], key: str) -> Answer | Sent:
+        """Answer a form whose answer is shown once; the same form once more makes nothing again.
+
+        Raises:
+            Refusal: 409. It was sent before: browsers send a form again where its answer is reloaded.
+        """
+        which = (asked.signed_in.id, asked.path, key)
+        if not self._once.take(*which):
+            raise Refusal(
+                409, "This was done already", sentences.DONE_ALREADY, on=page.once, way="See what there is"
+            )
+        try:
+            answer = await page.answer(asked)
+        except (CoatcheckError, Refusal):
+            self._once.forget(*which)  # nothing was made: they may try again
+            raise
+        if not isinstance(answer, Shown):
+            self._once.forget(*which)
+        return answer
+
+    def _once_more(self, guest: Guest) -> Guest:
         """Look again who it is: they may have been ended while the form came."""
-        if visit.session is None:
-            return visit
-        session, by = self._desk.who(visit.visit, visit.arrival.address)
-        return replace(visit, session=session, by=by)
+        if guest.session is None:
+            return guest
+        session, by = self._reception.who(guest.form_key, guest.arrival.address)
+        return replace(guest, session=session, by=by)
 
     async def _again(
         self,
         page: AnyPage,
-        visit: Visit,
+        guest: Guest,
         names: Mapping[str, str],
         typed: forms.Fields,
         error: CoatcheckError,
@@ -173,76 +206,95 @@ class _Place:
         fault = Refusal.of(error)
         typed = forms.without_secrets(page.form, typed, but=page.partly)
         try:
-            shown = await page.again(self._asked(page, visit, names, Nothing(), typed))
+            shown = await page.again(self._asked(page, guest, names, Nothing(), typed))
         except (CoatcheckError, Refusal):  # what its page shows is gone; why the form failed is what matters
             raise fault from None
         shown = replace(shown, status=status_of(error))
-        response = self._desk.show(shown, visit, typed=typed, fault=fault)
+        response = self._reception.show(shown, guest, typed=typed, fault=fault)
         response.headers.update(fault.headers)
         return response
 
     def _asked(
-        self, page: AnyPage, visit: Visit, names: Mapping[str, str], form: Any, typed: forms.Fields
+        self, page: AnyPage, guest: Guest, names: Mapping[str, str], form: Any, typed: forms.Fields
     ) -> Asked[Any, Any]:
-        arrival = visit.arrival
+        arrival = guest.arrival
         search = arrival.query.decode("latin-1")
         try:
             fields = forms.split(search)
+            query = forms.read_query(page.query, fields)
         except forms.Unreadable as error:
-            raise Refusal(error.status, "The address could not be read", error.sentence) from None
+            raise Refusal(error.status, _NO_ADDRESS, error.sentence) from None
+        except forms.BadField as error:
+            told = f"\u201c{error.field}\u201d in it: {error.message}"
+            raise Refusal(422, _NO_ADDRESS, told, field=error.field) from None
         return Asked(
-            visit.by,
-            visit.session,
+            guest.by,
+            guest.session,
             names,
-            forms.read_query(page.query, fields),
+            query,
             form,
             arrival.address,
             arrival.headers.get("user-agent", ("",))[0],
             arrival.path,
             typed,
-            visit.cookies,
-            visit.may_enter,
-            visit.origin,
+            guest.cookies,
+            guest.may_enter,
+            guest.origin,
             search,
+            arrival.headers.get(_PART, ("",))[0],
         )
 
-    async def _dressed(self, answer: Answer, visit: Visit) -> Response:
-        if not isinstance(answer, Sent) and answer.enters is not None and visit.session is not None:
-            await self._desk.around.sessions.end(visit.session.id)  # nobody comes back to it by this browser
+    async def _dressed(self, answer: Answer | Sent, guest: Guest) -> Response:
+        if not isinstance(answer, Sent) and answer.enters is not None and guest.session is not None:
+            await self._reception.around.sessions.end(guest.session.id)  # nobody comes back to it from here
         if isinstance(answer, Shown):
-            return self._desk.show(answer, visit)
+            return self._reception.show(answer, guest)
         if isinstance(answer, Moved):
-            return self._desk.move(answer, visit)
+            return self._reception.move(answer, guest)
         named = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
-        return self._desk.dress(StreamingResponse(answer.parts, headers=named, media_type=answer.media))
+        return self._reception.dress(StreamingResponse(answer.parts, headers=named, media_type=answer.media))
 
 
-def _check_origin(visit: Visit, *, anywhere: bool) -> None:
+def _check_origin(guest: Guest, *, anywhere: bool) -> None:
     """Refuse a form that no page of ours sent; the door has judged an `Origin` that was given.
 
     It must be that of the address that it is sent to: where it is not, we have several, or stand behind a
     proxy that does not tell the Host. What is served `anywhere` bears that.
 
     Raises:
-        Refusal: 403. Browsers say of every form where it comes from (Fetch, section 3.1).
+        Refusal: 403. Browsers give every form an `Origin` (Fetch, section 3.1), so one without is refused;
+            where they send no `Sec-Fetch-Site`, as old ones do, the `Origin` decides alone.
     """
-    given = visit.arrival.headers
+    given = guest.arrival.headers
     site = given.get("sec-fetch-site", ("same-origin",))[0]
     origin = given.get("origin", ("null",))[0].strip(" \t").lower()
-    if origin == "null" or site != "same-origin" or (origin != visit.origin and not anywhere):
+    if origin == "null" or site != "same-origin" or (origin != guest.origin and not anywhere):
         raise Refusal(403, "This form came from elsewhere", sentences.FOREIGN)
+
+
+def _check_way(guest: Guest) -> None:
+    """Refuse to send a file where another site led the browser to it.
+
+    Making one is work, and on record under the name of who is signed in.
+
+    Raises:
+        Refusal: 403. `none` is a bookmark, or an address that was typed. Old browsers and programs say
+            nothing; they are let through: a link that hides where it is would say nothing else either.
+    """
+    if guest.arrival.headers.get("sec-fetch-site", ("none",))[0] not in {"same-origin", "none"}:
+        raise Refusal(403, "Another site led here", sentences.LED_HERE, sentences.ASK_THERE)
 
 
 def _same(sent: str, wanted: str) -> bool:
     return hmac.compare_digest(sent.encode(), wanted.encode())
 
 
-def _with_way_back(to: str, visit: Visit) -> str:
+def _with_way_back(to: str, guest: Guest, *, unsent: bool = False) -> str:
     """Return the address of a page that leads back to this one; forms lead back to their page."""
-    arrival = visit.arrival
+    arrival = guest.arrival
     query = f"?{arrival.query.decode('latin-1')}" if arrival.query and arrival.method == "GET" else ""
     back = arrival.path + query
-    return link(to, back="" if back == "/" else back)
+    return link(to, back="" if back == "/" else back, unsent=int(unsent))
 
 
 def _check_who(page: AnyPage, by: Actor | None) -> None:

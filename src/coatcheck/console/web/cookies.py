@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 from binascii import Error as NotBase64
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self, cast, get_args
 
@@ -21,8 +21,8 @@ from coatcheck.model.secret import Secret
 
 SESSION: Final = "session"
 SAID: Final = "said"
-VISIT: Final = "visit"
-"""What the forms of somebody belong to who is not signed in."""
+FORM_KEY_COOKIE: Final = "visit"
+"""What the forms of somebody are bound to who is not signed in."""
 SAID_SECONDS: Final = 60
 KEPT_SECONDS: Final = 600
 MAX_SAID: Final = 1_000
@@ -37,9 +37,9 @@ class Jar:
     port: str = ""
 
     @classmethod
-    def of(cls, host: str, https_hosts: Container[str]) -> Self:
+    def of(cls, host: str, *, secure: bool) -> Self:
         """Return the jar of a Host."""
-        if host in https_hosts:
+        if secure:
             return cls(secure=True)
         _, _, port = host.rpartition("]")[2].partition(":")
         return cls(secure=False, port=port)

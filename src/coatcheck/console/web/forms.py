@@ -6,6 +6,7 @@ Forms come as `application/x-www-form-urlencoded` (WHATWG URL section 5), which 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -24,7 +25,30 @@ MAX_FIELDS: Final = 5_000
 BODY_SECONDS: Final = 30.0
 """How long a form may take to come."""
 CSRF: Final = "csrf"
+ONCE: Final = "once"
+"""What a form is known by that must not be sent twice, made with its page."""
 FORM: Final = "application/x-www-form-urlencoded"
+_WORDS: Final = tuple(
+    (re.compile(said), ours)
+    for said, ours in (
+        (r"Invalid enum value", "This is none of the choices."),
+        (r"Expected `(?:int|float)[^`]*` >= (\S+)", "This must be {} or more."),
+        (r"Expected `(?:int|float)[^`]*` <= (\S+)", "This must be {} or less."),
+        (r"Expected `str` of length >= 1$", "This is needed."),
+        (r"Expected `str` of length >= (\d+)", "This must have {} characters or more."),
+        (r"Expected `str` of length <= (\d+)", "This must have {} characters or less."),
+        (r"Expected `array` of length >= 1$", "Choose at least one."),
+        (r"Expected `array` of length <= (\d+)", "Choose {} or less."),
+        (r"(?:Number|Integer value) out of range", "This number is too large."),
+        (r"Expected `int", "This must be a whole number."),
+        (r"Expected `float", "This must be a number."),
+        (r"(?:Invalid RFC3339 encoded date$|Expected `date\b)", "This must be a day, such as 2026-03-31."),
+        (
+            r"(?:Invalid RFC3339|Invalid epoch|Timestamp|Expected `datetime)",
+            "This must be a time, such as 2026-03-31T09:30:00Z.",
+        ),
+    )
+)
 _NO_FIELDS: Final[Fields] = MappingProxyType({})
 
 
@@ -41,8 +65,7 @@ class BadField(Unfit):
     """A field that is missing, or not what it must be; `field` is its name."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+        super().__init__(message, field=field)
 
 
 def split(text: str) -> Fields:
@@ -162,7 +185,15 @@ def _bad(error: msgspec.ValidationError) -> BadField:
     if not name and "missing required field" in message:
         name = message.rpartition("field ")[2].strip("`")
         return BadField(name, "This is needed.")
-    return BadField(name, f"{message}.")
+    return BadField(name, _in_our_words(message))
+
+
+def _in_our_words(message: str) -> str:
+    """Return what people can do something with, for what msgspec says of a value."""
+    for said, ours in _WORDS:
+        if found := said.match(message):
+            return ours.format(*found.groups())
+    return "This cannot be read."
 
 
 @lru_cache(maxsize=512)

@@ -44,10 +44,10 @@ class Door(Enum):
 class Asked(Generic[Query, Form]):
     """One request that was let in and read.
 
-    `by` is the operator who asks, or None for developers and on open pages; `session` is None on those.
-    `names` are the parts of the path in braces. `typed` holds the fields of a form as they came, but for
-    secrets, so that a form that is shown again has what was typed. `origin` is how this browser reaches us,
-    `search` the query as it came; they and `cookies` are for signing in alone.
+    `session` is that of whoever is signed in; on open pages, which need none, it may be None. `by` is the
+    operator who is signed in, or None. `names` are the parts of the path in braces. `typed` holds the fields
+    of a form as they came, but for secrets, so that a form that is shown again has what was typed. `origin`
+    is how this browser reaches us, `search` the query as it came; they and `cookies` are for signing in.
     """
 
     by: Actor | None
@@ -64,6 +64,8 @@ class Asked(Generic[Query, Form]):
     """Whether a session may begin here: not over plain http from another machine."""
     origin: str = ""
     search: str = ""
+    part: str = ""
+    """The id of the one part of the page that is asked for, by script; a page may answer with that alone."""
 
     @property
     def actor(self) -> Actor:
@@ -73,8 +75,8 @@ class Asked(Generic[Query, Form]):
 
     @property
     def signed_in(self) -> BrowserSession:
-        """The session of whoever asks; every page but the open ones has one."""
-        assert self.session is not None, "open pages have no session"  # noqa: S101
+        """The session of whoever asks; only open pages may have none."""
+        assert self.session is not None, "open pages may have no session"  # noqa: S101
         return self.session
 
 
@@ -116,7 +118,8 @@ class Sent:
     name: str
 
 
-Answer = Shown | Moved | Sent
+Answer = Shown | Moved
+"""What a page answers; only one made by `saved` answers `Sent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +130,17 @@ class Page(Generic[Query, Form]):
     form once more, with what was typed and what is wrong with it; without one, that is told on a page of its
     own. Of what was typed it gets no secrets but those named in `partly`, of which it shows a part.
     `proven`: whoever asks must have proven again lately who they are. `anywhere`: it is served wherever
-    clients are, over plain http and before an operator ever signed in, too.
+    clients are, over plain http and before an operator ever signed in, too. `saves`: it sends a file, and is
+    gone to from our own pages or by hand alone, since no other site shall set one off. `once`: its
+    answer shows something once, so the same form, sent again, does nothing but say so; it is the path of the
+    list of what was made. `before` may refuse a form whose mark is wrong for a better reason; it changes
+    nothing.
     """
 
     method: Literal["GET", "POST"]
     path: str
     who: Permission | Door
-    answer: Callable[[Asked[Query, Form]], Awaitable[Answer]]
+    answer: Callable[[Asked[Query, Form]], Awaitable[Answer | Sent]]
     query: type[Query]
     form: type[Form]
     again: Callable[[Asked[Query, Any]], Awaitable[Shown]] | None = None
@@ -141,6 +148,9 @@ class Page(Generic[Query, Form]):
     limit: int = MAX_FORM
     partly: frozenset[str] = frozenset()
     anywhere: bool = False
+    saves: bool = False
+    once: str = ""
+    before: Callable[[Asked[Query, Nothing]], Awaitable[object]] | None = None
 
 
 AnyPage = Page[Any, Any]
@@ -168,6 +178,16 @@ def seen(
     )
 
 
+def saved(
+    path: str,
+    who: Permission,
+    answer: Callable[[Asked[Query, Nothing]], Awaitable[Sent]],
+    query: type[Query] = Nothing,  # type: ignore[assignment]
+) -> Page[Query, Nothing]:
+    """Return a file that is saved."""
+    return Page(method="GET", path=path, who=who, answer=answer, query=query, form=Nothing, saves=True)
+
+
 def done(
     path: str,
     who: Permission | Door,
@@ -180,6 +200,8 @@ def done(
     limit: int = MAX_FORM,
     partly: frozenset[str] = frozenset(),
     anywhere: bool = False,
+    once: str = "",
+    before: Callable[[Asked[Query, Nothing]], Awaitable[object]] | None = None,
 ) -> Page[Query, Form]:
     """Return a form that is sent."""
     return Page(
@@ -194,4 +216,6 @@ def done(
         limit=limit,
         partly=partly,
         anywhere=anywhere,
+        once=once,
+        before=before,
     )

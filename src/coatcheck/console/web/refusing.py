@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Self
 
-from coatcheck.console.web.forms import BadField
+from coatcheck.console.web.commands import Told
 from coatcheck.errors import (
     CallerError,
     CoatcheckError,
@@ -53,13 +53,18 @@ _TITLES: Final = {
     403: "This is not allowed",
     429: "Too many tries",
     422: "This cannot be accepted",
+    500: "The gateway failed",
     502: "The server failed",
     503: "Not now",
 }
 
 
 class Refusal(Exception):
-    """Why a page is not shown, or a form not taken; `field` is the one to blame, if one is."""
+    """Why a page is not shown, or a form not taken; `field` is the one to blame, if one is.
+
+    `on` is where to go on, and `way` what the button there says; without, it leads to the start.
+    Of a foreseen failure, text and fix name pages where they named commands.
+    """
 
     def __init__(
         self,
@@ -70,30 +75,27 @@ class Refusal(Exception):
         *,
         field: str = "",
         headers: Mapping[str, str] = MappingProxyType({}),
+        on: str = "",
+        way: str = "",
     ) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
-        self.text = text
-        self.fix = fix
+        self.text = Told.as_it_is(text)
+        self.fix = Told.as_it_is(fix)
         self.field = field
         self.headers = headers
+        self.on = on
+        self.way = way
 
     @classmethod
     def of(cls, error: CoatcheckError) -> Self:
         """Return what is told of a foreseen failure."""
         status = status_of(error)
-        blamed = error.field if isinstance(error, BadField) else ""
+        blamed = error.field.rpartition(".")[2] if isinstance(error, Unfit) else ""  # forms are flat
         after = {"Retry-After": "5"} if status == 503 else {}
         if isinstance(error, SlowDown):
             after = {"Retry-After": str(error.seconds)}
-        fix = _sentence(error.fix) if error.fix else ""
         title = _TITLES.get(status, "This failed")
-        return cls(status, title, _sentence(error.message), fix, field=blamed, headers=after)
-
-
-def _sentence(text: str) -> str:
-    """Return a message as a sentence."""
-    if not text:
-        return "It failed."
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+        text = Told.of(error.message or "it failed").sentence()
+        return cls(status, title, text, Told.of(error.fix).sentence(), field=blamed, headers=after)

@@ -8,8 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from coatcheck.console.web.commands import Told, Way
+from coatcheck.console.web.words import action_in_words, kind_in_words, outcome_in_words, reason_in_words
+
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.runtime import Context
 
 
 class Rendering:
@@ -29,7 +33,7 @@ class Rendering:
 
     @cached_property
     def _environment(self) -> Environment:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 
         made = Environment(
             loader=PackageLoader("coatcheck.console"),
@@ -41,8 +45,38 @@ class Rendering:
             cache_size=400,
         )
         made.globals.update(asset=self._asset, version=self._version, link=link)
-        made.filters.update(iso=iso, utc=utc, part=part, seconds=seconds)
+        made.filters.update(iso=iso, utc=utc, part=part, plural=plural, seconds=seconds, sentence=sentence)
+        made.filters.update(outcome=outcome_in_words, reason=reason_in_words, told=pass_context(told))
+        made.filters.update(linked=pass_context(linked))
+        made.filters.update(action=action_in_words, kind=kind_in_words)
         return made
+
+
+def told(context: Context, text: Any) -> Any:
+    """Return a text of ours with pages in place of commands: links to those that the reader may see.
+
+    It is for what we say ourselves, such as why something failed: what others said is shown as they said it.
+    What is markup already stays as it is. It is not for attributes.
+    """
+    return text if hasattr(text, "__html__") or not text else linked(context, Told.of(str(text)))
+
+
+def linked(context: Context, text: Any) -> Any:
+    """Return a text that was told already with its links, and any other as it is."""
+    if not isinstance(text, Told):
+        return text
+    may = context.get("may") or (lambda _: False)
+    pieces = (
+        (one.words, one.path if may(one.who.value) else "") if isinstance(one, Way) else (one, "")
+        for one in text.pieces
+    )
+    macros: Any = context.environment.get_template("parts/told.html").module
+    return macros.told(pieces)
+
+
+def sentence(text: str) -> Told:
+    """Return a text of ours as a sentence."""
+    return Told.of(text).sentence()
 
 
 def link(path: str, **query: Any) -> str:
@@ -64,6 +98,12 @@ def iso(moment: datetime) -> str:
 def utc(moment: datetime) -> str:
     """Return a time as people read it where no script puts it into their zone."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun, in groups as `ui.count` has it: `1 tool`, `1\u202f234 tools`."""
+    grouped = f"{count:,}".replace(",", "\u202f")
+    return f"{grouped} {noun}{'' if count == 1 else 's'}"
 
 
 def seconds(duration: float) -> str:

@@ -101,7 +101,7 @@ def foresee(
     if held_back:
         return _judge(target, principal, server, rules.access, nature, held_back=True)
     verdict = rehearse(target, principal, server, rules, nature, _UNSEEN, UNRECORDED)
-    allow = verdict.judgement in {Judgement.ALLOWED, Judgement.UNDECIDED}
+    allow = verdict.judgement.lets_through
     return Ruling(allow, verdict.rule, verdict.because)
 
 

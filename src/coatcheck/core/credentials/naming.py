@@ -10,6 +10,8 @@ from typing import Final
 from coatcheck.errors import Unfit
 
 MAX_NAME_CHARS: Final = 100
+RESERVED: Final = frozenset({"plan"})
+"""What is at the address of a credential, and none: the list of what is due."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _FOREIGN: Final = re.compile(r"[^a-z0-9._-]+")
 
@@ -18,14 +20,18 @@ def name_of(text: str) -> str:
     """Return the name of a credential.
 
     Raises:
-        Unfit: it is empty, too long or has other characters.
+        Unfit: it is empty, too long, has other characters, or is called so what is no credential.
     """
     if not _NAME.fullmatch(text):
         raise Unfit(
             "the name of a credential has 1 to 100 lower case letters, digits and . _ -, a letter or digit "
             "first",
             fix="choose another name",
+            field="name",
         )
+    if text in RESERVED:
+        words = f"{text!r} is what the list of what is due is called"
+        raise Unfit(words, fix="choose another name", field="name")
     return text
 
 

@@ -68,9 +68,8 @@ _AMBIGUOUS_ESCAPE: Final = re.compile(
 class Arrival(NamedTuple):
     """A request whose head was accepted: method, plain path, sorted headers, TCP peer, client's address.
 
-    `query` is what stands behind the path, as it came; the old HTTP+SSE transport and the
-    console read it. A tuple,
-    since every request makes one: a frozen dataclass takes three times as long.
+    `query` is what stands behind the path, as it came; the old HTTP+SSE transport and the console read it. A
+    tuple, since every request makes one: a frozen dataclass takes three times as long.
     """
 
     method: str
@@ -93,12 +92,14 @@ class Misframed:
 class Doors:
     """Which Hosts and Origins this gateway answers to, all lower-case.
 
-    `any_host`: every well-formed Host is taken, where there is a bearer token and no Origin.
+    `any_host`: every well-formed Host is taken, where there is a bearer token and no Origin. `setting` is
+    what names another Host.
     """
 
     hosts: frozenset[str]
     origins: frozenset[str]
     any_host: bool = False
+    setting: str = "public_url"
 
 
 def read_headers(raw: Sequence[tuple[bytes, bytes]]) -> Headers | Misframed:
@@ -167,13 +168,17 @@ def judge_origin_and_host(headers: Headers, doors: Doors) -> Misframed | None:
         return Misframed(403, "Requests from this Origin are not accepted.")
     if host in doors.hosts or (doors.any_host and origin is None and "authorization" in headers):
         return None
-    return Misframed(
-        421, "This gateway does not answer to this Host: set --public-url to the URL clients use."
-    )
+    flag = "--" + doors.setting.replace("_", "-")
+    return Misframed(421, f"This gateway does not answer to this Host: set {flag} to the URL clients use.")
 
 
-def doors_for(bound_host: str, port: int, *, loopback: bool, public_url: str | None) -> Doors:
-    """Return what is answered to: the bound address and the public URL (an origin without a path)."""
+def doors_for(
+    bound_host: str, port: int, *, loopback: bool, public_url: str | None, setting: str = "public_url"
+) -> Doors:
+    """Return what is answered to: the bound address and the public URL (an origin without a path).
+
+    `setting` is what the public URL is set by.
+    """
     names = {f"[{bound_host}]" if ":" in bound_host else bound_host}
     if loopback:
         names |= {"localhost", "127.0.0.1", "[::1]"}
@@ -190,4 +195,4 @@ def doors_for(bound_host: str, port: int, *, loopback: bool, public_url: str | N
         if ":" not in authority.rpartition("]")[2]:
             hosts |= {authority + standard, f"{authority}:{port}"}
         origins |= {f"{scheme}://{authority}"}
-    return Doors(frozenset(hosts), frozenset(origins), any_host=not loopback and not public_url)
+    return Doors(frozenset(hosts), frozenset(origins), not loopback and not public_url, setting)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 _OURS: Final = frozenset({"socket", "gateway"})
-_FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip"})
+_FORWARDED_FAMILY: Final = "x-forwarded-"
+"""What proxies send along, each its own choice of them; browsers and our commands send none."""
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -45,10 +47,10 @@ def is_loopback(text: str) -> bool:
     return address is not None and address.is_loopback
 
 
-def is_near(peer: str, address: str, headers: Container[str]) -> bool:
+def is_near(peer: str, address: str, headers: Iterable[str]) -> bool:
     """Tell whether a request began on this machine; one that a proxy sent on may have begun anywhere."""
     near = is_loopback(peer) and is_loopback(address)
-    return near and not any(name in headers for name in _FORWARDED)
+    return near and not any(name in _FORWARDED or name.startswith(_FORWARDED_FAMILY) for name in headers)
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Networks) -> str:

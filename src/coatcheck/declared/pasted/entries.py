@@ -11,7 +11,7 @@ from coatcheck import errors
 from coatcheck.core.credentials.looks import has_known_form, is_dense
 from coatcheck.core.pasted import FoundServer, Gap, Value, filled
 from coatcheck.declared.pasted import forms, wrappers
-from coatcheck.declared.pasted.naming import free_name, name_of_command, name_of_url
+from coatcheck.declared.pasted.naming import name_of_command, name_of_url, take_free_name
 from coatcheck.declared.pasted.values import Values
 from coatcheck.declared.reading.headers import OURS
 from coatcheck.declared.reading.jsonc import pointer_to
@@ -51,7 +51,7 @@ def read_entry(entry: Entry, inputs: Mapping[str, Gap], taken: set[str]) -> Foun
     noted.extend(("", text, "") for text in wrappers.unwrapped(members))
     _check(members)
     original = entry.name or _said(entry.value) or _derived(members)
-    name = free_name(original, taken)
+    name = take_free_name(original, taken)
     if entry.name and name != entry.name:
         noted.append(("", f"its name was not fit for a server, or taken, and became {name}", ""))
     try:

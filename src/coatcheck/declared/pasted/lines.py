@@ -97,9 +97,7 @@ def _commands(text: str, refuse: Callable[[int, Unfit], None]) -> Iterator[tuple
         end = match.end() if match is not None else at
         written = text[at:end]
         if end < len(text) and text[end] != "\n":
-            refuse(
-                start, Unfit("a quote is never closed, or a backslash stands at the end", "close the quote")
-            )
+            refuse(start, _unclosed())
             return
         line += written.count("\n") + 1
         at = end + 1

@@ -50,7 +50,7 @@ def fit_name(wanted: str) -> str:
         return f"{USUAL}-{made[: MAX_CHARS - len(USUAL) - 1]}".rstrip("-_")
 
 
-def free_name(wanted: str, taken: set[str]) -> str:
+def take_free_name(wanted: str, taken: set[str]) -> str:
     """Return a fit name that is not taken, and take it; case does not tell names apart."""
     made = fit_name(wanted)
     for number in count(2):

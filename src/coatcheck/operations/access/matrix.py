@@ -10,24 +10,26 @@ from typing import Final
 from uuid import UUID
 
 from coatcheck.errors import Unfit
+from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.server import Server
 from coatcheck.model.subject import SubjectKind
-from coatcheck.operations.access.judging import Alike, Cell, cell_of, is_proxied, who_of
+from coatcheck.operations.access.judging import Cell, Judge, is_proxied, who_of
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.subjects import Subjects
-from coatcheck.operations.registry.views import GrantState, SubjectView
+from coatcheck.operations.registry.views import SubjectView
 from coatcheck.operations.views import ToolView, Views
 
-MOST_JUDGED: Final = 12_000
-"""Pairs of somebody and a tool that one page is judged for; with many tools it has less rows."""
+MOST_STEPS: Final = 12_000
+"""Steps of judging, each a way in at a tool, after which a page ends once it has some rows."""
 LEAST_ROWS: Final = 5
+MOST_EVER: Final = 60_000
+"""Steps after which it ends with any row."""
 _MOMENT: Final = 2.0
 """Seconds for which it is known who is there while nothing is changed: only time ends a grant then."""
 _Everybody = tuple[Sequence[SubjectView], Mapping[str, list[AnyGrant]]]
-OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,24 @@ class MatrixFilter:
 class MatrixRow:
     """One subject, or one grant of it, and what it may do at each server of the page.
 
-    `grant` is the id of a grant and `label` what it is called; both empty in rows of subjects.
+    `grant` is the id of a grant and `label` what it is called; both empty in rows of subjects. `grants` are
+    those that are not over, or this one.
     """
 
     subject: SubjectView
     grant: str
     label: str
     cells: Sequence[Cell]
+    grants: Sequence[AnyGrant] = ()
+
+    def narrowable(self, server: UUID | None = None) -> Sequence[IssuedGrant]:
+        """Return those that can be narrowed here, since the store has them; with a server, that reach it."""
+        return [
+            one
+            for one in self.grants
+            if isinstance(one, IssuedGrant)
+            and (server is None or one.servers is None or server in one.servers)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +123,20 @@ class AccessMatrix:
         snapshot = self._desk.snapshot
         servers = self.servers(wanted)
         shown = servers[wanted.column : wanted.column + wanted.columns]
-        tools = {server.id: self._views.tools_at_hand(server.id) for server in shown}
-        lines = self.lines(snapshot, wanted, servers)
-        page = page_of(lines, lambda line: line.place, _limit(wanted.rows, tools), wanted.after)
-        proxied = is_proxied(snapshot)
-        rows, alike = [], Alike(snapshot)
-        for line in page.items:
-            rows.append(_row(snapshot, line, shown, tools, alike, proxied=proxied))
+        tools = {}
+        for server in shown:
+            tools[server.id] = self._views.tools_at_hand(server.id)
             await asyncio.sleep(0)  # others have their turn: calls come first
+        lines = self.lines(snapshot, wanted, servers)
+        page = page_of(lines, lambda line: line.place, wanted.rows, wanted.after)
+        rows, judge = list[MatrixRow](), Judge(snapshot)
+        for line in page.items:
+            rows.append(await _row(snapshot, line, shown, tools, judge))
+            await asyncio.sleep(0)
+            if _is_full(len(rows), judge.steps):
+                break
+        if len(rows) < len(page.items):
+            page = page_of(lines, lambda line: line.place, len(rows), wanted.after)
         return MatrixPage(shown, rows, page.next, len(lines), wanted.column, len(servers))
 
     def servers(self, wanted: MatrixFilter) -> Sequence[Server]:
@@ -155,28 +174,26 @@ class AccessMatrix:
     def _standing(self, snapshot: Snapshot) -> Mapping[str, list[AnyGrant]]:
         now, found = self._desk.now(), defaultdict[str, list[AnyGrant]](list)
         for grant in all_grants(snapshot):
-            if state_of(snapshot, grant, now) not in OVER:
+            if not state_of(snapshot, grant, now).is_over:
                 found[grant.subject].append(grant)
         return found
 
 
-def _limit(rows: int, tools: Mapping[UUID, Sequence[ToolView] | None]) -> int:
-    in_a_row = sum(len(some) for some in tools.values() if some is not None)
-    return max(LEAST_ROWS, min(rows, MOST_JUDGED // max(1, in_a_row)))
+def _is_full(rows: int, steps: int) -> bool:
+    return steps >= (MOST_STEPS if rows >= LEAST_ROWS else MOST_EVER)
 
 
-def _row(
+async def _row(
     snapshot: Snapshot,
     line: Line,
     servers: Sequence[Server],
     tools: Mapping[UUID, Sequence[ToolView] | None],
-    alike: Alike,
-    *,
-    proxied: bool,
+    judge: Judge,
 ) -> MatrixRow:
-    who = who_of(snapshot, line.subject.name, line.grants, proxied=proxied and not line.id)
-    cells = [cell_of(snapshot, who, server, tools[server.id], alike) for server in servers]
-    return MatrixRow(line.subject, line.id, line.label, cells)
+    proxied = is_proxied(snapshot) and not line.id
+    who = who_of(snapshot, line.subject.name, line.grants, proxied=proxied)
+    cells = [await judge.cell(who, server, tools[server.id]) for server in servers]
+    return MatrixRow(line.subject, line.id, line.label, cells, line.grants)
 
 
 def _by_subject(everybody: Sequence[SubjectView], standing: Mapping[str, list[AnyGrant]]) -> Iterator[Line]:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import heapq
+from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from coatcheck.errors import Missing
 from coatcheck.model.access import Nature
 from coatcheck.model.server import Server
 from coatcheck.model.subject import SubjectKind
-from coatcheck.model.verdict import Judgement
-from coatcheck.operations.access.judging import Who, is_let_through, is_proxied, verdict_on, who_of
-from coatcheck.operations.access.matrix import OVER, AccessMatrix, Line, MatrixFilter
+from coatcheck.model.verdict import Judgement, PolicyVerdict
+from coatcheck.operations.access.judging import (
+    DISABLED,
+    Barrier,
+    Judge,
+    Who,
+    barrier_of,
+    best_of,
+    is_proxied,
+    who_of,
+)
+from coatcheck.operations.access.matrix import AccessMatrix, Line, MatrixFilter
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of
+from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of, view_of
 from coatcheck.operations.registry.subjects import Subjects
-from coatcheck.operations.registry.views import SubjectView
+from coatcheck.operations.registry.views import GrantView, SubjectView
 from coatcheck.operations.views import ToolView, Views
 
-_TURN: Final = 100
-"""Pairs that are judged until others have their turn."""
+PROXY: Final = "the proxy"
+"""What the way in is called of those for whom a proxy vouches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +50,24 @@ class ToolReach:
     @property
     def allowed(self) -> bool:
         """Whether some calls of it get through."""
-        return self.judgement in {Judgement.ALLOWED, Judgement.UNDECIDED}
+        return self.judgement.lets_through
 
 
 @dataclass(frozen=True, slots=True)
 class OneReach:
-    """What somebody may do at one server. `grants` are those of theirs that are not over.
+    """What somebody may do at one server, with `grants`: those of theirs that are not over.
 
-    `tools` None: nobody knows them, and `error` says why.
+    `barrier` says why they reach nothing, whatever the tools; `last` is then the grant of theirs that ended
+    last, if they have none that is not over. `tools` None: nobody knows them, and `error` says why.
     """
 
     subject: SubjectView
     server: Server
-    grants: Sequence[AnyGrant]
+    grants: Sequence[GrantView]
     tools: Sequence[ToolReach] | None
     error: str = ""
+    barrier: Barrier | None = None
+    last: GrantView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class CallerRow:
     @property
     def allowed(self) -> bool:
         """Whether some calls get through."""
-        return self.judgement in {Judgement.ALLOWED, Judgement.UNDECIDED}
+        return self.judgement.lets_through
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +130,28 @@ class AccessTelling:
         subject = await self._subjects.get(name)
         found = self._server(server)
         tools, error = await self._tools(found)
-        snapshot = self._desk.snapshot
-        grants = self._grants(snapshot, name)
+        snapshot, now = self._desk.snapshot, self._desk.now()
+        own = [one for one in all_grants(snapshot) if one.subject == name]
+        grants = sorted(
+            (one for one in own if not state_of(snapshot, one, now).is_over),
+            key=lambda one: (one.label, one.id),
+        )
         chosen = [one for one in grants if grant in {"", one.id}]
         if grant and not chosen:
             raise Missing(f"{name} has no such grant", fix="choose one of theirs that is live")
-        if tools is None:
-            return OneReach(subject, found, grants, None, error)
         proxied = is_proxied(snapshot) and not grant
-        ways = [(one.label, who_of(snapshot, name, [one], proxied=False)) for one in chosen]
-        ways += [("the proxy", who_of(snapshot, name, [], proxied=True))] if proxied else []
-        whole = who_of(snapshot, name, chosen, proxied=proxied)
-        reached = [_reach(snapshot, whole, ways, found, tool) for tool in tools]
-        return OneReach(subject, found, grants, reached)
+        who = who_of(snapshot, name, chosen, proxied=proxied)
+        labels = [one.label for one in chosen] + ([PROXY] if proxied else [])
+        reached = await _reached(Judge(snapshot), who, labels, found, tools) if tools is not None else None
+        return OneReach(
+            subject,
+            found,
+            [view_of(snapshot, one, now) for one in grants],
+            reached,
+            error,
+            barrier_of(who, found),
+            _last(snapshot, own, now) if not grants else None,
+        )
 
     async def callers(
         self, server: str, tool: str, *, text: str = "", every: bool = False, start: int = 0, limit: int = 50
@@ -142,32 +166,40 @@ class AccessTelling:
         view = next((one for one in tools or () if one.entry.name == tool), None)
         if view is None:
             raise Missing(f"{found.name} has no tool {tool!r}", fix=error or "choose one that it lists")
-        snapshot = self._desk.snapshot
+        judge, kept = Judge(self._desk.snapshot), dict[Hashable, PolicyVerdict]()
+        waiting = [(one.place, number, one) for number, one in enumerate(self._ways(judge.snapshot, text))]
+        heapq.heapify(waiting)  # sorted only as far as they are looked at; no two have the same number
         rows: list[CallerRow] = []
-        for place, line in enumerate(self._ways(snapshot, text)):
+        for place in range(len(waiting)):
+            line = heapq.heappop(waiting)[-1]
             if place < start:
                 continue
             if len(rows) == limit:
                 return Callers(view, found, rows, place)
-            row = _caller(snapshot, line, found, view)
+            row = await _caller(judge, kept, line, found, view)
             if row.allowed or every:
                 rows.append(row)
-            if place % _TURN == 0:
-                await asyncio.sleep(0)
         return Callers(view, found, rows, None)
 
     async def rows(self, wanted: MatrixFilter) -> AsyncIterator[Sequence[Told]]:
         """Yield all that a filter means, somebody at one server at a time: by name, and by label.
 
-        Servers that have not told their tools are left out, and those that a grant does not reach at all.
+        It is judged as things stood when it began. Servers that have not told their tools are left out, and
+        those that a grant does not reach at all.
         """
-        servers = self._matrix.servers(wanted)
-        for line in self._ways(self._desk.snapshot, wanted.text, wanted, servers):
+        judge, servers = Judge(self._desk.snapshot), self._matrix.servers(wanted)
+        tools: dict[UUID, Sequence[ToolView]] = {}
+        for line in sorted(
+            self._ways(judge.snapshot, wanted.text, wanted, servers), key=lambda one: one.place
+        ):
             for server in servers:
-                tools = self._views.tools_at_hand(server.id)
-                if tools and _is_near(line, server):
-                    yield _told(self._desk.snapshot, line, server, tools)
-                await asyncio.sleep(0)
+                if not _is_near(line, server):
+                    continue
+                if server.id not in tools:
+                    tools[server.id] = self._views.tools_at_hand(server.id) or ()
+                if tools[server.id]:
+                    yield await _told(judge, line, server, tools[server.id])
+            await asyncio.sleep(0)  # others have their turn: calls come first
 
     # --- within ------------------------------------------------------------------------------------------
 
@@ -186,11 +218,6 @@ class AccessTelling:
             return None, failing[0][1]
         return sorted(tools, key=lambda one: one.entry.name), ""
 
-    def _grants(self, snapshot: Snapshot, name: str) -> Sequence[AnyGrant]:
-        now, own = self._desk.now(), (one for one in all_grants(snapshot) if one.subject == name)
-        grants = [one for one in own if state_of(snapshot, one, now) not in OVER]
-        return sorted(grants, key=lambda one: (one.label, one.id))
-
     def _ways(
         self,
         snapshot: Snapshot,
@@ -198,13 +225,13 @@ class AccessTelling:
         wanted: MatrixFilter | None = None,
         servers: Sequence[Server] = (),
     ) -> Sequence[Line]:
-        """Return a row for each grant, and where a proxy vouches for people, for each of them as well."""
+        """Return a row for each grant, and where a proxy vouches, for each subject; in no order."""
         kind, reaching = (wanted.kind, wanted.reaching) if wanted is not None else (None, False)
         asked = MatrixFilter(text=text, kind=kind, reaching=reaching, by_grant=True)
         found = list(self._matrix.lines(snapshot, asked, servers))
         if is_proxied(snapshot) and not reaching:
             found += self._matrix.lines(snapshot, MatrixFilter(text=text, kind=kind), servers)
-        return sorted(found, key=lambda line: line.place)
+        return found
 
 
 def _is_near(line: Line, server: Server) -> bool:
@@ -215,35 +242,70 @@ def _who(snapshot: Snapshot, line: Line) -> Who:
     return who_of(snapshot, line.subject.name, line.grants if line.id else (), proxied=not line.id)
 
 
-def _reach(
-    snapshot: Snapshot, whole: Who, ways: Sequence[tuple[str, Who]], server: Server, tool: ToolView
-) -> ToolReach:
-    verdict = verdict_on(snapshot, whole, server, tool)
-    by = [label for label, who in ways if is_let_through(verdict_on(snapshot, who, server, tool))]
+def _last(snapshot: Snapshot, own: Sequence[AnyGrant], now: datetime) -> GrantView | None:
+    """Return what ended last of grants that are all over."""
+    ended = [
+        (min(filter(None, (one.revoked_at, one.expires_at))), one.id, one)
+        for one in (view_of(snapshot, grant, now) for grant in own)
+    ]
+    return max(ended)[-1] if ended else None  # no two have the same id, so grants are never compared
+
+
+async def _reached(
+    judge: Judge, who: Who, labels: Sequence[str], server: Server, tools: Sequence[ToolView]
+) -> Sequence[ToolReach]:
+    """Return what somebody gets of each tool; `labels` are what each of their ways in is called."""
+    if who.disabled:
+        return [_tool_reach(tool, DISABLED, ()) for tool in tools]
+    ways = await judge.ways(who, server)
+    places = {key: place for place, key in enumerate(ways)}
+    labelled = [
+        (places[judge.key_of(one, server)], label) for one, label in zip(who.principals, labels, strict=True)
+    ]
+    found = []
+    for tool in tools:
+        verdicts = await judge.each(ways, server, tool)
+        passes = [one.judgement.lets_through for one in verdicts]
+        by = [label for place, label in labelled if passes[place]]
+        found.append(_tool_reach(tool, best_of(verdicts), by))
+        await asyncio.sleep(0)
+    return found
+
+
+def _tool_reach(tool: ToolView, verdict: PolicyVerdict, by: Sequence[str]) -> ToolReach:
     return ToolReach(tool, verdict.judgement, verdict.rule, verdict.because, by)
 
 
-def _caller(snapshot: Snapshot, line: Line, server: Server, tool: ToolView) -> CallerRow:
-    verdict = verdict_on(snapshot, _who(snapshot, line), server, tool)
+async def _caller(
+    judge: Judge, kept: dict[Hashable, PolicyVerdict], line: Line, server: Server, tool: ToolView
+) -> CallerRow:
+    """Return what a line gets of a tool; `kept` are verdicts on those who were alike."""
+    who = _who(judge.snapshot, line)
+    ways = await judge.ways(who, server)
+    key = tuple(ways)
+    if not who.disabled and key not in kept:
+        kept[key] = await judge.best(ways, server, tool)
+    verdict = DISABLED if who.disabled else kept[key]
     return CallerRow(line.subject, line.id, line.label, verdict.judgement, verdict.rule, verdict.because)
 
 
-def _told(snapshot: Snapshot, line: Line, server: Server, tools: Sequence[ToolView]) -> Sequence[Told]:
-    return list(_each(snapshot, line, server, tools))
-
-
-def _each(snapshot: Snapshot, line: Line, server: Server, tools: Sequence[ToolView]) -> Iterator[Told]:
-    who, subject = _who(snapshot, line), line.subject
+async def _told(judge: Judge, line: Line, server: Server, tools: Sequence[ToolView]) -> Sequence[Told]:
+    who, subject = _who(judge.snapshot, line), line.subject
+    ways = await judge.ways(who, server)
+    found = []
     for tool in tools:
-        verdict = verdict_on(snapshot, who, server, tool)
-        yield Told(
-            subject.name,
-            subject.kind,
-            line.label,
-            server.name,
-            tool.entry.name,
-            tool.nature,
-            verdict.judgement,
-            verdict.rule,
-            verdict.because,
+        verdict = DISABLED if who.disabled else await judge.best(ways, server, tool)
+        found.append(
+            Told(
+                subject.name,
+                subject.kind,
+                line.label,
+                server.name,
+                tool.entry.name,
+                tool.nature,
+                verdict.judgement,
+                verdict.rule,
+                verdict.because,
+            )
         )
+    return found

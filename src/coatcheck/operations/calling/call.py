@@ -169,20 +169,24 @@ class Calls:
             denial = replace(denial, visible=False)
         verdict = Verdict.DENIED if denial.visible else Verdict.HIDDEN
         rule, because, basis = denial.rule, denial.because, denial.basis
-        await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis)
+        told = denial.message if denial.visible else ""
+        await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis, told)
         return Performed(refusal_of(denial, matter.method, target, shown), Outcome.DENIED)
 
     async def _unjudged(self, asked: Asked, matter: Matter, error: UpstreamError) -> Performed:
         """Answer a call that cannot be judged, since the server does not tell what the tool does."""
         outcome = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
         because = f"the server did not tell what the tool does: {error.code}"
-        await self._records.close(asked, matter, Verdict.DENIED, "(lists)", because, outcome)
+        await self._records.close(
+            asked, matter, Verdict.DENIED, "(lists)", because, outcome, told=error.message
+        )
         return Performed(our_fault(error.message), outcome)
 
     async def _refused(
         self, asked: Asked, matter: Matter, fault: Fault, rule: str, because: str
     ) -> Performed:
-        await self._records.close(asked, matter, Verdict.DENIED, rule, because, Outcome.DENIED)
+        told = fault.message if fault.message != because else ""
+        await self._records.close(asked, matter, Verdict.DENIED, rule, because, Outcome.DENIED, told=told)
         return Performed(fault, Outcome.DENIED)
 
     def _may_be_listed(self, server: Server, target: Target, conversation: Conversation | None) -> bool:

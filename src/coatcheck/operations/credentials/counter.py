@@ -119,5 +119,5 @@ class Counter:
 _WHENCE = {
     Custody.ENV: "the environment of the gateway",
     Custody.FILE: "a file",
-    Custody.LITERAL: "the file of servers",
+    Custody.LITERAL: "the servers file",
 }

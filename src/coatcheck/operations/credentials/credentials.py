@@ -26,6 +26,7 @@ from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.counter import Counter
 from coatcheck.operations.credentials.patches import CredentialFilter, CredentialPatch, NewCredential
 from coatcheck.operations.credentials.showing import due_of, find_credential, standing, used_by, view_of
+from coatcheck.operations.credentials.terms import checked
 from coatcheck.operations.credentials.views import CredentialView, Due, Reason
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry import fitness
@@ -47,7 +48,7 @@ class Credentials:
         """Keep a credential. Material that is given is its first version, and active: nothing uses it yet.
 
         Raises:
-            Unfit: a name, material, interval or time that cannot be.
+            Unfit: a name, material, interval, time or OAuth term that cannot be.
             Taken: another credential has the name.
         """
         made = self._made(actor, new)
@@ -80,7 +81,7 @@ class Credentials:
             owner=_owner(new.owner),
             interval=_interval(USUAL_INTERVAL if new.interval is UNSAID else new.interval),
             on_refusal=new.on_refusal,
-            oauth=new.oauth,
+            oauth=checked(new.oauth) if new.oauth is not None else None,
             note=fitness.note_of(new.note),
         )
 

@@ -176,7 +176,7 @@ def _warnings(credential: Credential, places: Places) -> Iterator[str]:
     if any(place.startswith("args/") for _, place in places):
         yield "it stands among the arguments of a command, which every local account can see"
     if credential.custody is Custody.LITERAL:
-        yield "it is written out in the file of servers: name a variable, a file or a credential instead"
+        yield "it is written out in the servers file: name a variable, a file or a credential instead"
 
 
 def _version(one: CredentialVersion, in_use: int) -> VersionView:

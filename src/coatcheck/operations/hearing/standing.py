@@ -101,7 +101,8 @@ class StandingRequests:
         rule, because, basis = decision.rule, decision.because, decision.basis
         if isinstance(decision, Denial):
             verdict = Verdict.DENIED if decision.visible else Verdict.HIDDEN
-            await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis)
+            told = decision.message if decision.visible else ""
+            await self._records.close(asked, matter, verdict, rule, because, Outcome.DENIED, basis, told)
             return refusal_of(decision, call.method, target, uri)
         await self._records.close(asked, matter, Verdict.ALLOWED, rule, because, Outcome.OK, basis)
         if call.method != SUBSCRIBE:

@@ -13,6 +13,7 @@ from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.registry.operators import state_of as state_of_operator
 from coatcheck.operations.registry.views import OperatorState
 
@@ -43,10 +44,11 @@ class IssuedByThem:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What is left of somebody. Lists are by name.
+    """What is left of somebody, as far as whoever asks may know of it. Lists are by name.
 
-    `operator` is the role of the operator of the same name who can still sign in, or None. `automations` have
-    notes that name them. `proxied`: a proxy vouches for people here, whose account there is not ours.
+    `operator` is the role of the operator of the same name who can still sign in, or None; it is None, too,
+    for those who may not see operators. `automations` have notes that name them. `proxied`: a proxy vouches
+    for people here, whose account there is not ours.
     """
 
     credentials: Sequence[KnownCredential]
@@ -64,14 +66,12 @@ class Leftovers:
         return sum(map(len, lists)) + (self.operator is not None) + self.proxied
 
 
-def leftovers_of(snapshot: Snapshot, name: str, now: datetime) -> Leftovers:
-    """Return what is left of somebody. What operators did is theirs if they have the same name."""
+def leftovers_of(snapshot: Snapshot, name: str, now: datetime, reader: OperatorRole) -> Leftovers:
+    """Return what is left of somebody, to a reader of this role.
+
+    What operators did is theirs if they have the same name.
+    """
     registry = snapshot.registry
-    operator = registry.operators.get(name)
-    can_enter = operator is not None and state_of_operator(operator, now) in {
-        OperatorState.ACTIVE,
-        OperatorState.INVITED,
-    }
     issued = [
         IssuedByThem(one.id, one.label, one.subject, one.issued_at)
         for one in registry.grants.values()
@@ -79,13 +79,23 @@ def leftovers_of(snapshot: Snapshot, name: str, now: datetime) -> Leftovers:
     ]
     return Leftovers(
         sorted(_credentials(snapshot, name), key=lambda one: one.name),
-        operator.role if operator is not None and can_enter else None,
+        _operator(snapshot, name, now) if may(reader, Permission.OPERATORS_READ) else None,
         sorted(issued, key=lambda one: one.label),
         sorted(one.name for one in registry.servers.values() if one.created_by == name and not one.ended_at),
         sorted(one.name for one in registry.policies.values() if one.by == name and not one.ended_at),
         _automations(snapshot, name),
         Provider.FORWARDED in snapshot.declared.declaration.identity.providers,
     )
+
+
+def _operator(snapshot: Snapshot, name: str, now: datetime) -> OperatorRole | None:
+    """Return the role of the operator of a name who can come in, now or by an invitation."""
+    found = snapshot.registry.operators.get(name)
+    can_enter = found is not None and state_of_operator(found, now) in {
+        OperatorState.ACTIVE,
+        OperatorState.INVITED,
+    }
+    return found.role if found is not None and can_enter else None
 
 
 def _is_theirs(grant: IssuedGrant, name: str, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.registry.views import Page, SubjectView
 
 
-class Standing(StrEnum):
+class PersonStanding(StrEnum):
     """How somebody stands, to look for."""
 
     ACTIVE = "active"
@@ -40,11 +40,12 @@ class PeopleFilter:
 
     text: str = ""
     kind: SubjectKind | None = None
-    standing: Standing | None = None
+    standing: PersonStanding | None = None
     role: str = ""
     source: Source | None = None
     limit: int = 50
     after: str | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,19 @@ class PeopleLists:
         everybody = self._subjects.every()
         words = wanted.text.casefold().split()
         found = [one for one in everybody if _fits(one, wanted, words)]
-        page = page_of(found, lambda one: (one.name.casefold(), one.name), wanted.limit, wanted.after)
+        page = page_of(found, _place_of, wanted.limit, wanted.after, wanted.before)
         seen = await self._seen(page.items)
         kinds = {kind: sum(one.kind is kind for one in everybody) for kind in SubjectKind}
         roles = sorted({role for one in everybody for role in one.roles})
         rows = [PersonRow(one, seen.get(one.name)) for one in page.items]
-        return PeopleRows(Page(rows, page.next), len(found), kinds, roles)
+        return PeopleRows(Page(rows, page.next, page.previous), len(found), kinds, roles)
+
+    def names_like(self, text: str, most: int = 20) -> Sequence[str]:
+        """Return names that hold a text, in whatever case, those that begin with it first."""
+        word = text.strip().casefold()
+        found = [(one.casefold(), one) for one in self._subjects.names() if word in one.casefold()]
+        found.sort(key=lambda pair: (not pair[0].startswith(word), pair))
+        return [name for _, name in found[:most]]
 
     async def get(self, name: str) -> PersonRow:
         """Return one of them.
@@ -106,14 +114,18 @@ class PeopleLists:
         return found
 
 
+def _place_of(one: SubjectView) -> tuple[str, str]:
+    return one.name.casefold(), one.name
+
+
 def _fits(one: SubjectView, wanted: PeopleFilter, words: Sequence[str]) -> bool:
     if wanted.kind not in {None, one.kind} or wanted.source not in {None, one.source}:
         return False
     if wanted.role and wanted.role not in one.roles:
         return False
-    if wanted.standing is not None and one.disabled is not (wanted.standing is Standing.DISABLED):
+    if wanted.standing is not None and one.disabled is not (wanted.standing is PersonStanding.DISABLED):
         return False
-    if wanted.standing is Standing.WITHOUT_GRANT and one.grants:
+    if wanted.standing is PersonStanding.WITHOUT_GRANT and one.grants:
         return False
     if not words:
         return True

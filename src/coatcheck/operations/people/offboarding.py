@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from coatcheck.model.change import Change, ChangeFilter, ObjectKind
-from coatcheck.model.operator import Actor
+from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.operations.cutting import Open
 from coatcheck.operations.directory import FORWARDED
 from coatcheck.operations.people.leftovers import Leftovers, leftovers_of
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, view_of
-from coatcheck.operations.registry.subjects import Subjects
+from coatcheck.operations.registry.subjects import Subjects, find_subject
 from coatcheck.operations.registry.views import Ended, GrantState, GrantView, SubjectView
 
 MOST_KEPT: Final = 500
 """How many endings are remembered with what they cut off."""
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 _AT_ONCE: Final = timedelta(seconds=2)
 """Within this time before somebody's end, a grant revoked by the same operator ended with them."""
 _ENDINGS: Final = frozenset({"subject.offboard", "subject.disable"})
@@ -29,10 +28,22 @@ _CHANGES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class WouldEnd:
-    """What would end with somebody, right now: grants that are not over, and what is open by them."""
+    """What would end with somebody, right now: grants that are not over, and what is open by them.
+
+    `browsers` is at how many browsers they are signed in.
+    """
 
     grants: Sequence[GrantView]
     open: Open
+    browsers: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOff:
+    """What ended with somebody, and at how many browsers they were signed out."""
+
+    ended: Ended
+    browsers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +51,7 @@ class Report:
     """What ended with somebody, and what did not. `change` is who ended them and when; None: nobody has.
 
     `grants` ended with them, `before` had ended already, `left` are not over: they are refused for as long as
-    their owner is disabled. `cut` counts what was cut off, and `browsers` where they were signed out; both
-    are None once the gateway was started again.
+    their owner is disabled. `cut` is what was cut off with them; None where that is not known any more.
     """
 
     subject: SubjectView
@@ -49,18 +59,21 @@ class Report:
     grants: Sequence[GrantView]
     before: Sequence[GrantView]
     left: Sequence[GrantView]
-    cut: Ended | None
-    browsers: int | None
+    cut: SeenOff | None
     leftovers: Leftovers
 
 
 class Offboarding:
-    """Ends people, and tells what that did. What was cut off is remembered as long as the gateway runs."""
+    """Ends people, and tells what that did. What was cut off is remembered as long as the gateway runs.
 
-    def __init__(self, desk: Desk, subjects: Subjects) -> None:
+    `signed_in` returns at how many browsers the subject of a name is signed in.
+    """
+
+    def __init__(self, desk: Desk, subjects: Subjects, signed_in: Callable[[str], int]) -> None:
         self._desk = desk
         self._subjects = subjects
-        self._kept: OrderedDict[str, tuple[Ended, int]] = OrderedDict()
+        self._signed_in = signed_in
+        self._kept: OrderedDict[str, SeenOff] = OrderedDict()
 
     async def would_end(self, name: str) -> WouldEnd:
         """Return what would end with somebody, whoever it is: a proxy may send a name that nobody knows."""
@@ -69,26 +82,25 @@ class Offboarding:
         uses = await self._desk.seen.of([grant.id for grant in grants])
         views = [view_of(snapshot, one, now, uses.get(one.id, ())) for one in grants]
         ids = frozenset({FORWARDED + name, *(grant.id for grant in grants)})
-        standing = [view for view in views if view.state not in _OVER]
-        return WouldEnd(_by_label(standing), self._desk.book.cutting.open_of(ids))
+        standing = [view for view in views if not view.state.is_over]
+        return WouldEnd(_by_label(standing), self._desk.book.cutting.open_of(ids), self._signed_in(name))
 
-    async def offboard(self, actor: Actor, name: str, because: str, browsers: int) -> Ended:
-        """Disable somebody and revoke all their grants, in one change. As `Subjects.offboard`.
+    async def offboard(self, actor: Actor, name: str, because: str) -> SeenOff:
+        """Disable somebody and revoke all their grants, in one change. As `Subjects.offboard`."""
+        was_gone, browsers = self._is_gone(name), self._signed_in(name)
+        seen_off = SeenOff(await self._subjects.offboard(actor, name, because), browsers)
+        return self._keep(name, seen_off, was_gone=was_gone)
 
-        `browsers` counts those at which they are signed in, which ends with it.
-        """
-        ended = await self._subjects.offboard(actor, name, because)
-        self._keep(name, ended, browsers)
-        return ended
-
-    async def disable(self, actor: Actor, name: str, because: str, browsers: int) -> Ended:
+    async def disable(self, actor: Actor, name: str, because: str) -> SeenOff:
         """Refuse somebody however they come; their grants stay for when they are back. As `offboard`."""
-        ended = await self._subjects.disable(actor, name, because)
-        self._keep(name, ended, browsers)
-        return ended
+        was_gone, browsers = self._is_gone(name), self._signed_in(name)
+        seen_off = SeenOff(await self._subjects.disable(actor, name, because), browsers)
+        return self._keep(name, seen_off, was_gone=was_gone)
 
-    async def report(self, name: str) -> Report:
+    async def report(self, name: str, reader: OperatorRole) -> Report:
         """Return what ended with somebody, as far as it is known, and what is left of them.
+
+        It tells as much as a reader of this role may know.
 
         Raises:
             Missing: there is nobody of this name.
@@ -101,16 +113,15 @@ class Offboarding:
         uses = await self._desk.seen.of([grant.id for grant in grants])
         views = _by_label([view_of(snapshot, one, now, uses.get(one.id, ())) for one in grants])
         ended = [one for one in views if _ended_with(one, change)]
-        kept = self._kept.get(name) if subject.disabled else None
+        ids = {one.id for one in ended}
         return Report(
             subject,
             change,
             ended,
-            [one for one in views if one.state in _OVER and one not in ended],
-            [one for one in views if one.state not in _OVER],
-            kept[0] if kept is not None else None,
-            kept[1] if kept is not None else None,
-            leftovers_of(snapshot, name, now),
+            [one for one in views if one.state.is_over and one.id not in ids],
+            [one for one in views if not one.state.is_over],
+            self._kept.get(name) if subject.disabled else None,
+            leftovers_of(snapshot, name, now, reader),
         )
 
     async def _last_ending(self, name: str) -> Change | None:
@@ -124,13 +135,18 @@ class Offboarding:
     def _owned(self, name: str) -> Sequence[AnyGrant]:
         return [grant for grant in all_grants(self._desk.snapshot) if grant.subject == name]
 
-    def _keep(self, name: str, ended: Ended, browsers: int) -> None:
-        before = self._kept.pop(name, None)
-        if before is not None and not (ended.calls or ended.streams or ended.sessions or ended.revoked):
-            ended, browsers = before  # asked again of somebody who is gone already
-        self._kept[name] = ended, browsers
+    def _is_gone(self, name: str) -> bool:
+        subject = find_subject(self._desk.snapshot, name)
+        return subject is not None and subject.disabled
+
+    def _keep(self, name: str, seen_off: SeenOff, *, was_gone: bool) -> SeenOff:
+        """Remember what was cut off, and return it; of whoever was gone without anything left, as before."""
+        before, ended = self._kept.pop(name, None), seen_off.ended
+        cut_nothing = not (ended.calls or ended.streams or ended.sessions or ended.revoked)
+        self._kept[name] = before if before is not None and was_gone and cut_nothing else seen_off
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
+        return seen_off
 
 
 def _ended_with(one: GrantView, change: Change | None) -> bool:

@@ -33,10 +33,8 @@ from coatcheck.operations.registry.access import principal_of
 from coatcheck.operations.registry.desk import Desk
 from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, find_grant, state_of
 from coatcheck.operations.registry.serving.servers import Probe
-from coatcheck.operations.registry.views import GrantState
 
 MOST_GRANTS: Final = 50
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 _FILE: Final = "the grant's scope and the access rules"
 _HELD: Final = "what was accepted of the tool"
 _ASK: Final = "ask about another: `coatcheck grant list` names those that are good"
@@ -205,12 +203,12 @@ class Explaining:
         grants: list[AnyGrant | None]
         if asked.grant:
             grant = find_grant(snapshot, asked.grant, now)
-            if state_of(snapshot, grant, now) in _OVER:
+            if state_of(snapshot, grant, now).is_over:
                 raise Unfit(f"the grant {asked.grant} is over, and whoever has it is not let in", fix=_ASK)
             grants = [grant]
         else:
             owned = (one for one in all_grants(snapshot) if one.subject == asked.subject)
-            grants = [one for one in owned if state_of(snapshot, one, now) not in _OVER]
+            grants = [one for one in owned if not state_of(snapshot, one, now).is_over]
             if len(grants) > MOST_GRANTS:
                 raise Unfit(
                     f"{asked.subject} has {len(grants)} grants, and {MOST_GRANTS} are explained at once",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -153,6 +154,11 @@ class Policies:
         if name in BUILT_IN:
             return built_in_view(snapshot, name)
         return policy_view(snapshot, stored_policy(snapshot, name))
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all policies that can be used, by name."""
+        stored = self._desk.snapshot.registry.policies.values()
+        return sorted([*BUILT_IN, *(one.name for one in stored if one.ended_at is None)])
 
     async def list(self, wanted: PolicyFilter) -> Page[PolicyView]:
         """Return a page of policies by name, those that need no document among them.

@@ -32,7 +32,7 @@ PAGE: Final = 500
 _TURN: Final = 0.002
 """Seconds of judging after which others have their turn; a slow policy takes some 50 ms for one call."""
 LONGEST: Final = 1_800.0
-"""Seconds that a replay may take, its wait for others among it: nobody can stop one that was asked for."""
+"""Seconds that a replay may take, its wait for others among it: only the console can stop one."""
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 Open = Callable[[Record], str | None]
@@ -80,6 +80,18 @@ class Replay:
     failing: Sequence[tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many entries of the record were looked through, and how many there are to look through."""
+
+    looked: int
+    of: int
+
+
+Note = Callable[[Progress], None]
+"""Hears how far a replay is."""
+
+
 class Replays:
     """Replays, one after the other; nothing is forwarded, and nothing written."""
 
@@ -93,8 +105,10 @@ class Replays:
         self._print_of = print_of
         self._turn = asyncio.Lock()
 
-    async def replay(self, asked: ReplayQuestion) -> Replay:
+    async def replay(self, asked: ReplayQuestion, note: Note = lambda _: None) -> Replay:
         """Judge the calls of a time as if a policy had been in force.
+
+        `note` hears how far it is as soon as it is its turn, and from time to time after that.
 
         Raises:
             BadPolicy: the document is no policy of that name; `problems` has all that is wrong.
@@ -107,19 +121,24 @@ class Replays:
         most = min(asked.seconds, LONGEST)
         try:
             async with asyncio.timeout(most):
-                return await self._replay(asked, policy)
+                return await self._replay(asked, policy, note)
         except TimeoutError:
             said = f"the replay took longer than {most:g} s, with those that were asked for before it"
             raise Unfit(said, fix="ask about a shorter time") from None
 
-    async def _replay(self, asked: ReplayQuestion, policy: Policy) -> Replay:
+    async def _replay(self, asked: ReplayQuestion, policy: Policy, note: Note) -> Replay:
         async with self._turn:
             snapshot = self._desk.snapshot
             uses, rules, longest = self._changed(snapshot, asked, policy)
             views, failing = await self._probe.tools(None)
             rehearsal = Rehearsal(snapshot, rules, Tools(views, failing), self._open, self._print_of)
             stretch, start = await self._stretch(asked, longest)
-            back_to = await self._judge(rehearsal, asked, longest, start)
+
+            def far(position: int) -> None:
+                note(Progress(max(0, position - start), max(0, stretch.through - start)))
+
+            far(start)
+            back_to = await self._judge(rehearsal, asked, longest, start, far)
         changes = rehearsal.comparison.largest(asked.most)
         changed = sum(many.calls for many in rehearsal.comparison.groups.values())
         return Replay(
@@ -169,19 +188,26 @@ class Replays:
         return stretch, max(stretch.after, stretch.through - min(asked.entries, MOST_ENTRIES))
 
     async def _judge(
-        self, rehearsal: Rehearsal, asked: ReplayQuestion, longest: timedelta, start: int
+        self,
+        rehearsal: Rehearsal,
+        asked: ReplayQuestion,
+        longest: timedelta,
+        start: int,
+        far: Callable[[int], None],
     ) -> datetime | None:
         """Judge all calls from an entry on; return the time of the first that was asked about."""
         wanted = RecordFilter(since=_before(asked.since, longest), until=asked.until)
         since, back_to = asked.since or _ALWAYS, None
-        async for entry in self._entries(wanted, start):
+        async for entry in self._entries(wanted, start, far):
             told = entry.record.at >= since
             if told and back_to is None:
                 back_to = entry.record.at
             rehearsal.take(entry, told=told)
         return back_to
 
-    async def _entries(self, wanted: RecordFilter, after: int) -> AsyncIterator[RecordEntry]:
+    async def _entries(
+        self, wanted: RecordFilter, after: int, far: Callable[[int], None]
+    ) -> AsyncIterator[RecordEntry]:
         """Yield calls in their order; between them others have their turn."""
         loop = asyncio.get_running_loop()
         while page := await self._reading.held(wanted, after, PAGE):
@@ -192,6 +218,7 @@ class Replays:
                     await asyncio.sleep(0)
                     until = loop.time() + _TURN
             after = page[-1].entry.position
+            far(after)
 
 
 def _before(since: datetime | None, longest: timedelta) -> datetime | None:

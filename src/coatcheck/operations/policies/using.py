@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Final
 
 from coatcheck.core.policy.builtin import BUILT_IN
-from coatcheck.errors import Missing, Unfit
+from coatcheck.errors import Forbidden, Missing, Unfit
 from coatcheck.model.change import Change, ObjectKind
+from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import Actor
 from coatcheck.model.registry import Edit
 from coatcheck.model.stored_policy import PolicyUse, UseKind
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.policies.showing import (
     stored_policy,
     told_of_use,
@@ -76,7 +78,8 @@ class PolicyUses:
             new = replace(wanted, version=known.version + 1 if known is not None else 1)
             done.extend((new, *former))
             ended = tuple(self._ended(one, actor, because) for one in former)
-            return Edit((*ended, new), (self._change(snapshot, actor, former, new),))
+            view = use_view(snapshot, new)
+            return Edit((*ended, new), (_change(self._desk, actor, former, new, view),))
 
         edited = await self._desk.book.edit(make)
         return use_view(edited.snapshot, done[0], done[1].policy if len(done) > 1 else "")
@@ -93,7 +96,8 @@ class PolicyUses:
         def make(snapshot: Snapshot) -> Edit:
             done[:] = [_find(snapshot, name, place, self._desk.now())]
             after = self._ended(done[0], actor, because)
-            return Edit((after,), (self._change(snapshot, actor, done, after),))
+            view = use_view(snapshot, after)
+            return Edit((after,), (_change(self._desk, actor, done, after, view),))
 
         edited = await self._desk.book.edit(make)
         return use_view(edited.snapshot, done[0])
@@ -139,14 +143,52 @@ class PolicyUses:
         now = self._desk.now()
         return replace(use, at=now, by=actor.name, because=because, ended_at=now, version=use.version + 1)
 
-    def _change(self, snapshot: Snapshot, actor: Actor, former: list[PolicyUse], after: PolicyUse) -> Change:
-        before = told_of_use(former[0]) if former else None
-        action = "policy.use" if after.ended_at is None else "policy.unuse"
-        what = (ObjectKind.POLICY, after.policy, after.policy)
-        told = told_of_use(after)
-        if told is not None:
-            told["called"] = words_of(use_view(snapshot, after))
-        return self._desk.scribe.changed(actor, action, what, before, told, after.because)
+
+class FirstUses:
+    """Puts policies on grants that are issued by the very same edit."""
+
+    def __init__(self, desk: Desk, snapshot: Snapshot, actor: Actor) -> None:
+        self._desk = desk
+        self._snapshot = snapshot
+        self._actor = actor
+        self._room = MAX_USES - sum(use.ended_at is None for use in snapshot.registry.policy_uses.values())
+
+    def put(self, name: str, grant: IssuedGrant) -> tuple[PolicyUse, Change]:
+        """Return what puts a policy on a grant, and the record of that.
+
+        Raises:
+            Missing: no such policy.
+            Unfit: too many uses.
+        """
+        if name not in BUILT_IN:
+            stored_policy(self._snapshot, name)
+        if self._room <= 0:
+            raise _no_room()
+        self._room -= 1
+        use = PolicyUse(name, UseKind.GRANT, grant.id, self._desk.now(), self._actor.name, None, "")
+        view = replace(use_view(self._snapshot, use), shown=grant.label)
+        return use, _change(self._desk, self._actor, [], use, view)
+
+
+def check_may_use(actor: Actor) -> None:
+    """Refuse those who may issue a grant, but not say what policy is on it.
+
+    Raises:
+        Forbidden: the role of the actor does not allow it.
+    """
+    if not may(actor.role, Permission.POLICIES_WRITE):
+        words = f"putting a policy on a grant needs the permission {Permission.POLICIES_WRITE.value}"
+        raise Forbidden(words, fix="leave the policy out, or ask an admin")
+
+
+def _change(desk: Desk, actor: Actor, former: list[PolicyUse], after: PolicyUse, view: UseView) -> Change:
+    before = told_of_use(former[0]) if former else None
+    action = "policy.use" if after.ended_at is None else "policy.unuse"
+    what = (ObjectKind.POLICY, after.policy, after.policy)
+    told = told_of_use(after)
+    if told is not None:
+        told["called"] = words_of(view)
+    return desk.scribe.changed(actor, action, what, before, told, after.because)
 
 
 def use_of(
@@ -205,7 +247,7 @@ def _find(snapshot: Snapshot, name: str, place: Place, now: datetime) -> PolicyU
         if place.server in {view.server, str(use.server or "")}:
             return use
     raise Missing(
-        f"the policy {name!r} is not used there", fix=f"coatcheck policy show {name} tells where it is used"
+        f"the policy {name!r} is not used there", fix=f"`coatcheck policy show {name}` tells where it is used"
     )
 
 
@@ -221,6 +263,8 @@ def _check_grant(snapshot: Snapshot, wanted: PolicyUse) -> None:
 
 def _check_room(snapshot: Snapshot) -> None:
     if sum(use.ended_at is None for use in snapshot.registry.policy_uses.values()) >= MAX_USES:
-        raise Unfit(
-            f"there are {MAX_USES} uses of policies", fix="use policies on roles rather than on grants"
-        )
+        raise _no_room()
+
+
+def _no_room() -> Unfit:
+    return Unfit(f"there are {MAX_USES} uses of policies", fix="use policies on roles rather than on grants")

@@ -21,7 +21,6 @@ from coatcheck.operations.registry.views import GrantState
 from coatcheck.operations.views import ToolView
 
 MAX_ROWS: Final = 100_000
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class AccessViews:
 
     def _standing(self, snapshot: Snapshot) -> Iterator[AnyGrant]:
         now = self._desk.now()
-        return (grant for grant in all_grants(snapshot) if state_of(snapshot, grant, now) not in _OVER)
+        return (grant for grant in all_grants(snapshot) if not state_of(snapshot, grant, now).is_over)
 
     def _answer(
         self,

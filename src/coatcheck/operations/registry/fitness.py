@@ -42,9 +42,9 @@ def label_of(text: str) -> str:
 
 def subject_of(text: str) -> str:
     """Return the name of a subject. Raises as `label_of`."""
-    name = _visible(text, "the name of a subject", MAX_NAME_CHARS)
+    name = _visible(text, "the name of an owner", MAX_NAME_CHARS)
     if name in _RESERVED or name.startswith("-") or not unicodedata.is_normalized("NFC", name):
-        raise Unfit(f"{name!r} cannot be the name of a subject", fix="choose another name")
+        raise Unfit(f"{name!r} cannot be the name of an owner", fix="choose another name")
     return name
 
 
@@ -109,6 +109,15 @@ def end_of(moment: datetime | None, now: datetime) -> datetime | None:
             "the end lies in the past or more than ten years ahead", fix="name a later or nearer one, or none"
         )
     return moment
+
+
+def end_in(days: int | None, now: datetime) -> datetime | None:
+    """Return when what lasts so many days is to end; None: never. Raises as `label_of`."""
+    if days is None:
+        return None
+    if not 0 < days <= LONGEST_LIFE.days:
+        raise Unfit(f"it lasts 1 to {LONGEST_LIFE.days:,} days", fix="leave the days out for no end")
+    return now + timedelta(days=days)
 
 
 def _visible(text: str, what: str, most: int) -> str:

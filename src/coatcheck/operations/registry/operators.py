@@ -24,6 +24,7 @@ FIRST: Final = "admin"
 """The operator whom the first login makes."""
 GATEWAY: Final = Actor("gateway", OperatorRole.ADMIN, "start")
 """The gateway itself, which gives out the first code."""
+_OVER: Final = frozenset({OperatorState.ENDED, OperatorState.EXPIRED})
 NO_LOGIN: Final = "This code is not good: it was used, is too old, or was never given out."
 
 
@@ -55,11 +56,11 @@ class Operators:
     async def add(
         self, actor: Actor, name: str, role: OperatorRole, expires_at: datetime | None = None
     ) -> tuple[OperatorView, Secret]:
-        """Add an operator, or invite one anew that has not ended: all that let it in before is void.
+        """Add an operator, or invite one anew: all that let it in before is void.
 
         Raises:
             Unfit: a name or time that cannot be.
-            Taken: there is an operator of another role of that name.
+            Taken: there is an operator of another role of that name, who has not ended or expired.
         """
         fitness.operator_of(name)
         until = fitness.end_of(expires_at, self._desk.now())
@@ -67,28 +68,66 @@ class Operators:
 
         def make(snapshot: Snapshot) -> Edit:
             before = snapshot.registry.operators.get(name)
-            if before is not None and before.ended_at is None and before.role is not role:
-                fix = f"run: coatcheck operator remove {name}"
-                raise Taken(f"there is an operator {name!r} with the role {before.role.value}", fix=fix)
-            now = self._desk.now()
-            after = Operator(
-                name,
-                role,
-                token_id=before.token_id if before is not None else "",
-                code_hmac=self._desk.pepper.prove(code),
-                code_until=now + CODE_LIFE,
-                expires_at=until,
-                created_at=before.created_at if before is not None else now,
-                invited_at=now,
-                entered_at=before.entered_at if before is not None else None,
-                version=before.version + 1 if before is not None else 1,
-            )
-            return edit_of(
-                self._desk, actor, "operator.add" if before is None else "operator.invite", before, after
-            )
+            is_over = before is None or state_of(before, self._desk.now()) in _OVER
+            if before is not None and not is_over and before.role is not role:
+                words = f"there is an operator {name!r} with the role {before.role.value}"
+                raise Taken(words, fix=f"run: coatcheck operator role {name} {role.value}")
+            action = "operator.add" if before is None else "operator.invite"
+            return edit_of(self._desk, actor, action, before, self._invited(before, name, role, until, code))
 
         await self._desk.book.edit(make)
         return view_of(self._desk.book.registry.operators[name], self._desk.now()), Secret(code)
+
+    async def change_role(self, actor: Actor, name: str, role: OperatorRole) -> tuple[OperatorView, Secret]:
+        """Give an operator another role, in one change; the one that it has: just another invitation.
+
+        Whatever let it in before is void, so that nothing begun in the former role goes on; the code lets it
+        in anew. One that has ended or expired is back by it. Until when it is an operator stays, unless that
+        is past. Nobody changes their own role, and the last admin who can come in stays one: another comes
+        in first.
+
+        Raises:
+            Missing: no such operator.
+            Unfit: it is the actor, or the last admin.
+        """
+        code = tokens.mint(self._desk.entropy.token, tokens.CODE_PREFIX)
+
+        def make(snapshot: Snapshot) -> Edit:
+            before, now = _known(snapshot, name), self._desk.now()
+            changes_role = before.role is not role and state_of(before, now) not in _OVER
+            if changes_role:
+                self._check_change(snapshot, actor, before)
+            action = "operator.change" if changes_role else "operator.invite"
+            until = before.expires_at if before.expires_at is not None and before.expires_at > now else None
+            return edit_of(self._desk, actor, action, before, self._invited(before, name, role, until, code))
+
+        await self._desk.book.edit(make)
+        return view_of(self._desk.book.registry.operators[name], self._desk.now()), Secret(code)
+
+    def _check_change(self, snapshot: Snapshot, actor: Actor, before: Operator) -> None:
+        if before.name == actor.name:
+            raise Unfit("nobody changes their own role", fix="ask another admin to do it")
+        if _is_last_admin(snapshot, before.name, self._desk.now()):
+            words = f"{before.name} is the last admin who can come in"
+            raise Unfit(words, fix="invite another admin, and change this role once they came in")
+
+    def _invited(
+        self, before: Operator | None, name: str, role: OperatorRole, until: datetime | None, code: str
+    ) -> Operator:
+        """Return an operator whom nothing but a code lets in."""
+        now = self._desk.now()
+        return Operator(
+            name,
+            role,
+            token_id=before.token_id if before is not None else "",
+            code_hmac=self._desk.pepper.prove(code),
+            code_until=now + CODE_LIFE,
+            expires_at=until,
+            created_at=before.created_at if before is not None else now,
+            invited_at=now,
+            entered_at=before.entered_at if before is not None else None,
+            version=before.version + 1 if before is not None else 1,
+        )
 
     async def login(self, code: str, origin: str) -> tuple[OperatorView, Secret]:
         """Trade a code for a token, once.
@@ -125,9 +164,7 @@ class Operators:
         """
 
         def make(snapshot: Snapshot) -> Edit:
-            before = snapshot.registry.operators.get(name)
-            if before is None:
-                raise Missing(f"there is no operator {name!r}", fix="`coatcheck operator list` names them")
+            before = _known(snapshot, name)
             if before.ended_at is not None:
                 raise Unfit(f"the operator {name!r} has ended")
             after = replace(
@@ -192,11 +229,9 @@ class Operators:
 
     def _standing(self, snapshot: Snapshot, name: str) -> Operator:
         """Return an operator that may still be given something."""
-        found = snapshot.registry.operators.get(name)
-        if found is None:
-            raise Missing(f"there is no operator {name!r}", fix="`coatcheck operator list` names them")
+        found = _known(snapshot, name)
         state = state_of(found, self._desk.now())
-        if state in {OperatorState.ENDED, OperatorState.EXPIRED}:
+        if state in _OVER:
             raise Unfit(f"the operator {name!r} has {state.value}", fix="invite it anew")
         return found
 
@@ -215,6 +250,10 @@ class Operators:
 
     # --- looking -----------------------------------------------------------------------------------------
 
+    def is_last_admin(self, name: str) -> bool:
+        """Tell whether nobody else can come in as an admin; an invitation counts once it is used."""
+        return _is_last_admin(self._desk.snapshot, name, self._desk.now())
+
     def list(self) -> Sequence[OperatorView]:
         """Return all operators by name, those that ended last."""
         now = self._desk.now()
@@ -231,6 +270,23 @@ def state_of(operator: Operator, now: datetime) -> OperatorState:
     came = operator.entered_at is not None and not operator.code_hmac
     active = operator.token_hmac or operator.password or operator.vouched or came
     return OperatorState.ACTIVE if active else OperatorState.INVITED
+
+
+def _known(snapshot: Snapshot, name: str) -> Operator:
+    """Return an operator, however it stands.
+
+    Raises:
+        Missing: there is none of that name.
+    """
+    found = snapshot.registry.operators.get(name)
+    if found is None:
+        raise Missing(f"there is no operator {name!r}", fix="`coatcheck operator list` names them")
+    return found
+
+
+def _is_last_admin(snapshot: Snapshot, name: str, now: datetime) -> bool:
+    admins = (one for one in snapshot.registry.operators.values() if one.role is OperatorRole.ADMIN)
+    return [one.name for one in admins if state_of(one, now) is OperatorState.ACTIVE] == [name]
 
 
 def view_of(operator: Operator, now: datetime) -> OperatorView:

@@ -33,7 +33,7 @@ class NewGrant:
     """A grant to issue. `servers` are names or UUIDs, None for every server; `tools` globs, None for all.
 
     `expires_at` None: never; not said: after `USUAL_LIFE`. `by_claim`: no token is made now, but a code that
-    fetches it once.
+    fetches it once. `policy` is used on the grant from its first call on; empty for none of its own.
     """
 
     label: str
@@ -43,6 +43,7 @@ class NewGrant:
     expires_at: datetime | Unsaid | None = UNSAID
     note: str = ""
     by_claim: bool = False
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class GrantFilter:
     """Which grants to list. None does not restrict; `label` is a glob in which only `*` is special.
 
     `server` is a name or UUID: grants that reach it, those of every server among them. `after` is the `next`
-    of the page before. Grants are listed by label, those of the same label newest first.
+    of the page before, `before` the `previous` of the page after. Grants are listed by label, then by id.
 
     `text` are words that label, owner, id or note have, in whatever case. `everywhere` False: those of chosen
     servers. `policy` is used on the grant itself. `unused_since` means those that were never used as well.
@@ -74,6 +75,7 @@ class GrantFilter:
     label: str | None = None
     limit: int = 100
     after: str | None = None
+    before: str | None = None
     text: str = ""
     everywhere: bool | None = None
     policy: str | None = None

@@ -20,7 +20,7 @@ from coatcheck.operations.registry.granting.ending import revoking
 from coatcheck.operations.registry.granting.showing import all_grants, state_of, view_of
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.patches import UNSAID, NewSubject, SubjectFilter, SubjectPatch
-from coatcheck.operations.registry.views import Ended, GrantState, Page, SubjectView
+from coatcheck.operations.registry.views import Ended, Page, SubjectView
 
 
 class Subjects:
@@ -146,6 +146,10 @@ class Subjects:
         live = self._live_grants()
         return [self._view(subject, live) for subject in _all(self._desk.snapshot)]
 
+    def names(self) -> Sequence[str]:
+        """Return the names of all subjects, in no order."""
+        return [subject.name for subject in _all(self._desk.snapshot)]
+
     async def list(self, wanted: SubjectFilter) -> Page[SubjectView]:
         """Return a page of subjects, by name.
 
@@ -180,11 +184,10 @@ class Subjects:
     def _live_grants(self, of: Set[str] | None = None) -> Counter[str]:
         """Count the grants that are not over, of these subjects or of all."""
         snapshot, now = self._desk.snapshot, self._desk.now()
-        over = {GrantState.REVOKED, GrantState.EXPIRED}
         return Counter(
             grant.subject
             for grant in all_grants(snapshot)
-            if (of is None or grant.subject in of) and state_of(snapshot, grant, now) not in over
+            if (of is None or grant.subject in of) and not state_of(snapshot, grant, now).is_over
         )
 
     def _view(self, subject: Subject, live: Counter[str]) -> SubjectView:

@@ -29,6 +29,11 @@ class GrantState(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended for good: whoever wants in needs another one."""
+        return self in {GrantState.EXPIRED, GrantState.REVOKED}
+
 
 @dataclass(frozen=True, slots=True)
 class GrantView:
@@ -167,7 +172,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """One page of a list, and the cursor of the next one; None: it was the last."""
+    """One page of a list, and the cursor of the next one; None: it was the last.
+
+    `previous` is the cursor that the page before it ends at; None: it was the first. `found` counts the items
+    of all pages; None: nobody counted them.
+    """
 
     items: Sequence[Item]
     next: str | None = None
+    previous: str | None = None
+    found: int | None = None

@@ -10,6 +10,7 @@ from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.operations.credentials.showing import used_by
 from coatcheck.operations.credentials.views import Verdict
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.registry import fitness
 
 
 def check_may(actor: Actor, snapshot: Snapshot, credential: Credential) -> None:
@@ -41,6 +42,19 @@ def check_new(credential: Credential, version: CredentialVersion, now: datetime)
         raise Unfit(f"the secret is the one that {credential.name} has already", fix="give the new one")
     if version.expires_at is not None and version.expires_at <= now:
         raise Unfit("the secret has expired, by what it says of itself", fix="give one that is still good")
+
+
+def reason_of(because: str, *, anyway: bool) -> str:
+    """Return why a step is made. Who goes on without a proof, `anyway`, says why: it is put on record.
+
+    Raises:
+        Unfit: a reason that cannot be, or none where one is needed.
+    """
+    said = fitness.note_of(because.strip(), "a reason")
+    if anyway and not said:
+        fix = "a version that is used without a proof needs a reason: `because`"
+        raise Unfit("say why: it is put on record", fix=fix, field="because")
+    return said
 
 
 def at(credential: Credential, stage: Stage, command: str) -> CredentialVersion:

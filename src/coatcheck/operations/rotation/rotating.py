@@ -103,15 +103,16 @@ class Rotations:
     ) -> Activated:
         """Use the staged version from the next call on; it is verified first if it was not.
 
-        `number`: it must be this one.
+        `number`: it must be this one. `unverified` asks no server, `accept_unproven` takes a version that no
+        server can tell from a wrong one; each needs a reason.
 
         Raises:
             Missing: no such credential.
-            Unfit: nothing is staged, or the reason is too long.
+            Unfit: nothing is staged, or a reason that cannot be or lacks.
             NotVerified, Unproven: nothing was switched; the version stays staged.
             Stale: somebody else changed the credential meanwhile, or another version is staged.
         """
-        because = fitness.note_of(because, "a reason")
+        because = judging.reason_of(because, anyway=unverified or accept_unproven)
         found = self._counter.stored(self._counter.snapshot, ref)
         staged = judging.at(found, Stage.STAGED, "coatcheck credential stage")
         judging.check_number(found, staged, number)
@@ -136,23 +137,29 @@ class Rotations:
         verify: bool = True,
         accept_unproven: bool = False,
         expires_at: datetime | None = None,
+        because: str = "",
         progress: Progress | None = None,
     ) -> Activated:
         """Stage, verify and activate a new version. A failed verify leaves nothing staged.
 
+        A reason is needed where it is not verified, or `accept_unproven`.
+
         Raises:
             Missing, Unfit, Taken: as `stage`.
+            Unfit: a reason that cannot be, or lacks.
             NotVerified: a server refused it; the old version stays in use.
             Unproven: the servers take a wrong one as well, and `accept_unproven` was not said.
             Stale: somebody else changed the credential meanwhile.
         """
+        because = judging.reason_of(because, anyway=not verify or accept_unproven)
         tell = progress or _unheard
         staged, id = await self._stage(actor, ref, material, expires_at)
         tell("staged", {"number": staged})
         if not verify:
-            return await _to_its_end(self._switching.switched(actor, id, staged, Assurance.SKIPPED, ()))
+            switching = self._switching.switched(actor, id, staged, Assurance.SKIPPED, (), because)
+            return await _to_its_end(switching)
         return await _to_its_end(
-            self._tried_and_switched(actor, id, staged, accept_unproven, progress, drop=True)
+            self._tried_and_switched(actor, id, staged, accept_unproven, progress, because, drop=True)
         )
 
     async def roll_back(

@@ -36,8 +36,9 @@ MAX_KEYS: Final = 10_000
 class _Counts:
     """How often each key was wrong in a row, and until when it waits; the keys not seen longest go first."""
 
-    def __init__(self, free: int) -> None:
+    def __init__(self, free: int, longest: float) -> None:
         self._free = free
+        self._longest = longest
         self._counts: OrderedDict[Hashable, tuple[int, float, float]] = OrderedDict()
         """Key -> wrong in a row, the last time, until when it waits."""
 
@@ -49,7 +50,7 @@ class _Counts:
         count, last, _ = self._counts.pop(key, (0, now, now))
         count = 1 if now - last >= FORGET_SECONDS else count + 1
         doubled = min(count - self._free, 10)
-        wait = min(LONGEST_SECONDS, FIRST_SECONDS * 2**doubled) if doubled >= 0 else 0.0
+        wait = min(self._longest, FIRST_SECONDS * 2**doubled) if doubled >= 0 else 0.0
         self._counts[key] = (count, now, now + wait)
         if len(self._counts) > MAX_KEYS:
             self._counts.popitem(last=False)
@@ -66,9 +67,10 @@ class _Counts:
 class Brake:
     """Counts a try as wrong before it is judged, so that many at once gain nothing; `right` takes it back."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, longest: float = LONGEST_SECONDS) -> None:
         self._clock = clock
-        self._places, self._networks, self._names = _Counts(OF_PLACE), _Counts(OF_NETWORK), _Counts(OF_NAME)
+        frees = (OF_PLACE, OF_NETWORK, OF_NAME)
+        self._places, self._networks, self._names = (_Counts(free, longest) for free in frees)
         self._familiar: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Names and networks that were right before."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from coatcheck.core import oauth, openid
+from coatcheck.core.going import return_path
 from coatcheck.core.sealing.states import NONCE_BYTES, Seal
 from coatcheck.errors import OpenIdRefused, UpstreamError
 from coatcheck.model.openid import Arrived, OpenIdRules, Redeemed, Vouched
@@ -35,7 +36,6 @@ provider takes no code twice either."""
 _MAX_CODE: Final = 4096
 _MAX_STATE: Final = 200
 _ANEW: Final = "begin anew at the page for signing in"
-_ADMIN: Final = "begin anew; if it happens again, an admin finds the reason in the log of Coatcheck"
 _ERRORS: Final = frozenset(
     {
         "access_denied",
@@ -63,6 +63,14 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     return_to: str
     begun: float
     prove: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a browser brings back that we sent out: its cookie is ours, and was not used before."""
+
+    said: Mapping[str, str] = field(repr=False)
+    kept: _Kept = field(repr=False)
 
 
 class OpenIdSignIn:
@@ -95,7 +103,7 @@ class OpenIdSignIn:
         document = await self._provider.describe()
         state, nonce = (oauth.unpadded(self._entropy.token(32)) for _ in range(2))
         verifier = oauth.unpadded(self._entropy.token(48))
-        kept = _Kept(nonce, verifier, base + CALLBACK, openid.return_path(return_to), self._now(), prove)
+        kept = _Kept(nonce, verifier, base + CALLBACK, return_path(return_to), self._now(), prove)
         query = {
             "response_type": "code",
             "client_id": self._rules.client_id,
@@ -113,22 +121,32 @@ class OpenIdSignIn:
         sealed = self._seal.seal(text, self._bindings(state), expires, self._entropy.token(NONCE_BYTES))
         return oauth.link(document.server.authorization_endpoint, query), Secret(sealed)
 
-    async def finish(self, query: Sequence[tuple[str, str]], cookie: str) -> Arrived:
-        """Judge what a browser brings back, with the cookie that it was given. The cookie is used up by this.
+    def recognise(self, query: Sequence[tuple[str, str]], cookie: str) -> Returned:
+        """Tell whether we sent out the browser that brings this back, by the cookie that it was given.
+
+        Nobody is asked and nothing is used up. Who fails here was led here by anybody: any site can do that.
 
         Raises:
-            OpenIdRefused: it is not what we sent this browser for, or the provider vouches for nobody.
-            UpstreamError: the provider cannot be reached, or fails.
-            Busy: too many do this at once.
+            OpenIdRefused: we did not, too long ago, or it came back before.
         """
         said = dict(query)
         state = said.get("state", "")
         kept = self._opened(cookie, state)
-        if kept is None or len(said) != len(query) or not self._use(state):
-            raise OpenIdRefused(
-                "this sign-in was not begun in this browser, took over ten minutes, or was finished before",
-                fix=_ANEW,
-            )
+        if kept is None or len(said) != len(query) or _key_of(state) in self._used:
+            raise _not_ours()
+        return Returned(said, kept)
+
+    async def finish(self, returned: Returned) -> Arrived:
+        """Judge what a browser of ours brings back. Its cookie is used up by this.
+
+        Raises:
+            OpenIdRefused: the provider vouches for nobody; or it came back meanwhile.
+            UpstreamError: the provider cannot be reached, or fails.
+            Busy: too many do this at once.
+        """
+        said, kept = returned.said, returned.kept
+        if not self._use(said["state"]):
+            raise _not_ours()
         try:
             code = await self._code_in(said)
             redeemed = await self._provider.redeem(code, kept.verifier, kept.redirect)
@@ -155,7 +173,7 @@ class OpenIdSignIn:
 
     def _use(self, state: str) -> bool:
         """Use a state up; False: it was used before. Only who holds its cookie comes to this."""
-        key = hashlib.sha256(state.encode("utf-8", "surrogatepass")).digest()
+        key = _key_of(state)
         if key in self._used:
             return False
         if len(self._used) >= MAX_USED:
@@ -163,17 +181,17 @@ class OpenIdSignIn:
         self._used[key] = None
         return True
 
-    async def _code_in(self, said: dict[str, str]) -> str:
+    async def _code_in(self, said: Mapping[str, str]) -> str:
         """Return the code of an answer that is from our provider."""
         document = await self._provider.describe()
         if problem := oauth.issuer_problem(document.server, said.get("iss")):
-            raise _refused(f"the answer cannot be trusted: {problem}")
+            raise openid.unusable(f"the answer cannot be trusted: {problem}")
         code = said.get("code", "")
         if "error" in said or not 0 < len(code) <= _MAX_CODE:
             word = said.get("error", "")
             raise OpenIdRefused(
                 "the provider did not let you in" if word else "the provider gave no code",
-                fix=_ADMIN,
+                fix=openid.ASK_ADMIN,
                 because=f"the provider said {word if word in _ERRORS else 'no code, or an unknown error'}",
             )
         return code
@@ -184,12 +202,12 @@ class OpenIdSignIn:
             rules.issuer, rules.client_id, kept.nonce, self._now(), kept.begun if kept.prove else None
         )
         if problem := openid.token_problem(claims, redeemed.algorithm, redeemed.access, expected):
-            raise _refused(f"the ID token is refused: {problem}")
+            raise openid.unusable(f"the ID token is refused: {problem}")
         if openid.is_lacking(claims, rules):
             more = await self._provider.about(redeemed.access)
             both = openid.merged(claims, more) if more else claims
             if both is None:
-                raise _refused("the UserInfo endpoint spoke of somebody else")
+                raise openid.unusable("the UserInfo endpoint spoke of somebody else")
             claims = both
         return self._named(claims)
 
@@ -200,7 +218,7 @@ class OpenIdSignIn:
             raise OpenIdRefused(problem, fix="ask who runs the provider", because=problem)
         role = openid.role_of(claims, rules)
         if role is None and rules.operators and openid.is_left_out(claims, rules):
-            raise _refused(
+            raise openid.unusable(
                 f"the provider left {rules.roles_claim} out: have it send only those that matter here"
             )
         given = f"gives the role {role.value}" if role else "gives no role"
@@ -215,6 +233,11 @@ class OpenIdSignIn:
         return self._clock.now().timestamp()
 
 
-def _refused(because: str) -> OpenIdRefused:
-    """Refuse what no stranger needs to know more of."""
-    return OpenIdRefused("what the provider sent cannot be used", fix=_ADMIN, because=because)
+def _key_of(state: str) -> bytes:
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).digest()
+
+
+def _not_ours() -> OpenIdRefused:
+    return OpenIdRefused(
+        "this sign-in was not begun in this browser, took over ten minutes, or was finished before", fix=_ANEW
+    )

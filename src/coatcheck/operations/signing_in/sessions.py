@@ -31,6 +31,7 @@ NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When somebody proved who they are who did not do so here."""
 NOTE_EVERY: Final = timedelta(minutes=1)
 """How late the store may know when a session was last used."""
+_NO_TOKEN: Final = ""
 _OVER: Final = "You are signed out here."
 _AGAIN: Final = "sign in again"
 
@@ -84,13 +85,14 @@ class BrowserSessions:
         self._judged: tuple[object, ...] = ()
 
     async def load(self) -> None:
-        """Take up what is stored; what is over by now is removed.
+        """Take up what is stored; what is over by now, or fits no token any more, is removed.
 
         Raises:
             Unavailable: the store cannot be read or written.
         """
         stored = await self._store.list()
-        good = [session for session in stored if self._stands(session)][-MAX_OF_ALL:]
+        good = [session for session in stored if self._stands(session) and self._is_whole(session)]
+        good = good[-MAX_OF_ALL:]
         self._kept = {session.id: session for session in good}
         self._noted = {session.id: session.seen_at for session in good}
         self._bases = {session.id: self._basis(session) or "" for session in good}
@@ -132,7 +134,7 @@ class BrowserSessions:
         found = self._kept.get(tokens.public_id(token)) if well else None
         basis = self._basis(found) if found is not None else None
         text = _text(token, found, basis)
-        if not self._pepper.fits(text, found.proof if found is not None else "") or found is None:
+        if not self._pepper.fits(text, _parts(found)[0] if found is not None else "") or found is None:
             return None
         return found if basis is not None and not self._is_late(found) else None
 
@@ -228,7 +230,8 @@ class BrowserSessions:
         bare = BrowserSession(
             tokens.public_id(token), whose, who, how, "", now, until, now, verified, address, shown, by
         )
-        session = replace(bare, proof=self._pepper.prove(_text(token, bare, basis)))
+        proofs = (self._pepper.prove(_text(presented, bare, basis)) for presented in (token, _NO_TOKEN))
+        session = replace(bare, proof=" ".join(proofs))
         over = {*instead_of, *self._excess(whose, who, instead_of)}
         await self._store.add(session, over)
         self._drop(over)
@@ -253,6 +256,13 @@ class BrowserSessions:
     def _stands(self, session: BrowserSession) -> bool:
         return not self._is_late(session) and self._basis(session) is not None
 
+    def _is_whole(self, session: BrowserSession) -> bool:
+        """Tell whether a stored session is as it began, and rests on what it rested on then.
+
+        Its token would not fit otherwise; but nobody may be shown as signed in until somebody presents it.
+        """
+        return self._pepper.fits(_text(_NO_TOKEN, session, self._basis(session)), _parts(session)[1])
+
     def _is_late(self, session: BrowserSession) -> bool:
         now = self._clock.now()
         end = min(session.until, session.created_at + self._longest)  # a setting may have been lowered
@@ -276,6 +286,13 @@ class BrowserSessions:
             await self._settle()
         except Unavailable as error:
             log.warning("browser sessions that are over stay in the store for now: %s", error.message)
+
+
+def _parts(session: BrowserSession) -> tuple[str, str]:
+    """Return what proves its token, and what proves without it that nothing else changed."""
+    proof = session.proof if session.proof.isascii() else ""
+    of_token, _, of_rest = proof.partition(" ")
+    return of_token, of_rest
 
 
 def _text(token: str, session: BrowserSession | None, basis: str | None) -> str:

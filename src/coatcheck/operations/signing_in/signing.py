@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from coatcheck.core import passwords, tokens
-from coatcheck.errors import Busy, CoatcheckError, ConfirmFirst, Missing, SignedOut, SignInRefused
+from coatcheck.errors import (
+    AuthorizationRefused,
+    Busy,
+    CoatcheckError,
+    ConfirmFirst,
+    Missing,
+    OpenIdRefused,
+    SignedOut,
+    SignInRefused,
+)
 from coatcheck.model.browser import BrowserSession, Way, Whose
 from coatcheck.model.grant import Principal, Voucher
+from coatcheck.model.openid import Arrived
 from coatcheck.model.operator import Actor, Operator, OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.operations.directory import Snapshot
@@ -23,6 +33,8 @@ from coatcheck.operations.signing_in.vouching import Entrant
 from coatcheck.ports import Presented
 
 _HOW: Final = "check it, or ask an admin for a new link"
+_NO_WORD: Final = "no word of the provider"
+"""What is told of as presented by who brings back nothing good: the provider vouched for nobody."""
 _MAX_NAME_CHARS: Final = 64
 
 
@@ -52,19 +64,45 @@ class SigningIn:
         brake: Brake,
         told: SignInRecord,
         snapshot: Callable[[], Snapshot],
+        *,
+        at_provider: Brake,
+        at_links: Brake,
     ) -> None:
+        """`brake` is for what takes a form of ours. The others are for what any site can set off by a link.
+
+        So who wastes the provider's time, or has browsers look at made-up links, keeps no password out.
+        """
         self._sessions = sessions
         self._entering = entering
         self._hashing = hashing
         self._brake = brake
+        self._at_provider = at_provider
+        self._at_links = at_links
         self._told = told
         self._snapshot = snapshot
 
     # --- in ----------------------------------------------------------------------------------------------
 
-    def waiting(self, code: str) -> OperatorView | None:
-        """Return whom a code of a link is for, if it is good. Nothing is changed: links are looked at."""
-        return self._entering.waiting(code)
+    def waiting(self, code: str) -> OperatorView:
+        """Return whom a code of a link is for. Nothing is changed: links are looked at.
+
+        Raises:
+            Missing: the code is unknown, used or too old.
+        """
+        found = self._entering.waiting(code)
+        if found is None:
+            raise Missing(NO_LOGIN, fix="ask an admin for another")
+        return found
+
+    async def look(self, code: str, address: str) -> OperatorView:
+        """Return the same to somebody who comes with a link.
+
+        Raises:
+            Missing: as `waiting`; it is on record.
+            SlowDown: too many looked at wrong links from there.
+            Unavailable: it cannot be recorded.
+        """
+        return await self._waiting(code, address, self._at_links)
 
     async def by_code(self, code: str, password: Secret | None, address: str, agent: str) -> Welcomed:
         """Use up a code; with a password, that is the operator's from then on.
@@ -75,13 +113,7 @@ class SigningIn:
             SlowDown, Busy: too many wrong tries from there; too many at once.
             Unavailable: it cannot be stored or recorded.
         """
-        self._brake.spend(address)
-        waiting = self._entering.waiting(code)
-        if waiting is None:
-            await self._told.refused(address, code)
-            raise Missing(NO_LOGIN, fix="ask an admin for another")
-        self._brake.right(address)
-        name, hashed = waiting.name, ""
+        name, hashed = (await self._waiting(code, address, self._brake)).name, ""
         if password is not None:
             hashed = await self._hashing.hash_of(passwords.fit(password.reveal(), name), name)
         view = await self._entering.enter(code, name, hashed, address)
@@ -114,6 +146,27 @@ class SigningIn:
         """
         actor = self._actor_of(entrant, address)
         return await self._open(actor, entrant.whose, Way.OIDC, agent, by=entrant.by, proven=fresh)
+
+    async def back(self, judge: Callable[[], Awaitable[Arrived]], address: str) -> Arrived:
+        """Have judged what a browser of ours brings back from the provider (`OpenIdSignIn.finish`).
+
+        Raises:
+            OpenIdRefused, AuthorizationRefused: as `judge`; it is on record.
+            SlowDown: too many were refused from there: each has us ask the provider.
+            UpstreamError, Busy: as `judge`.
+            Unavailable: it cannot be recorded.
+        """
+        self._at_provider.spend(address)
+        try:
+            arrived = await judge()
+        except (OpenIdRefused, AuthorizationRefused):
+            await self._told.refused(address, _NO_WORD)
+            raise
+        except BaseException:
+            self._at_provider.right(address)  # nobody has judged it
+            raise
+        self._at_provider.right(address)
+        return arrived
 
     async def refused_by_provider(self, presented: str, address: str) -> None:
         """Put on record that nobody was let in who came from the provider; of `presented` only a print.
@@ -237,6 +290,16 @@ class SigningIn:
         return ended
 
     # --- within ------------------------------------------------------------------------------------------
+
+    async def _waiting(self, code: str, address: str, brake: Brake) -> OperatorView:
+        brake.spend(address)
+        try:
+            found = self.waiting(code)
+        except Missing:
+            await self._told.refused(address, code)
+            raise
+        brake.right(address)
+        return found
 
     async def _judged(self, name: str, password: Secret, address: str) -> Operator:
         """Return the operator that has this name and password."""

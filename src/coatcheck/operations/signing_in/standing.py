@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from coatcheck.model.browser import Way, Whose
-from coatcheck.model.grant import IssuedGrant
+from coatcheck.model.grant import Grant, IssuedGrant
 from coatcheck.model.operator import Operator
+from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.merging import Declared
 from coatcheck.operations.registry.operators import state_of
 from coatcheck.operations.registry.views import OperatorState
 from coatcheck.ports import Clock
@@ -20,6 +22,12 @@ class Standing:
     def __init__(self, snapshot: Callable[[], Snapshot], clock: Clock) -> None:
         self._snapshot = snapshot
         self._clock = clock
+        self._live: Mapping[str, Grant] = {}
+        self._of_file: frozenset[tuple[str, str]] = frozenset()
+        """Id and subject of each of `_live`, the grants of the file that were looked at last."""
+        self._declared: Declared | None = None
+        self._owners: frozenset[str] = frozenset()
+        """Whom the grants of `_declared` are for, the file that was looked at last."""
 
     def basis(self, whose: Whose, who: str, how: Way, by: str) -> str | None:
         """Return what a session of theirs rests on; None: they may not be signed in now.
@@ -33,7 +41,29 @@ class Standing:
         subject = snapshot.registry.subjects.get(who)
         if snapshot.registry.uncertain or (subject is not None and subject.disabled):
             return None  # where a row may be missing that disables somebody, nobody is let in
-        return "" if how is not Way.GRANT or _is_good(snapshot, who, by, now) else None
+        if how is Way.GRANT:
+            return "" if self._is_good(snapshot, who, by, now) else None
+        is_person = (
+            subject.kind is SubjectKind.PERSON if subject is not None else self._is_named(snapshot, who)
+        )
+        return "" if is_person else None  # a provider vouches for a name; here it must be somebody's
+
+    def _is_named(self, snapshot: Snapshot, subject: str) -> bool:
+        """Tell whether the file names a subject. Not stored, it is a person, as for `find_subject`."""
+        if snapshot.declared is not self._declared:  # asked as often as `_is_good`
+            self._declared = snapshot.declared
+            self._owners = frozenset(grant.subject for grant in snapshot.declared.grants.values())
+        return subject in self._owners
+
+    def _is_good(self, snapshot: Snapshot, subject: str, by: str, now: datetime) -> bool:
+        """Tell whether what proved a subject is good yet: a token of an issued grant, a grant of the file."""
+        issued = snapshot.issued.get(by)
+        if issued is not None:
+            return issued.subject == subject and not issued.is_over(now) and _has_token(issued, by, now)
+        if snapshot.live is not self._live:  # asked at each request, and of every session at each change
+            self._live = snapshot.live
+            self._of_file = frozenset((grant.id, grant.subject) for grant in snapshot.live.values())
+        return (by, subject) in self._of_file
 
 
 def _basis_of(operator: Operator | None, how: Way, by: str, now: datetime) -> str | None:
@@ -42,14 +72,6 @@ def _basis_of(operator: Operator | None, how: Way, by: str, now: datetime) -> st
     if how is Way.OIDC and operator.vouched != by:
         return None
     return f"{operator.role.value} {_stamp(operator.invited_at)} {_stamp(operator.password_at)}"
-
-
-def _is_good(snapshot: Snapshot, subject: str, by: str, now: datetime) -> bool:
-    """Tell whether what proved a subject is good as yet: a token of an issued grant, a grant of the file."""
-    issued = snapshot.issued.get(by)
-    if issued is None:
-        return any(grant.id == by and grant.subject == subject for grant in snapshot.live.values())
-    return issued.subject == subject and not issued.is_over(now) and _has_token(issued, by, now)
 
 
 def _has_token(grant: IssuedGrant, token_id: str, now: datetime) -> bool:

@@ -46,7 +46,12 @@ _REASONS: Final = sorted(KNOCKING)
 _MICROS: Final = type_coerce(record.c.at, BigInteger)
 _SECONDS: Final = settlement.c.seconds
 _ENDED: Final = record.outerjoin(settlement, settlement.c.position == record.c.position)
-_NAMES: Final = {By.SERVER: record.c.server, By.TOOL: record.c.tool, By.SUBJECT: record.c.subject}
+_NAMES: Final = {
+    By.SERVER: record.c.server,
+    By.REACHED: record.c.server,
+    By.TOOL: record.c.tool,
+    By.SUBJECT: record.c.subject,
+}
 
 
 def _number(value: float) -> ColumnElement[Any]:

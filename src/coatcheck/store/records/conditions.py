@@ -7,12 +7,26 @@ is found by counting a little, and the others are said in a form that no index s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, or_, select, text, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    collate,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    union_all,
+)
 
 from coatcheck.model.record import KNOCKING, SEARCHED, Outcome, RecordFilter, Verdict
 from coatcheck.store import tables
+from coatcheck.store.records.matching import folded
 from coatcheck.store.tables import NOT_ALLOWED, NOT_OK, OF_THE_FILE, record, settlement, used
 
 NEAREST: Final = 100_000
@@ -85,7 +99,9 @@ def _is_hard(wanted: RecordFilter, *, rare: bool) -> bool:
     return many or sum(name is not None for name in (*served, wanted.decision)) + flags > 1
 
 
-def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
+def bounds_of(
+    connection: Connection, wanted: RecordFilter, position: Column[int] = record.c.position
+) -> _Conditions:
     """Return the bounds that times put on positions.
 
     Without them, a search that finds less than its limit would read through everything. Positions only nearly
@@ -93,16 +109,23 @@ def bounds_of(connection: Connection, wanted: RecordFilter) -> _Conditions:
     a record only if more than that many others lie between where its time puts it and where it is.
     """
     bounds: _Conditions = []
-    position, at = record.c.position, record.c.at
+    at = record.c.at
     if wanted.since is not None:
-        near = select(position).where(at >= wanted.since).order_by(at).limit(NEAREST).subquery()
-        first = connection.execute(select(func.min(near.c.position))).scalar_one_or_none()
-        bounds.append(position >= (_BEYOND if first is None else first))
+        bounds.append(position >= first_since(connection, wanted.since))
     if wanted.until is not None:
-        near = select(position).where(at < wanted.until).order_by(at.desc()).limit(NEAREST).subquery()
+        near = (
+            select(record.c.position).where(at < wanted.until).order_by(at.desc()).limit(NEAREST).subquery()
+        )
         last = connection.execute(select(func.max(near.c.position))).scalar_one_or_none()
         bounds.append(position <= (_NONE if last is None else last))
     return bounds
+
+
+def first_since(connection: Connection, since: datetime) -> int:
+    """Return the first position of what was made from a time on, as `bounds_of` has it."""
+    near = select(record.c.position).where(record.c.at >= since).order_by(record.c.at).limit(NEAREST)
+    first = connection.execute(select(func.min(near.subquery().c.position))).scalar_one_or_none()
+    return _BEYOND if first is None else int(first)
 
 
 def made_with(credential: str, version: int | None) -> Select[tuple[int]]:
@@ -176,13 +199,17 @@ def _named(wanted: RecordFilter) -> _Conditions:
 
 
 def _with_text(connection: Connection, part: str | None) -> _Conditions:
-    """Return the condition on a part of any text; SQLite's LIKE takes letters in either case by itself."""
+    """Return the condition on a part of any text, letters of ASCII in either case (`matching.folded`).
+
+    SQLite's LIKE compares so by itself; PostgreSQL folds no other letters where the collation is "C".
+    """
     if part is None:
         return []
     columns = [*(record.c[name] for name in SEARCHED), settlement.c.detail]
     if connection.dialect.name == "sqlite":
         return [or_(*(column.contains(part, autoescape=True) for column in columns))]
-    return [or_(*(column.icontains(part, autoescape=True) for column in columns))]
+    small = [func.lower(collate(column, "C")) for column in columns]
+    return [or_(*(column.contains(folded(part), autoescape=True) for column in small))]
 
 
 def _exceptions(wanted: RecordFilter, *, rare: bool) -> _Conditions:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
 
 from coatcheck.core.recording.record_lines import credentials_of
 from coatcheck.model.record import KNOCKING, SEARCHED, Outcome, RecordEntry, RecordFilter, Verdict
+
+_SMALL: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def matches(entry: RecordEntry, wanted: RecordFilter) -> bool:
@@ -52,10 +56,20 @@ def _pairs(entry: RecordEntry, wanted: RecordFilter) -> Iterable[tuple[object, o
 
 
 def has_text(entry: RecordEntry, text: str) -> bool:
-    """Tell whether a text is part of one that an entry is searched by, in either case."""
+    """Tell whether a text is part of one that an entry is searched by, letters of ASCII in either case."""
     texts = [getattr(entry.record, name) for name in SEARCHED]
     texts.append(entry.settlement.detail if entry.settlement is not None else "")
-    return any(text.lower() in one.lower() for one in texts)
+    part = folded(text)
+    return any(part in folded(one) for one in texts)
+
+
+def folded(text: str) -> str:
+    """Return a text with the capital letters of ASCII made small, as SQLite's LIKE compares.
+
+    All of Unicode would be folded by another table in each database, and then a list and its export would
+    not be of the same calls.
+    """
+    return text.lower() if text.isascii() else text.translate(_SMALL)
 
 
 def is_error(entry: RecordEntry) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence, Set
 from datetime import datetime
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from coatcheck.store.engines.database import Database
 from coatcheck.store.faults import StoreUnavailable
 from coatcheck.store.records.chained import checkpoints_after, link_at
 from coatcheck.store.records.conditions import conditions_of
-from coatcheck.store.records.radius import radius_in
+from coatcheck.store.records.radius import RadiusSums, part_in
 from coatcheck.store.records.rows import ENTRIES, entry_of, sequence_of
 from coatcheck.store.records.segments import require_removed, sealed_head
 from coatcheck.store.records.walking import first_of, is_narrow, judged_page, last_of, plain_page
@@ -69,8 +70,17 @@ class StoredReading:
         return await _tried(self._database.read(lambda reading: checkpoints_after(reading, after, most)))
 
     async def radius(self, of: RadiusFilter) -> Radius:
-        """Return all that something touched; one reading of its records."""
-        return await _tried(self._database.read(lambda reading: radius_in(reading, of)))
+        """Return all that something touched, read part by part."""
+        sums, after = RadiusSums(), None
+
+        def read(reading: Connection) -> int | None:
+            part = part_in(reading, of, after)
+            sums.add(part)
+            return part.through
+
+        while (after := await _tried(self._database.read(read))) is not None:
+            pass
+        return await asyncio.to_thread(sums.told)
 
 
 def stretch_in(reading: Connection, wanted: RecordFilter) -> Stretch:

@@ -29,12 +29,13 @@ class Kept(Generic[Value]):
         self._fetch = fetch
         self._clock = clock
         self._value: Value | None = None
-        self._at = float("-inf")
+        self._fetched_at = float("-inf")
         self._failure: UpstreamError | None = None
+        self._failed_at = float("-inf")
         self._fetching: asyncio.Task[Value] | None = None
 
     async def get(self) -> Value:
-        """Return the value, fetched within the last hour. Raises what fetching it raises."""
+        """Return the value, fetched within the last hour, whatever failed since. Raises as fetching does."""
         return await self._within(LIFE)
 
     async def renewed(self) -> Value:
@@ -42,11 +43,11 @@ class Kept(Generic[Value]):
         return await self._within(PAUSE)
 
     async def _within(self, seconds: float) -> Value:
-        age = self._clock.monotonic() - self._at
-        if self._failure is not None and age < FAILED:
-            raise self._failure.with_traceback(None)
-        if self._value is not None and self._failure is None and age < seconds:
+        now = self._clock.monotonic()
+        if self._value is not None and now - self._fetched_at < seconds:
             return self._value
+        if self._failure is not None and now - self._failed_at < FAILED:
+            raise self._failure.with_traceback(None)
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().create_task(self._fetched())
             self._fetching.add_done_callback(_retrieve)
@@ -54,14 +55,15 @@ class Kept(Generic[Value]):
 
     async def _fetched(self) -> Value:
         try:
-            self._value, self._failure = await self._fetch(), None
-            return self._value
+            value = await self._fetch()
         except UpstreamError as error:
-            self._failure = error
+            self._failure, self._failed_at = error, self._clock.monotonic()
             log.warning("signing in by OpenID Connect fails: %s %s", error.message, error.detail)
             raise
+        else:
+            self._value, self._fetched_at, self._failure = value, self._clock.monotonic(), None
+            return value
         finally:
-            self._at = self._clock.monotonic()
             self._fetching = None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from coatcheck.core import openid
 from coatcheck.core.oauth import is_loopback_url
-from coatcheck.errors import Busy, OpenIdRefused, UpstreamBadReply
+from coatcheck.errors import Busy, UpstreamBadReply
 from coatcheck.model.oauth import OauthClient
 from coatcheck.model.openid import OpenIdRules, ProviderDocument, Redeemed
 from coatcheck.model.secret import Secret
@@ -26,8 +26,6 @@ MOST_AT_ONCE: Final = 16
 """How many codes are traded at once: everybody who opens the page can have us ask the provider."""
 _FOR: Final = "single sign-on"
 _WHO: Final = f"the authorization server of {_FOR}"
-_NOT_GOOD: Final = "what the provider sent cannot be used"
-_FIX: Final = "begin anew; if it happens again, an admin finds the reason in the log of Coatcheck"
 
 Keys = tuple[Mapping[str, Any], ...]
 
@@ -94,7 +92,7 @@ class HttpIdentityProvider:
             signed = take_apart(tokens.identity.reveal())
             claims = prove(signed, await self._keys_for(signed))
         except BadToken as error:
-            raise OpenIdRefused(_NOT_GOOD, fix=_FIX, because=f"the ID token is refused: {error}") from None
+            raise openid.unusable(f"the ID token is refused: {error}") from None
         return Redeemed(claims, str(signed.head["alg"]), tokens.access)
 
     async def _keys_for(self, signed: Signed) -> Keys:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from coatcheck.admin.api.paging import cursor_of, place_of
-from coatcheck.admin.api.problems import Problem, Wrong
 from coatcheck.admin.api.routes import AnyRoute, Asking, Match, Nothing, Reply, Route
 from coatcheck.admin.resources.credentials.shapes import (
     CredentialPage,
@@ -25,8 +23,6 @@ from coatcheck.operations.credentials.credentials import Credentials
 from coatcheck.operations.credentials.patches import CredentialFilter
 from coatcheck.operations.credentials.views import CredentialView
 from coatcheck.operations.permissions import Permission
-
-_PLAN: Final = "plan"
 
 
 class CredentialRoutes:
@@ -67,7 +63,7 @@ class CredentialRoutes:
             ),
             Route(
                 method="GET",
-                path=f"/credentials/{_PLAN}",
+                path="/credentials/plan",
                 permission=Permission.CREDENTIALS_READ,
                 summary="Tell what is to be done about credentials, the gravest first.",
                 answer=self.plan,
@@ -134,9 +130,6 @@ class CredentialRoutes:
 
     async def add(self, asking: Asking[Nothing, NewCredentialBody]) -> Reply:
         """Answer POST /credentials."""
-        if asking.body.name == _PLAN:
-            wrong = Wrong("name: That is what the list of what is to be done is called.", field="name")
-            raise Problem("unfit", wrong)
         view = await self._credentials.add(asking.actor, new_of(asking.body))
         return Reply(credential_shape(view), 201, view.version, f"/api/v1/credentials/{view.id}")
 

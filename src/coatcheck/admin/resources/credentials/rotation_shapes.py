@@ -53,19 +53,27 @@ class StageBody(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ActivateBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How the staged version is activated. `unverified`: no server is asked."""
+    """How the staged version is activated. `unverified`: no server is asked.
+
+    With `unverified` or `accept_unproven`, `because` says why.
+    """
 
     accept_unproven: bool = False
     unverified: bool = False
+    because: Because = ""
     wait: Wait = True
 
 
 class RotationBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A version to stage, verify and activate. Without `verify` no server is asked."""
+    """A version to stage, verify and activate. Without `verify` no server is asked.
+
+    Without `verify`, or with `accept_unproven`, `because` says why.
+    """
 
     material: Secret
     verify: bool = True
     accept_unproven: bool = False
+    because: Because = ""
     expires_at: Moment | None = None
     wait: Wait = True
 

@@ -176,6 +176,7 @@ class RotationRoutes:
             verify=body.verify,
             accept_unproven=body.accept_unproven,
             expires_at=body.expires_at,
+            because=body.because,
         )
         return _switched(made)
 
@@ -187,6 +188,7 @@ class RotationRoutes:
             asking.names["ref"],
             accept_unproven=body.accept_unproven,
             unverified=body.unverified,
+            because=body.because,
         )
         return _switched(made)
 

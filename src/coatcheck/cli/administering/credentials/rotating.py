@@ -41,6 +41,7 @@ _WHENCE: Final[Mapping[str, str]] = {
 @options.expires
 @click.option("--no-verify", is_flag=True, help="Ask no server; this is recorded.")
 @click.option("--accept-unproven", is_flag=True, help="Go on where a server takes a wrong one as well.")
+@options.because
 @click.option(
     "--list",
     "file",
@@ -64,11 +65,13 @@ def rotate(
     if file is not None:
         if name is not None or origin.is_said or expires.said:
             raise click.UsageError("with --list, everything about the values stands in the file")
+        check_reason(words)
         from coatcheck.cli.administering.credentials.many import rotate_many
 
         return rotate_many(file, where, as_json, words)
     if name is None:
         raise click.UsageError("give NAME, or --list FILE")
+    check_reason(words)
     reach = reach_of(where)
     check_rotates(reach_credential(reach, check_name(name)))  # before a person is asked for a secret
     body = body_of(material(name, origin), expires, words)
@@ -98,6 +101,16 @@ def check_rotates(credential: Mapping[str, Any]) -> None:
         raise Stop(f"the value of {name} comes from {_WHENCE[custody]}", exit_code=Exit.NO, fix=fix)
 
 
+def check_reason(words: Mapping[str, Any]) -> None:
+    """Refuse to go on without a proof and without a reason, before a person is asked for a secret.
+
+    Raises:
+        click.UsageError: it lacks.
+    """
+    if (words["no_verify"] or words["accept_unproven"]) and not words["because"].strip():
+        raise click.UsageError("say why with --because: --no-verify and --accept-unproven are put on record")
+
+
 def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, Any]:
     """Return a rotation as the API takes it."""
     return {
@@ -105,5 +118,6 @@ def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, 
         "verify": not words["no_verify"],
         "accept_unproven": words["accept_unproven"],
         "wait": not words["no_wait"],
+        **({"because": words["because"]} if words["because"] else {}),
         **expires.member(),
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.giving import GivenApart, Origin, check_name, material, origin
-from coatcheck.cli.administering.credentials.rotating import check_rotates, reach_credential
+from coatcheck.cli.administering.credentials.rotating import check_reason, check_rotates, reach_credential
 from coatcheck.cli.administering.credentials.telling import (
     no_wait,
     nothing_changed,
@@ -83,15 +85,20 @@ def verify(name: str, where: Where, as_json: bool) -> int:
 @click.argument("name", shell_complete=names.credentials)
 @click.option("--no-verify", is_flag=True, help="Ask no server, even if none was asked; this is recorded.")
 @click.option("--accept-unproven", is_flag=True, help="Go on where a server takes a wrong one as well.")
+@options.because
 @no_wait
 @options.reached()
 @options.as_json
-def activate(
-    name: str, no_verify: bool, accept_unproven: bool, no_wait: bool, where: Where, as_json: bool
-) -> int:
+def activate(name: str, where: Where, as_json: bool, **words: Any) -> int:
     """Use the staged version of the credential NAME from the next call on; it is verified if it was not."""
+    check_reason(words)
     reach = reach_of(where)
-    body = {"accept_unproven": accept_unproven, "unverified": no_verify, "wait": not no_wait}
+    body = {
+        "accept_unproven": words["accept_unproven"],
+        "unverified": words["no_verify"],
+        "wait": not words["no_wait"],
+        **({"because": words["because"]} if words["because"] else {}),
+    }
     with (
         unknown_object(reach, "credentials", name),
         nothing_changed("nothing changed, and the new version stays staged"),

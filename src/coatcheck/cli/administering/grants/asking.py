@@ -59,6 +59,7 @@ def body_of(
     expires: Expiry,
     note: str,
     by_claim: bool,
+    policy: str,
 ) -> dict[str, Any]:
     """Return one grant as `POST /grants` takes it."""
     return {
@@ -69,4 +70,5 @@ def body_of(
         **expires.member(),
         "note": note,
         "by_claim": by_claim,
+        **({"policy": policy} if policy else {}),
     }

@@ -24,13 +24,13 @@ from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.reach import Reach
 
 _NEEDED: Final = ("label", "subject", "servers")
-_KNOWN: Final = (*_NEEDED, "tools", "expires", "note", "claim")
+_KNOWN: Final = (*_NEEDED, "tools", "expires", "policy", "note", "claim")
 _WRITTEN: Final = ("label", "subject", "id", "expires_at", "token", "claim_url")
 _TRUTH: Final = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True}
 _NUMBERED: Final = re.compile(r"grant (\d+): ", re.IGNORECASE)
 _OF_A_ROW: Final = frozenset({404, 409, 422})
 _FORM: Final = (
-    "the first row names the columns: label,subject,servers and any of tools,expires,note,claim; "
+    "the first row names the columns: label,subject,servers and any of tools,expires,policy,note,claim; "
     "several servers or tools are separated by spaces, all servers are `all`"
 )
 
@@ -143,6 +143,7 @@ def _grant(row: Mapping[Any, Any]) -> dict[str, Any]:
         options.expiry_of(expires) if expires else Expiry(),
         cells.get("note", ""),
         claim,
+        cells.get("policy", ""),
     )
 
 

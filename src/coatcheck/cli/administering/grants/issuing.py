@@ -16,7 +16,7 @@ from coatcheck.cli.options import Expiry, Where
 from coatcheck.cli.reaching.gateway import reach_of
 from coatcheck.cli.reaching.near import unknown_name
 from coatcheck.cli.reaching.place import address_for_clients
-from coatcheck.core.pasting import VARIABLE, pastes, route_of
+from coatcheck.core.client_pieces import VARIABLE, pastes, route_of
 
 
 @click.command(
@@ -32,6 +32,12 @@ from coatcheck.core.pasting import VARIABLE, pastes, route_of
 @click.option("--to", "subject", metavar="SUBJECT", help="Who owns it.", shell_complete=names.subjects)
 @scope
 @options.expires
+@click.option(
+    "--policy",
+    metavar="NAME",
+    help="Use this policy on it, from its first call on.",
+    shell_complete=names.policies,
+)
 @click.option("--note", help="Words for other operators.")
 @click.option("--claim", is_flag=True, help="Make a link by which its owner fetches the token, once.")
 @click.option(
@@ -83,6 +89,7 @@ def _issue_one(where: Where, as_json: bool, words: dict[str, Any]) -> int:
         words["expires"],
         words["note"] or "",
         words["claim"],
+        words["policy"] or "",
     )
     reach = reach_of(where)
     origin = address_for_clients(reach)  # before there is a token that a failure would lose

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from coatcheck.console.web import sheets
-from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Sent, seen
+from coatcheck.console.web.page import AnyPage, Asked, Nothing, Sent, saved
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.access.matrix import MatrixFilter
 from coatcheck.operations.permissions import Permission
@@ -35,10 +35,10 @@ class ExportPages:
 
     def pages(self) -> Sequence[AnyPage]:
         """Return the page."""
-        return [seen("/access/export.csv", Permission.ACCESS, self.export, ExportQuery)]
+        return [saved("/access/export.csv", Permission.ACCESS, self.export, ExportQuery)]
 
-    async def export(self, asked: Asked[ExportQuery, Nothing]) -> Answer:
-        """Send a row for each grant and each tool."""
+    async def export(self, asked: Asked[ExportQuery, Nothing]) -> Sent:
+        """Send all of it as CSV: a row for each grant and each tool."""
         query = asked.query
         wanted = MatrixFilter(text=query.q, server=query.server, kind=query.kind, reaching=query.only)
         return Sent(self._parts(wanted), sheets.CSV, "access.csv")

@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.web.commands import Told
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import link, utc
 from coatcheck.errors import CoatcheckError
+from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.server import Server
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.access.judging import Cell, Reach
 from coatcheck.operations.access.matrix import MatrixFilter, MatrixPage, MatrixRow
-from coatcheck.operations.access.using import Usage, used_of_late
-from coatcheck.operations.permissions import Permission
+from coatcheck.operations.access.using import Usage, Usages, servers_of_late
+from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.use_cases import UseCases
 
 ROWS: Final = 25
 COLUMNS: Final = 10
 DAYS: Final = 30
-_SOME: Final = frozenset({Reach.ALL, Reach.WRITE, Reach.READ})
 
 
 class MatrixQuery(Struct, kw_only=True):
     """What part of the matrix to show. `by`: empty for a row for each subject, or `grant`.
 
-    `used`: mark what was not used of late. `col` is the place of the first server.
+    `mark`: empty to highlight what was not used of late, or `no`. `col` is the place of the first server.
     """
 
     q: str = ""
@@ -37,20 +39,32 @@ class MatrixQuery(Struct, kw_only=True):
     kind: SubjectKind | None = None
     only: bool = False
     by: str = ""
-    used: bool = False
+    mark: str = ""
     col: int = 0
     after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """One cell as it is shown: in a word, and in a sentence. `unused`: allowed, and not used of late."""
+    """One cell as it is shown: in a word, and in a sentence. `unused`: allowed, and not used of late.
+
+    `href` leads to what can be done about it: to narrowing what is not used, else to each tool, and why.
+    """
 
     cell: Cell
     text: str
     label: str
     href: str
     unused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedRow:
+    """One row as it is shown. `narrow` leads to narrowing its one grant, if that has what is not used."""
+
+    row: MatrixRow
+    shades: Sequence[Shade]
+    narrow: str
 
 
 class MatrixPages:
@@ -64,7 +78,7 @@ class MatrixPages:
         return [seen("/access", Permission.ACCESS, self.show, MatrixQuery)]
 
     async def show(self, asked: Asked[MatrixQuery, Nothing]) -> Answer:
-        """Show a part of the matrix."""
+        """Show who may do what at which server, a part at a time, and what of it nobody used."""
         query = asked.query
         page = await self._cases.matrix.page(
             MatrixFilter(
@@ -79,16 +93,21 @@ class MatrixPages:
                 after=query.after or None,
             )
         )
-        usage = await self._usage(page) if query.used else None
+        is_marked = query.mark != "no"
+        usages = await self._usages(page) if is_marked else None
         here = _here(query)
+        writes = may(asked.actor.role, Permission.GRANTS_WRITE)
+        place = {"col": query.col or None, "after": query.after}
         values: dict[str, Any] = {
             "query": query,
             "page": page,
-            "rows": [(row, [_shade(row, *pair, usage) for pair in _pairs(page, row)]) for row in page.rows],
-            "usage": usage,
-            "failed": query.used and usage is None,
-            "days": DAYS,
-            "narrowed": any(value for name, value in here.items() if name not in {"by", "used"}),
+            "rows": [_marked(page, row, usages, writes=writes) for row in page.rows],
+            "usages": usages,
+            "failed": is_marked and usages is None,
+            "span": span(usages.sealed_since if usages is not None else None),
+            "legend": _LEGEND,
+            "here": link("/access", **here, **place),
+            "narrowed": any(value for name, value in here.items() if name not in {"by", "mark"}),
             "export": link(
                 "/access/export.csv", **{key: here[key] for key in ("q", "server", "kind", "only")}
             ),
@@ -101,11 +120,11 @@ class MatrixPages:
         }
         return Shown("access/matrix.html", values)
 
-    async def _usage(self, page: MatrixPage) -> Usage | None:
+    async def _usages(self, page: MatrixPage) -> Usages | None:
         """Return who of these used what; None where the record cannot be read."""
         with suppress(CoatcheckError):
             whose = [(row.subject.name, row.grant) for row in page.rows]
-            return await used_of_late(self._cases.activity, self._cases.clock, whose, DAYS)
+            return await servers_of_late(self._cases.activity, self._cases.clock, whose, DAYS, soon=True)
         return None
 
 
@@ -116,7 +135,7 @@ def _here(query: MatrixQuery) -> dict[str, Any]:
         "kind": query.kind.value if query.kind else None,
         "only": "yes" if query.only else "",
         "by": query.by,
-        "used": "yes" if query.used else "",
+        "mark": query.mark,
     }
 
 
@@ -124,17 +143,40 @@ def _columns(query: MatrixQuery, here: dict[str, Any], place: int) -> str:
     return link("/access", **here, col=max(0, place) or None, after=query.after)
 
 
-def _pairs(page: MatrixPage, row: MatrixRow) -> Sequence[tuple[Server, Cell]]:
-    return list(zip(page.servers, row.cells, strict=True))
+def _marked(page: MatrixPage, row: MatrixRow, usages: Usages | None, *, writes: bool) -> MarkedRow:
+    usage = usages.by.get((row.subject.name, row.grant)) if usages is not None else None
+    shades = [
+        _shade(row, server, cell, usage, writes=writes)
+        for server, cell in zip(page.servers, row.cells, strict=True)
+    ]
+    narrow = ""
+    if writes and len(row.grants) == 1 and any(shade.unused for shade in shades):
+        narrow = _narrowing(row, row.narrowable())
+    return MarkedRow(row, shades, narrow)
 
 
-def _shade(row: MatrixRow, server: Server, cell: Cell, usage: Usage | None) -> Shade:
-    used = usage.servers.get((row.subject.name, row.grant)) if usage is not None else None
-    unused = used is not None and server.name not in used and cell.reach in _SOME
+def _shade(row: MatrixRow, server: Server, cell: Cell, usage: Usage | None, *, writes: bool) -> Shade:
+    unused = usage is not None and cell.reach.is_some and usage.is_unused(server.name)
     who = f"{row.label} of {row.subject.name}" if row.grant else row.subject.name
-    label = f"{who} at {server.name}: {_sentence(cell)}" + (f"; not used in {DAYS} days" if unused else "")
+    label = f"{who} at {server.name}: {_sentence(cell)}"
     href = link("/access/one", subject=row.subject.name, server=server.name, grant=row.grant)
+    if unused and usage is not None:
+        label += f"; not used {span(usage.since if usage.sealed else None)}"
+        narrow = _narrowing(row, row.narrowable(server.id), server.name) if writes else ""
+        label, href = (f"{label}: narrow it", narrow) if narrow else (label, href)
     return Shade(cell, _word(cell), label, href, unused)
+
+
+def _narrowing(row: MatrixRow, grants: Sequence[IssuedGrant], server: str = "") -> str:
+    """Return where grants are narrowed: one to what it used, several of them by taking a server."""
+    if len(grants) > 1 and server:
+        return link("/access/withdraw", subject=row.subject.name, server=server)
+    return link("/access/narrow", grant=grants[0].id) if len(grants) == 1 else ""
+
+
+def span(sealed_since: datetime | None, days: int = DAYS) -> str:
+    """Return the time in which something was not used, in words: what is older than that is in files."""
+    return f"since {utc(sealed_since)}" if sealed_since is not None else f"in {days} days"
 
 
 def _word(cell: Cell) -> str:
@@ -142,11 +184,24 @@ def _word(cell: Cell) -> str:
         case Reach.ALL:
             return f"all {cell.tools}"
         case Reach.WRITE | Reach.READ:
-            return f"{cell.reach.value} {cell.allowed}/{cell.tools}"
-        case Reach.UNKNOWN:
-            return "unknown"
+            return f"{cell.allowed} of {cell.tools} · {cell.reach.value}s"
         case _:
             return cell.reach.value
+
+
+_LEGEND: Final = [
+    (cell.reach, _word(cell), text)
+    for cell, text in (
+        (Cell(Reach.ALL, 8, 8), "every tool"),
+        (Cell(Reach.WRITE, 7, 8), "some, which may change something"),
+        (Cell(Reach.READ, 3, 8), "some, which only read"),
+        (Cell(Reach.DENIED), "seen, not allowed"),
+        (Cell(Reach.HIDDEN), "not even seen"),
+        (Cell(Reach.NONE), "no grant reaches it"),
+        (Cell(Reach.UNKNOWN), "its tools are not known yet"),
+    )
+]
+"""One cell of each kind, as cells are shown, and what it means."""
 
 
 def _sentence(cell: Cell) -> str:
@@ -158,8 +213,8 @@ def _sentence(cell: Cell) -> str:
         case Reach.READ:
             return f"{cell.allowed} of {cell.tools} tools, which only read"
         case Reach.DENIED:
-            return f"none of {cell.tools} tools, which they see: {cell.because}"
+            return f"none of {cell.tools} tools, which they see: {Told.of(cell.because)}"
         case Reach.HIDDEN:
-            return f"none, and they see none: {cell.because}"
+            return f"none, and they see none: {Told.of(cell.because)}"
         case _:
-            return cell.because
+            return Told.of(cell.because)

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages.access.matrix import span
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Shown, done, seen
 from coatcheck.console.web.page import Nothing as NoForm
+from coatcheck.console.web.rendering import plural
 from coatcheck.operations.access.narrowing import Proposal
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import UNSAID, GrantPatch
@@ -56,7 +58,7 @@ class NarrowingPages:
         ]
 
     async def ask(self, asked: Asked[NarrowQuery, NoForm]) -> Answer:
-        """Show what a grant reaches, and what it would reach."""
+        """Show what a grant reaches and used, and what it would reach if it were narrowed to that."""
         return await self._shown(asked.query, asked.query.grant)
 
     async def ask_again(self, asked: Asked[NarrowQuery, Any]) -> Shown:
@@ -67,11 +69,12 @@ class NarrowingPages:
         days = query.days if query.days in DAYS else DAYS[-1]
         found = await self._cases.narrowing.propose(ref, days, tools=query.tools)
         keep = (
-            [one.server for one in found.reaches if one.server in query.keep] if query.chosen else found.used
+            [one.server for one in found.reaches if one.server in query.keep] if query.chosen else found.kept
         )
         tools = _kept(found, keep) if query.tools else None
         values: dict[str, Any] = {
             "found": found,
+            "span": span(found.known.since if found.known.sealed else None, days),
             "grant": found.grant,
             "query": query,
             "days": days,
@@ -92,8 +95,7 @@ class NarrowingPages:
         tools = UNSAID if form.every else tuple(form.tool)
         patch = GrantPatch(servers=frozenset(form.keep), tools=tools)
         view = await self._cases.grants.change(asked.actor, form.grant, patch, form.version)
-        count = len(form.keep)
-        servers = f"{count} server{'' if count == 1 else 's'}"
+        servers = plural(len(form.keep), "server")
         return Moved(
             f"/grants/{view.id}", f"{view.label} reaches {servers} now. Its open streams begin anew."
         )

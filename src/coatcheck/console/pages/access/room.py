@@ -8,6 +8,7 @@ from coatcheck.console.pages.access.exporting import ExportPages
 from coatcheck.console.pages.access.matrix import MatrixPages
 from coatcheck.console.pages.access.narrowing import NarrowingPages
 from coatcheck.console.pages.access.telling import TellingPages
+from coatcheck.console.pages.access.withdrawing import WithdrawingPages
 from coatcheck.console.web.page import AnyPage
 from coatcheck.operations.use_cases import UseCases
 
@@ -18,5 +19,6 @@ def access_pages(cases: UseCases) -> Sequence[AnyPage]:
         *MatrixPages(cases).pages(),
         *TellingPages(cases).pages(),
         *NarrowingPages(cases).pages(),
+        *WithdrawingPages(cases).pages(),
         *ExportPages(cases).pages(),
     ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import Struct
 
-from coatcheck.console.pages.access.matrix import DAYS
+from coatcheck.console.pages.access.matrix import DAYS, span
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.console.web.rendering import link
-from coatcheck.core.activity import Counts
 from coatcheck.errors import CoatcheckError
-from coatcheck.operations.access.telling import OneReach, ToolReach
+from coatcheck.model.verdict import Judgement
+from coatcheck.operations.access.telling import CallerRow, OneReach, ToolReach
+from coatcheck.operations.access.using import Usage, tools_of_late
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.use_cases import UseCases
@@ -44,6 +45,15 @@ class ToolQuery(Struct, kw_only=True):
     start: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a call gets, and why: told once where it is the same for all."""
+
+    judgement: Judgement
+    rule: str
+    because: str
+
+
 class TellingPages:
     """Serves access in full."""
 
@@ -58,12 +68,12 @@ class TellingPages:
         ]
 
     async def one(self, asked: Asked[OneQuery, Nothing]) -> Answer:
-        """Show what somebody may do at a server."""
+        """Show what somebody may do at a server, tool by tool, and why; or what keeps them out."""
         query = asked.query
         found = await self._cases.telling.one(query.subject, query.server, query.grant)
-        used = await self._used(found, query.grant)
+        usage = await self._usage(found, query.grant)
         tools = found.tools or ()
-        fitting = [one for one in tools if _fits(one, query, used)]
+        fitting = [one for one in tools if _fits(one, query, usage)]
         page = page_of(fitting, lambda one: (one.tool.entry.name,), PAGE, query.after or None)
         here = {name: getattr(query, name) for name in ("subject", "server", "grant", "q", "show")}
         values: dict[str, Any] = {
@@ -71,26 +81,25 @@ class TellingPages:
             "query": query,
             "tools": page.items,
             "fitting": len(fitting),
-            "used": used,
+            "reason": _reason_of_all(page.items),
+            "usage": usage,
+            "span": span(usage.since if usage is not None and usage.sealed else None),
             "days": DAYS,
             "allowed": sum(one.allowed for one in tools),
-            "unused": sum(_is_unused(one, used) for one in tools) if used is not None else None,
+            "unused": sum(_is_unused(one, usage) for one in tools) if usage and usage.complete else None,
             "first": link("/access/one", **here) if query.after else "",
             "next": link("/access/one", **here, after=page.next) if page.next else "",
         }
         return Shown("access/one.html", values)
 
-    async def _used(self, found: OneReach, grant: str) -> Mapping[str, Counts] | None:
-        """Return what was called of late, by tool; None where that is not known, or not yet."""
-        since = self._cases.clock.now() - timedelta(days=DAYS)
+    async def _usage(self, found: OneReach, grant: str) -> Usage | None:
+        """Return what was called of late, by tool; None where the record cannot be read."""
+        server = found.server.name
         with suppress(CoatcheckError):
-            ranking = await self._cases.activity.tools(
-                found.server.name, since, subject=found.subject.name, grant=grant or None
+            by = await tools_of_late(
+                self._cases.activity, self._cases.clock, [server], (found.subject.name, grant), DAYS
             )
-            if ranking.complete or ranking.sealed:
-                return {
-                    one.name: one.counts for one in ranking.items if one.counts.calls > one.counts.refused
-                }
+            return by[server]
         return None
 
     async def tool(self, asked: Asked[ToolQuery, Nothing]) -> Answer:
@@ -113,17 +122,24 @@ class TellingPages:
         values = {
             "found": found,
             "query": query,
+            "reason": _reason_of_all(found.rows),
             "first": link("/access/tool", **here) if query.start else "",
             "next": link("/access/tool", **here, start=found.next) if found.next is not None else "",
         }
         return Shown("access/tool.html", values)
 
 
-def _is_unused(one: ToolReach, used: Mapping[str, Counts] | None) -> bool:
-    return used is not None and one.allowed and one.tool.entry.name not in used
+def _reason_of_all(rows: Sequence[ToolReach | CallerRow]) -> Reason | None:
+    """Return what all rows of a page get, if it is the same for all of several, for the same reason."""
+    reasons = {Reason(one.judgement, one.rule, one.because) for one in rows}
+    return reasons.pop() if len(reasons) == 1 and len(rows) > 1 else None
 
 
-def _fits(one: ToolReach, query: OneQuery, used: Mapping[str, Counts] | None) -> bool:
+def _is_unused(one: ToolReach, usage: Usage | None) -> bool:
+    return usage is not None and one.allowed and usage.is_unused(one.tool.entry.name)
+
+
+def _fits(one: ToolReach, query: OneQuery, usage: Usage | None) -> bool:
     if query.q.strip() and query.q.strip().casefold() not in one.tool.entry.name.casefold():
         return False
     match query.show:
@@ -132,6 +148,6 @@ def _fits(one: ToolReach, query: OneQuery, used: Mapping[str, Counts] | None) ->
         case "refused":
             return not one.allowed
         case "unused":
-            return _is_unused(one, used)
+            return _is_unused(one, usage)
         case _:
             return True

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from coatcheck.console.pages.credentials.words import CUSTODIES, TONES, path_of
+from coatcheck.console.pages.places import Places
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.console.web.rendering import link
 from coatcheck.model.credential import Stage
@@ -38,7 +39,7 @@ class CredentialListPages:
         return [seen("/credentials", Permission.CREDENTIALS_READ, self.list, ListQuery)]
 
     async def list(self, asked: Asked[ListQuery, Nothing]) -> Answer:
-        """Show a page of credentials."""
+        """List credentials, with what each waits for."""
         query = asked.query
         looked = await self._cases.credential_lists.list(
             LookFilter(query.q, query.state, PAGE, query.after or None)
@@ -49,6 +50,7 @@ class CredentialListPages:
             "credentials/list.html",
             {
                 "looked": looked,
+                "places": Places(self._cases.directory.snapshot),
                 "lines": [(row, path_of(row.view), row.view.at(Stage.ACTIVE)) for row in looked.page.items],
                 "query": query,
                 "tones": TONES,

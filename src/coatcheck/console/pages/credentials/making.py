@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from coatcheck.console.pages.credentials.words import end_of, end_said, frame_of, path_of
+from coatcheck.console.pages.credentials.words import as_pasted, end_of, end_said, frame_of, path_of
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.model.credential import USUAL_INTERVAL, CredentialKind, OauthTerms, OnRefusal
@@ -18,8 +18,6 @@ from coatcheck.operations.permissions import Permission
 from coatcheck.operations.use_cases import UseCases
 
 NOTHING: Final = Secret("")
-_SCHEMES: Final = ("http://", "https://")
-_TAKEN: Final = frozenset({"plan"})
 
 
 class TermsForm(Struct, kw_only=True):
@@ -78,14 +76,12 @@ class MakingPages:
         ]
 
     async def ask(self, asked: Asked[Nothing, Any]) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show the form for a new one."""
+        """Show the form for a new credential."""
         return Shown("credentials/new.html", {"usual": USUAL_INTERVAL})
 
     async def add(self, asked: Asked[Nothing, NewForm]) -> Answer:
-        """Keep a new one."""
+        """Add a credential."""
         form = asked.form
-        if form.name.strip() in _TAKEN:
-            raise BadField("name", "The API calls something else that. Choose another name.")
         view = await self._cases.credentials.add(asked.actor, _new_of(form))
         if form.auth == "oauth":
             return Moved(path_of(view), f"{view.name} is kept. Connect it next.")
@@ -112,12 +108,12 @@ class MakingPages:
         return Moved(path_of(view), "Changed.")
 
     async def ask_end(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show what forgetting means."""
+        """Show what forgetting a credential would end."""
         row = await self._cases.credential_lists.get(asked.names["ref"])
         return Shown("credentials/end.html", frame_of(row))
 
     async def end(self, asked: Asked[Nothing, EndForm]) -> Answer:
-        """Forget a credential."""
+        """Forget a credential for good."""
         row = await self._cases.credential_lists.get(asked.names["ref"])
         view = row.view
         if asked.form.name.strip() != view.name:
@@ -127,16 +123,12 @@ class MakingPages:
 
 
 def _new_of(form: NewForm) -> NewCredential:
-    """Return the credential that a form describes.
-
-    Raises:
-        BadField: a field that is needed for its kind is missing.
-    """
+    """Return the credential that a form describes, not yet judged."""
     is_oauth = form.auth == "oauth"
-    secret = form.secret.reveal().strip()
+    secret = as_pasted(form.secret)
     return NewCredential(
         name=form.name.strip(),
-        material=Secret(secret) if secret and not is_oauth else None,
+        material=secret if secret.reveal() and not is_oauth else None,
         kind=CredentialKind.OAUTH if is_oauth else CredentialKind.VALUE,
         owner=form.owner.strip(),
         interval=form.interval,
@@ -148,20 +140,11 @@ def _new_of(form: NewForm) -> NewCredential:
 
 
 def _terms_of(form: NewForm) -> OauthTerms:
-    resource, issuer = form.resource.strip(), form.issuer.strip()
-    if not resource.startswith(_SCHEMES):
-        raise BadField("resource", "This is the URL of the server, from https:// on.")
-    if issuer and not issuer.startswith(_SCHEMES):
-        raise BadField("issuer", "This is a URL, from https:// on.")
-    if form.grant_type not in {"authorization_code", "client_credentials"}:
-        raise BadField("grant_type", "There is no such way.")
     secret = form.client_secret.reveal().strip()
-    if form.grant_type == "client_credentials" and not (form.client_id.strip() and secret):
-        raise BadField("client_id", "Without a person, a client id and its secret are needed.")
     return OauthTerms(
         grant_type=form.grant_type,
-        resource=resource,
-        issuer=issuer,
+        resource=form.resource.strip(),
+        issuer=form.issuer.strip(),
         client_id=form.client_id.strip(),
         client_secret=Secret(secret) if secret else None,
         scopes=tuple(form.scopes.split()),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from coatcheck.console.pages.credentials.phases import phase_of, rail_of
 from coatcheck.console.pages.credentials.showing import RunQuery
-from coatcheck.console.pages.credentials.words import end_of, frame_of, path_of
+from coatcheck.console.pages.credentials.words import as_pasted, end_of, frame_of, path_of
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.console.web.rendering import link
@@ -77,7 +77,7 @@ class RotatingPages:
         ]
 
     async def show(self, asked: Asked[RunQuery, Any]) -> Shown:
-        """Show where a rotation is, and what can be done next."""
+        """Show where the rotation of a credential is, and what can be done next."""
         row = await self._cases.credential_lists.get(asked.names["ref"])
         frame, runs, wanted = frame_of(row), self._cases.runs, asked.query.run
         run = (
@@ -101,7 +101,7 @@ class RotatingPages:
     async def stage(self, asked: Asked[RunQuery, SecretForm]) -> Answer:
         """Keep a new version beside the one in use, and begin to try it."""
         form, ref = asked.form, asked.names["ref"]
-        secret = Secret(form.secret.reveal().strip())
+        secret = as_pasted(form.secret)
         if not secret.reveal():
             raise BadField("secret", "Paste the new secret.")
         view = await self._cases.rotations.stage(asked.actor, ref, secret, end_of(form.expires))
@@ -140,11 +140,8 @@ class RotatingPages:
         return _switched(made)
 
     async def _anyway(self, actor: Actor, id: str, form: ActivateForm) -> Activated:
-        because = form.because.strip()
-        if not because:
-            raise BadField("because", "Say why: it is put on record.")
         return await self._cases.hasty.activate(
-            actor, id, accept_unproven=True, unverified=True, number=form.number, because=because
+            actor, id, accept_unproven=True, unverified=True, number=form.number, because=form.because
         )
 
     async def discard(self, asked: Asked[RunQuery, DiscardForm]) -> Answer:
@@ -165,7 +162,7 @@ class RotatingPages:
         return Shown("credentials/former.html", {**frame, "rail": rail_of(phase)})
 
     async def roll_back(self, asked: Asked[Nothing, NumberForm]) -> Answer:
-        """Use the version before again."""
+        """Go back to the version that was in use before."""
         form = asked.form
         made = await self._cases.hasty.roll_back(
             asked.actor, asked.names["ref"], form.because.strip(), form.number

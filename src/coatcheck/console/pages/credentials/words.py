@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from coatcheck.model.credential import Assurance, CredentialKind, Custody, Stage
+from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.listing import CredentialRow
 from coatcheck.operations.credentials.views import CredentialState, CredentialView
 from coatcheck.operations.registry.patches import UNSAID, Unsaid
@@ -35,7 +36,7 @@ CUSTODIES: Final = {
     Custody.STORE: "kept here, sealed",
     Custody.ENV: "from the gateway's environment",
     Custody.FILE: "from a file",
-    Custody.LITERAL: "in the file of servers",
+    Custody.LITERAL: "in the servers file",
 }
 ELSEWHERE: Final = {
     Custody.ENV: (
@@ -47,7 +48,7 @@ ELSEWHERE: Final = {
         "from the next call on."
     ),
     Custody.LITERAL: (
-        "It is written out in the file of servers: change it there, and it is used from the next call on. "
+        "It is written out in the servers file: change it there, and it is used from the next call on. "
         "Better: name a variable, a file or a credential there instead."
     ),
 }
@@ -85,6 +86,15 @@ def frame_of(row: CredentialRow) -> dict[str, Any]:
         "previous": kept_before(view),
         "rotates": is_rotated_here(view),
     }
+
+
+def as_pasted(secret: Secret) -> Secret:
+    """Return a secret without what was pasted along with it: the spaces and line breaks around one line.
+
+    One of several lines, such as a key file, is left just as it was pasted, line breaks at its end included.
+    """
+    alone = secret.reveal().strip()
+    return secret if "\n" in alone else Secret(alone)
 
 
 def kept_before(view: CredentialView) -> Any:

@@ -19,13 +19,8 @@ from coatcheck.console.pages.grants.shapes import (
     new_of,
 )
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, done, seen
-from coatcheck.core.pasting import VARIABLE, pastes, route_of
-from coatcheck.errors import CoatcheckError, Forbidden
-from coatcheck.model.operator import Actor
-from coatcheck.model.stored_policy import UseKind
-from coatcheck.operations.permissions import Permission, may
-from coatcheck.operations.policies.using import Place
-from coatcheck.operations.registry.patches import NewGrant
+from coatcheck.core.client_pieces import VARIABLE, pastes, route_of
+from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.views import GrantView, Issued
 from coatcheck.operations.use_cases import UseCases
 
@@ -48,16 +43,24 @@ class IssuingPages:
     def pages(self) -> Sequence[AnyPage]:
         """Return the pages."""
         writing = Permission.GRANTS_WRITE
-        many = "/grants/new/many"
+        one, many = "/grants/new", "/grants/new/many"
         return [
-            seen("/grants/new", writing, self.ask, NewQuery),
-            done("/grants/new", writing, self.issue, NewForm, NewQuery, again=self.ask_again),
+            seen(one, writing, self.ask, NewQuery),
+            done(one, writing, self.issue, NewForm, NewQuery, again=self.ask_again, once="/grants"),
             seen(many, writing, self.ask_many, NewQuery),
-            done(many, writing, self.issue_many, ManyForm, NewQuery, again=self.ask_many_again),
+            done(
+                many,
+                writing,
+                self.issue_many,
+                ManyForm,
+                NewQuery,
+                again=self.ask_many_again,
+                once="/grants",
+            ),
         ]
 
     async def ask(self, asked: Asked[NewQuery, Nothing]) -> Answer:
-        """Show the form for one."""
+        """Show the form for a new grant."""
         return await self._ask(asked, many=False)
 
     async def ask_again(self, asked: Asked[NewQuery, Any]) -> Shown:
@@ -65,7 +68,7 @@ class IssuingPages:
         return await self._ask(asked, many=False)
 
     async def ask_many(self, asked: Asked[NewQuery, Nothing]) -> Answer:
-        """Show the form for many."""
+        """Show the form for the same grant to many owners."""
         return await self._ask(asked, many=True)
 
     async def ask_many_again(self, asked: Asked[NewQuery, Any]) -> Shown:
@@ -73,16 +76,16 @@ class IssuingPages:
         return await self._ask(asked, many=True)
 
     async def issue(self, asked: Asked[NewQuery, NewForm]) -> Answer:
-        """Issue one, and show what is shown once."""
+        """Issue a grant, and show its claim link or token, once."""
         form = asked.form
         owner = form.owner.strip()
         label = form.label.strip() or self._cases.grants.labels_for([owner])[0]
         new = new_of(form, owner, label, self._cases.clock.now())
-        issued = (await self._issue(asked.actor, [new], form.policy))[0]
+        issued = await self._cases.grants.issue(asked.actor, new)
         return self.shown(issued, form.policy)
 
     async def issue_many(self, asked: Asked[NewQuery, ManyForm]) -> Answer:
-        """Issue all of them or none, and show what is shown once."""
+        """Issue grants to many owners, all of them or none, and show their links or tokens, once."""
         form, now = asked.form, self._cases.clock.now()
         lines = lines_of(form)
         proposed = self._cases.grants.labels_for([owner for owner, _ in lines])
@@ -90,7 +93,7 @@ class IssuingPages:
             new_of(form, owner, label or free, now)
             for (owner, label), free in zip(lines, proposed, strict=True)
         ]
-        issued = await self._issue(asked.actor, news, form.policy)
+        issued = await self._cases.grants.issue_many(asked.actor, news)
         made = [self._made(one) for one in issued]
         return Shown("grants/issued_many.html", {"made": made, "table": _table(made), "policy": form.policy})
 
@@ -111,26 +114,9 @@ class IssuingPages:
         values = {
             "many": many,
             "filled": filled_of(asked.typed, begins_new(asked.query)),
-            **await suggestions(self._cases),
+            **suggestions(self._cases),
         }
         return Shown("grants/new.html", values)
-
-    async def _issue(self, actor: Actor, news: Sequence[NewGrant], policy: str) -> Sequence[Issued]:
-        """Issue grants and put a policy on them; where that fails, none of them is good."""
-        if not policy:
-            return await self._cases.grants.issue_many(actor, news)
-        if not may(actor.role, Permission.POLICIES_WRITE):
-            raise Forbidden("using a policy needs the permission policies.write", fix="ask an admin")
-        await self._cases.policies.get(policy)
-        issued = await self._cases.grants.issue_many(actor, news)
-        ids = [one.grant.id for one in issued]
-        try:
-            for id in ids:
-                await self._cases.policy_uses.use(actor, policy, Place(UseKind.GRANT, id))
-        except CoatcheckError:
-            await self._cases.grants.revoke(actor, ids, "its policy could not be put on it")
-            raise
-        return issued
 
     def _made(self, issued: Issued) -> Made:
         code = issued.claim_code.reveal() if issued.claim_code is not None else ""

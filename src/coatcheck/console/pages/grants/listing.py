@@ -8,28 +8,28 @@ from typing import Any, Final
 
 from coatcheck.console.pages.grants.shapes import (
     GrantQuery,
+    OwnerQuery,
     RevokeForm,
     RevokeQuery,
     Standing,
     filter_of,
 )
 from coatcheck.console.pages.grants.words import STANDINGS, ended_words
+from coatcheck.console.pages.log.calls import with_own
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.console.web.rendering import link
+from coatcheck.core.going import way_back
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.permissions import Permission
-from coatcheck.operations.policies.views import PolicyFilter, UseView
-from coatcheck.operations.registry.patches import SubjectFilter
-from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.operations.policies.views import UseView
+from coatcheck.operations.registry.views import GrantView
 from coatcheck.operations.use_cases import UseCases
 
-MOST_SUGGESTED: Final = 500
-"""Owners that are suggested while one types."""
-MOST_POLICIES: Final = 200
+_LIST: Final = "/grants"
 MOST_AT_ONCE: Final = 1_000
 _LABELS_SAID: Final = 3
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
+_PLACES: Final = frozenset({"after", "before"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Row:
     @property
     def ends(self) -> bool:
         """Whether there is something left to revoke."""
-        return self.view.state not in _OVER
+        return not self.view.state.is_over
 
 
 class GrantListPages:
@@ -56,62 +56,73 @@ class GrantListPages:
         """Return the pages."""
         writing = Permission.GRANTS_WRITE
         return [
-            seen("/grants", Permission.GRANTS_READ, self.list, GrantQuery),
+            seen(_LIST, Permission.GRANTS_READ, self.list, GrantQuery),
+            seen("/grants/owners", Permission.SUBJECTS_READ, self.owners, OwnerQuery),
             seen("/grants/revoke", writing, self.ask, RevokeQuery),
             done("/grants/revoke", writing, self.revoke, RevokeForm, RevokeQuery, again=self.ask_again),
         ]
 
     async def list(self, asked: Asked[GrantQuery, Nothing]) -> Answer:
-        """Show grants by label."""
+        """List grants by label."""
         query, cases = asked.query, self._cases
         page = await cases.grants.list(filter_of(query, cases.clock.now()))
         uses = cases.policy_uses.on_grants({view.id for view in page.items})
-        offered = await suggestions(cases)
-        asks = {name: getattr(query, name) for name in query.__struct_fields__ if name != "after"}
+        offered = suggestions(cases)
+        asks = {name: getattr(query, name) for name in query.__struct_fields__ if name not in _PLACES}
+        policies = [("", "any"), *offered["pick_policies"][1:]]
         values = {
             "query": query,
             "rows": [self._row(view, uses.get(view.id, ())) for view in page.items],
-            "next": link("/grants", **asks, after=page.next) if page.next else "",
-            "first": link("/grants", **asks) if query.after else "",
+            "found": page.found,
+            "next": link(_LIST, **asks, after=page.next) if page.next else "",
+            "previous": link(_LIST, **asks, before=page.previous) if page.previous else "",
+            "first": link(_LIST, **asks) if page.previous or query.after else "",
+            "here": link(_LIST, **asks, after=query.after, before=query.before),
             "filtered": any(asks.values()),
             "standings": [(one.value, STANDINGS[one]) for one in Standing],
             **offered,
-            "pick_policies": [("", "any"), *offered["pick_policies"][1:]],
+            "pick_servers": with_own(offered["pick_servers"], query.server),
+            "pick_policies": with_own(policies, query.policy),
         }
         return Shown("grants/list.html", values)
 
+    async def owners(self, asked: Asked[OwnerQuery, Nothing]) -> Answer:
+        """Suggest owners to a form while one types."""
+        return Shown("grants/owners.html", {"owners": self._cases.people.names_like(asked.query.owner)})
+
     async def ask(self, asked: Asked[RevokeQuery, Nothing]) -> Answer:
-        """Show what revoking would end."""
-        return await self._ask(asked, asked.query.grant)
+        """Show what revoking the chosen grants would end."""
+        return await self._ask(asked, asked.query.grant, asked.query.back)
 
     async def ask_again(self, asked: Asked[RevokeQuery, Any]) -> Shown:
         """Show it once more."""
-        return await self._ask(asked, asked.typed.get("grant", ()))
+        return await self._ask(asked, asked.typed.get("grant", ()), asked.typed.get("back", ("",))[-1])
 
     async def revoke(self, asked: Asked[RevokeQuery, RevokeForm]) -> Answer:
-        """Revoke them."""
-        form, refs = asked.form, _chosen(asked.form.grant)
+        """Revoke the chosen grants, all of them or none."""
+        form, refs, back = asked.form, _chosen(asked.form.grant), _list_at(asked.form.back)
         ended = await self._cases.grants.revoke(asked.actor, refs, form.because.strip())
         labels = [view.label for view in ended.grants if view.id in ended.revoked]
         if not labels:
-            return Moved("/grants", "They were revoked before: nothing has changed.", "info")
+            return Moved(back, "They were revoked before: nothing has changed.", "info")
         more = len(labels) - _LABELS_SAID
         named = ", ".join(labels[:_LABELS_SAID]) + (f" and {more} more" if more > 0 else "")
-        return Moved("/grants", f"{named}: revoked. {ended_words(ended)}")
+        return Moved(back, f"{named}: revoked. {ended_words(ended)}")
 
     def _row(self, view: GrantView, uses: Sequence[UseView]) -> Row:
         subject = self._cases.directory.snapshot.registry.subjects.get(view.subject)
         return Row(view, uses, subject is not None and subject.kind is SubjectKind.AUTOMATION)
 
-    async def _ask(self, asked: Asked[Any, Any], refs: Sequence[str]) -> Shown:
+    async def _ask(self, asked: Asked[Any, Any], refs: Sequence[str], back: str) -> Shown:
         grants = self._cases.grants
         views = [await grants.get(ref) for ref in _chosen(refs)]
-        ending = [view for view in views if view.state not in _OVER]
+        ending = [view for view in views if not view.state.is_over]
         values = {
             "views": views,
             "ending": ending,
             "open": grants.open_now([view.id for view in ending]),
             "because": (asked.typed.get("because") or ("",))[-1],
+            "back": _list_at(back),
         }
         return Shown("grants/revoke.html", values)
 
@@ -128,14 +139,17 @@ def _chosen(refs: Sequence[str]) -> Sequence[str]:
     return chosen
 
 
-async def suggestions(cases: UseCases) -> dict[str, Any]:
-    """Return what forms and filters offer: owners, servers and policies by name."""
-    owners = await cases.subjects.list(SubjectFilter(limit=MOST_SUGGESTED))
-    policies = await cases.policies.list(PolicyFilter(limit=MOST_POLICIES))
+def _list_at(text: str) -> str:
+    """Return the list to go back to; nothing that is said leads elsewhere."""
+    back = way_back(text)
+    return back if back.startswith(f"{_LIST}?") else _LIST
+
+
+def suggestions(cases: UseCases) -> dict[str, Any]:
+    """Return what forms and filters offer, by name. Owners are suggested as one types."""
     servers = sorted(cases.directory.snapshot.servers)
     return {
-        "owners": [view.name for view in owners.items],
         "servers": servers,
         "pick_servers": [("", "any server"), *((name, name) for name in servers)],
-        "pick_policies": [("", "none"), *((view.name, view.name) for view in policies.items)],
+        "pick_policies": [("", "none"), *((name, name) for name in cases.policies.names())],
     }

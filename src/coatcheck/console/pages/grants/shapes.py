@@ -86,12 +86,20 @@ class GrantQuery(Struct):
     used: Used | None = None
     expires: Ends | None = None
     after: str | None = None
+    before: str | None = None
+
+
+class OwnerQuery(Struct):
+    """What somebody types who looks for an owner."""
+
+    owner: str = ""
 
 
 class RevokeQuery(Struct):
-    """Grants that are to be revoked, by id."""
+    """Grants that are to be revoked, by id. `back` is the list that they were chosen in, with its filters."""
 
     grant: list[str] = []
+    back: str = ""
 
 
 class RevokeForm(Struct):
@@ -99,6 +107,7 @@ class RevokeForm(Struct):
 
     grant: list[str] = []
     because: str = ""
+    back: str = ""
 
 
 class NewQuery(Struct):
@@ -167,6 +176,7 @@ def filter_of(query: GrantQuery, now: datetime) -> GrantFilter:
         "everywhere": None if query.scope is None else query.scope is Scope.ALL,
         "limit": A_PAGE,
         "after": query.after,
+        "before": query.before,
     }
     asked |= _used_as(query.used, now) | _ends_as(query.expires, now) | _stands_as(query.state, now)
     return GrantFilter(**asked)
@@ -228,6 +238,7 @@ def new_of(form: NewForm | ManyForm, owner: str, label: str, now: datetime) -> N
         expires_at=end_of(form, now),
         note=form.note.strip(),
         by_claim=form.how is How.CLAIM,
+        policy=form.policy,
     )
 
 

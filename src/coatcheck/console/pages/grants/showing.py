@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
+from coatcheck.console.pages import plots
 from coatcheck.console.pages.grants.issuing import IssuingPages
 from coatcheck.console.pages.grants.listing import suggestions
 from coatcheck.console.pages.grants.shapes import (
@@ -20,7 +21,7 @@ from coatcheck.console.pages.grants.shapes import (
 from coatcheck.console.pages.grants.words import ended_words, open_words
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.console.web.rendering import part
-from coatcheck.core.activity import Bucket, Knock, Series, Step
+from coatcheck.core.activity import Knock, Series, Step
 from coatcheck.errors import Unavailable
 from coatcheck.model.reading import RadiusFilter
 from coatcheck.model.record import RecordEntry, RecordFilter
@@ -29,13 +30,12 @@ from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.policies.showing import words_of
 from coatcheck.operations.readers import ReadKind
-from coatcheck.operations.registry.views import GrantState, GrantView
+from coatcheck.operations.registry.views import GrantView
 from coatcheck.operations.use_cases import UseCases
 
 LOOKED_BACK: Final = timedelta(days=30)
 MOST_CALLS: Final = 10
 MOST_USES: Final = 50
-_OVER: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 OVERLAPS: Final = (
     ("0", "At once", "What it opened ends now, and the client must have the new token."),
     ("3600", "In an hour", "Both tokens are good until then."),
@@ -71,13 +71,23 @@ class GrantPages:
             seen(f"{one}/change", writing, self.ask_change),
             done(f"{one}/change", writing, self.change, ChangeForm, again=self.ask_change_again),
             seen(f"{one}/rotate", writing, self.ask_rotation),
-            done(f"{one}/rotate", writing, self.rotate, RotateForm, again=self.ask_rotation_again),
+            done(
+                f"{one}/rotate",
+                writing,
+                self.rotate,
+                RotateForm,
+                again=self.ask_rotation_again,
+                once="/grants",
+            ),
         ]
 
     # --- looking -----------------------------------------------------------------------------------------
 
     async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show one grant."""
+        """Show a grant: its terms, what it did, and what is open by it."""
+        if asked.part == "open-now":
+            view = await self._cases.grants.get(asked.names["ref"])
+            return Shown("grants/open.html", {**_frame(view), "open": self._cases.grants.open_now([view.id])})
         return await self.show_again(asked)
 
     async def show_again(self, asked: Asked[Nothing, Any]) -> Shown:
@@ -92,7 +102,7 @@ class GrantPages:
             **_frame(view),
             "automation": subject is not None and subject.kind is SubjectKind.AUTOMATION,
             "counted": counted,
-            "points": _points(counted.series.buckets) if counted.series is not None else [],
+            "points": plots.counts(counted.series),
             "uses": [(use, words_of(use)) for use in uses[:MOST_USES]],
             "more_uses": max(0, len(uses) - MOST_USES),
             "open": open_now,
@@ -105,14 +115,15 @@ class GrantPages:
     async def touched(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Show all that was done with a grant; that somebody asked is on record."""
         view = await self._cases.grants.get(asked.names["ref"])
-        await self._cases.readers.look(asked.actor, ReadKind.RADIUS, {"grant": view.id})
-        radius = await self._cases.exports.reading.radius(RadiusFilter(grant=view.id))
-        return Shown("grants/touched.html", {**_frame(view), "radius": radius})
+        found = await self._cases.radii.find(RadiusFilter(grant=view.id))
+        if found is not None:
+            await self._cases.readers.look(asked.actor, ReadKind.RADIUS, {"grant": view.id})
+        return Shown("grants/touched.html", {**_frame(view), "found": found})
 
     # --- doing -------------------------------------------------------------------------------------------
 
     async def revoke(self, asked: Asked[Nothing, BecauseForm]) -> Answer:
-        """Revoke it; the answer comes when what it opened has ended."""
+        """Revoke a grant; the answer comes when what it opened has ended."""
         ref, because = asked.names["ref"], asked.form.because.strip()
         ended = await self._cases.grants.revoke(asked.actor, [ref], because)
         view = ended.grants[0]
@@ -121,18 +132,18 @@ class GrantPages:
         return Moved(f"/grants/{part(view.id)}", f"{view.label} is revoked. {ended_words(ended)}")
 
     async def restore(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Let a grant of the file be good again."""
+        """Let a revoked grant of the servers file be good again."""
         view = await self._cases.grants.restore(asked.actor, asked.names["ref"])
         return Moved(f"/grants/{part(view.id)}", f"{view.label} is good again, as the file declares it.")
 
     async def ask_change(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show the form for changing it."""
+        """Show the form for changing a grant."""
         return await self.ask_change_again(asked)
 
     async def ask_change_again(self, asked: Asked[Nothing, Any]) -> Shown:
         """Show it once more."""
         view = await self._cases.grants.get(asked.names["ref"])
-        offered = await suggestions(self._cases)
+        offered = suggestions(self._cases)
         known = set(offered["servers"])
         gone = [name for name in view.servers or () if name not in known]
         values = {
@@ -144,13 +155,13 @@ class GrantPages:
         return Shown("grants/change.html", values)
 
     async def change(self, asked: Asked[Nothing, ChangeForm]) -> Answer:
-        """Change it."""
+        """Change a grant."""
         patch = patch_of(asked.form, self._cases.clock.now())
         view = await self._cases.grants.change(asked.actor, asked.names["ref"], patch, asked.form.version)
         return Moved(f"/grants/{part(view.id)}", f"{view.label} is changed, from the next call on.")
 
     async def ask_rotation(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show the form for a new token."""
+        """Show the form for a new token of a grant."""
         return await self.ask_rotation_again(asked)
 
     async def ask_rotation_again(self, asked: Asked[Nothing, Any]) -> Shown:
@@ -160,7 +171,7 @@ class GrantPages:
         return Shown("grants/rotate.html", {**_frame(view), "overlaps": OVERLAPS, "overlap": chosen})
 
     async def rotate(self, asked: Asked[Nothing, RotateForm]) -> Answer:
-        """Make a new token, and show it once."""
+        """Make a new token for a grant, and show it once."""
         form = asked.form
         issued = await self._cases.grants.rotate(
             asked.actor, asked.names["ref"], float(form.overlap), form.version
@@ -191,15 +202,5 @@ def _frame(view: GrantView) -> dict[str, Any]:
         "view": view,
         "here": f"/grants/{part(view.id)}",
         "of_file": view.source is Source.FILE,
-        "over": view.state in _OVER,
+        "over": view.state.is_over,
     }
-
-
-def _points(buckets: Sequence[Bucket]) -> list[tuple[datetime, list[int | None]]]:
-    """Return calls that went well, refusals and failures over time; nothing where it is not known."""
-    return [
-        (one.at, [None] * 3)
-        if (counts := one.counts) is None
-        else (one.at, [counts.calls - counts.refused - counts.failed, counts.refused, counts.failed])
-        for one in buckets
-    ]

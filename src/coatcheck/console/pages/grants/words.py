@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from coatcheck.console.pages.grants.shapes import Standing
-from coatcheck.console.web.rendering import seconds
+from coatcheck.console.web.rendering import plural, seconds
 from coatcheck.operations.cutting import Open
 from coatcheck.operations.registry.views import Ended
 
 STANDINGS: Final = {
     Standing.LIVE: "live",
-    Standing.UNCLAIMED: "not claimed yet",
+    Standing.UNCLAIMED: "unclaimed",
     Standing.EXPIRING: "expiring",
     Standing.NEVER_USED: "never used",
     Standing.IDLE: "not used for long",
@@ -37,5 +37,5 @@ def open_words(open_now: Open) -> str:
 
 def _parts(calls: int, streams: int, sessions: int) -> str:
     counted = [(calls, "call"), (streams, "stream"), (sessions, "session")]
-    said = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counted if count]
+    said = [plural(count, noun) for count, noun in counted if count]
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)

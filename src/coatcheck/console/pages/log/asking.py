@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.rendering import link
+from coatcheck.console.web.words import OUTCOMES
 from coatcheck.core.wire import peers
 from coatcheck.model.record import Outcome, RecordFilter, Verdict
 
@@ -24,12 +25,12 @@ DECISIONS: Final = (
     *((verdict.value, verdict.value.capitalize()) for verdict in Verdict),
     (NOT_ALLOWED, "All but allowed"),
 )
-OUTCOMES: Final = (
+ENDINGS: Final = (
     ("", "Any outcome"),
-    (Outcome.OK.value, "Ok"),
+    (Outcome.OK.value, OUTCOMES[Outcome.OK].capitalize()),
     (FAILED, "Failed, though allowed"),
     (NOT_WELL, "Refused or failed"),
-    *((one.value, one.value.replace("_", " ").capitalize()) for one in Outcome if one is not Outcome.OK),
+    *((one.value, OUTCOMES[one].capitalize()) for one in Outcome if one is not Outcome.OK),
 )
 TIMES: Final = (("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"))
 
@@ -52,6 +53,9 @@ _NAMES: Final = {
     "q": "text",
 }
 """The parameters that stand for conditions, and what they are called where one can be taken off."""
+
+_FOLDED: Final = ("subject", "grant", "tool", "credential", "client", "address", "method", "rule", "until")
+"""Those that the log shows only to who looks for more."""
 
 Position = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
 
@@ -100,6 +104,11 @@ class Terms:
     def of(self, name: str) -> str:
         """Return what is asked of one thing."""
         return self.said.get(name, "")
+
+    @property
+    def more(self) -> bool:
+        """Whether one of the conditions is asked that are folded away."""
+        return any(name in self.said for name in _FOLDED)
 
     def href(self, path: str, **more: Any) -> str:
         """Return a path with the same conditions."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from coatcheck.console.pages.log.asking import DECISIONS, OUTCOMES, TIMES, LogQuery, Terms
+from coatcheck.console.pages.log.asking import DECISIONS, ENDINGS, TIMES, LogQuery, Terms
+from coatcheck.console.pages.places import Places
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.errors import Unavailable
@@ -46,7 +47,7 @@ class CallPages:
         return [seen("/log", Permission.RECORDS, self.list, LogQuery)]
 
     async def list(self, asked: Asked[LogQuery, Nothing]) -> Answer:
-        """Show what was called."""
+        """List calls, newest first, live or by conditions."""
         terms, before = Terms(asked.query), asked.query.before
         complaint, found = "", Found()
         try:
@@ -61,11 +62,12 @@ class CallPages:
             "found": found,
             "complaint": complaint,
             "decisions": DECISIONS,
-            "outcomes": OUTCOMES,
+            "outcomes": ENDINGS,
             "times": with_own(TIMES, terms.of("since")),
             "servers": with_own(_servers(self._cases), terms.of("server")),
             "is_live": before is None and not complaint,
             "every": LIVE_SECONDS if found.back_to is None else LIVE_SLOWLY,
+            "places": Places(self._cases.directory.snapshot),
             "here": terms.href("/log", before=before),
             "first": terms.href("/log") if before is not None else "",
             "next": terms.href("/log", before=found.older) if found.older is not None else "",

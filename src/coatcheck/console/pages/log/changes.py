@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from coatcheck.console.pages.log.asking import TIMES, Position, moment_of
 from coatcheck.console.pages.log.calls import with_own
+from coatcheck.console.pages.places import Places
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link, part
+from coatcheck.console.web.rendering import link
+from coatcheck.console.web.words import action_in_words, kind_in_words
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.use_cases import UseCases
@@ -24,7 +26,10 @@ MOST_LINES: Final = 300
 MOST_COMPARED: Final = 600
 """Lines of two texts that are compared; of longer ones each is told as a whole."""
 _AROUND: Final = 2
-_KINDS: Final = (("", "Anything"), *((kind.value, kind.value.capitalize()) for kind in ObjectKind))
+_KINDS: Final = (
+    ("", "Anything"),
+    *((kind.value, kind_in_words(kind.value).capitalize()) for kind in ObjectKind),
+)
 
 Line = tuple[str, str]
 
@@ -61,7 +66,7 @@ class ChangePages:
         return [seen("/log/changes", Permission.CHANGES, self.list, ChangeQuery)]
 
     async def list(self, asked: Asked[ChangeQuery, Nothing]) -> Answer:
-        """Show changes, newest first."""
+        """List what operators, the servers file and the gateway changed, newest first."""
         query, complaint, since = asked.query, "", None
         try:
             since = moment_of("since", query.since.strip(), self._cases.clock.now())
@@ -86,8 +91,9 @@ class ChangePages:
         entries = [] if complaint else list(await self._cases.changes(wanted))
         shown = entries[:PAGE]
         older = shown[-1].position if len(entries) > PAGE else None
+        places = Places(self._cases.directory.snapshot)
         values = {
-            "rows": [_row(entry) for entry in shown],
+            "rows": [_row(entry, places) for entry in shown],
             "asked": said,
             "narrowed": any(said.values()),
             "complaint": complaint,
@@ -99,33 +105,28 @@ class ChangePages:
         return Shown("log/changes.html", values)
 
 
-def _row(entry: ChangeEntry) -> Row:
+def _row(entry: ChangeEntry, places: Places) -> Row:
     change = entry.change
-    return Row(entry, words_of(change.action), place_of(change), lines_of(change.before, change.after))
+    return Row(
+        entry, action_in_words(change.action), place_of(change, places), lines_of(change.before, change.after)
+    )
 
 
-def words_of(action: str) -> str:
-    """Return an action in words: `grant.issue` as `issue grant`."""
-    kind, _, verb = action.partition(".")
-    return f"{verb.replace('_', ' ')} {kind}".strip() if verb else action
-
-
-def place_of(change: Change) -> str:
-    """Return the page of what was changed; the empty text if it has none of its own."""
-    id, name = part(change.object_id), part(change.object_name)
+def place_of(change: Change, places: Places) -> str:
+    """Return the page of what was changed; the empty text if it has none, or is gone."""
     match change.kind:
         case ObjectKind.GRANT:
-            return f"/grants/{id}"
+            return places.grant(change.object_id)
         case ObjectKind.SERVER:
-            return f"/servers/{name}"
+            return places.server(change.object_name)
         case ObjectKind.CREDENTIAL:
-            return f"/credentials/{name}"
+            return places.credential(change.object_name)
         case ObjectKind.SUBJECT:
-            return link("/people/one", name=change.object_name)
+            return places.person(change.object_name)
         case ObjectKind.OPERATOR:
-            return f"/settings/operators/{name}"
+            return places.operator(change.object_name)
         case ObjectKind.POLICY:
-            return f"/policies/{name}"
+            return places.policy(change.object_name)
         case ObjectKind.KEY:
             return "/settings/keys"
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from coatcheck.console.pages.log.asking import TIMES, Matching, Position, Terms
 from coatcheck.console.pages.log.calls import look, with_own
+from coatcheck.console.pages.places import Places
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.console.web.rendering import link
+from coatcheck.console.web.words import reason_in_words
 from coatcheck.core.activity import Knocks
 from coatcheck.errors import Unavailable
 from coatcheck.model.record import KNOCKING, RecordEntry, Verdict
@@ -26,20 +28,6 @@ LOOKED: Final = 300
 """Refusals on record that one page folds."""
 _USUAL: Final = timedelta(days=7)
 _OPERATOR: Final = "operator:"
-
-REASONS: Final[Mapping[str, str]] = {
-    "revoked": "a grant that was revoked",
-    "expired": "a grant whose time is over",
-    "rotated": "a token that was rotated away",
-    "disabled": "a grant of somebody who is disabled",
-    "unknown": "a token that nobody has",
-    "malformed": "what is no token",
-    "empty": "an empty token",
-    "foreign": "a token of something else",
-    "throttled": "too many wrong tokens",
-    "sign_in": "a wrong password or link, at the console",
-    "bad_forwarded_subject": "a name that no proxy may say",
-}
 
 
 class RefusalQuery(Struct, kw_only=True):
@@ -96,7 +84,7 @@ class RefusalPages:
         return [seen("/log/refusals", Permission.RECORDS, self.list, RefusalQuery)]
 
     async def list(self, asked: Asked[RefusalQuery, Nothing]) -> Answer:
-        """Show who was not let in."""
+        """List who was not let in, equal tries as one."""
         query, now, complaint = asked.query, self._cases.clock.now(), ""
         terms = Terms(
             Matching(q=query.q, address=query.address, since=query.since, decision=Verdict.REFUSED.value)
@@ -116,6 +104,7 @@ class RefusalPages:
             folds = folded(found.entries)
         values = {
             "folds": folds,
+            "places": Places(self._cases.directory.snapshot),
             "found": found,
             "complaint": complaint,
             "query": query,
@@ -142,7 +131,7 @@ def folded(entries: Iterable[RecordEntry]) -> list[Fold]:
         key = (record.grant_id, record.reason, record.client_ip, record.route)
         fold = folds.get(key)
         if fold is None:
-            words = REASONS.get(record.reason, record.reason.replace("_", " "))
+            words = reason_in_words(record.reason)
             folds[key] = Fold(
                 entry.position,
                 record.grant_id,

@@ -9,8 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages.places import Places
+from coatcheck.console.web.commands import Told
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.console.web.rendering import part
+from coatcheck.console.web.words import outcome_in_words, reason_in_words
 from coatcheck.core.recording.charges import shown_charges
 from coatcheck.core.recording.record_lines import credentials_of
 from coatcheck.model.record import Outcome, RecordEntry, Verdict
@@ -55,7 +58,7 @@ class StoryPages:
         return [seen("/log/calls/{id}", Permission.RECORDS, self.show, StoryQuery)]
 
     async def show(self, asked: Asked[StoryQuery, Nothing]) -> Answer:
-        """Show one call."""
+        """Show one call: how it was decided and ended, and what proves it."""
         ref, query = asked.names["id"], asked.query
         how = ReadKind.ARGUMENTS if query.values else ReadKind.LIST
         await self._cases.readers.look(asked.actor, how, {"id": ref})
@@ -80,6 +83,7 @@ class StoryPages:
             "odd_charges": charges if isinstance(charges, str) else "",
             "policy": "" if record.policy in {"", POLICY} else record.policy,
             "is_grant": bool(record.grant_id) and ":" not in record.grant_id,
+            "places": Places(self._cases.directory.snapshot),
             "checked": checked,
         }
         return Shown("log/call.html", values)
@@ -105,19 +109,26 @@ def _steps(call: CallOnRecord) -> list[tuple[str, str, str]]:
     place = f"as entry {call.intent.seq}" if call.intent else "before there was a chain"
     decided = f"{record.decision.value.capitalize()} by {record.rule or 'no rule'}"
     steps = [
-        (decided, "done" if allowed else "failed", record.reason),
+        (decided, "done" if allowed else "failed", reason_in_words(record.reason)),
         (f"Put on record {place}", "done", "It was durable before a server saw a byte of it."),
     ]
     if allowed:
         steps.append(_at_server(call.entry))
     if settlement is None:
         return [*steps, ("Under way", "now", "Nothing is known yet of how it ended.")]
-    ended = f"Ended: {settlement.outcome.value.replace('_', ' ')}"
+    ended = f"Ended: {outcome_in_words(settlement.outcome)}"
     where = f"as entry {call.ended.seq}" if call.ended else "before there was a chain"
-    detail = f"{settlement.detail} " if settlement.detail else ""
+    detail = _said(reason_in_words(settlement.detail), told=record.decision is Verdict.DENIED)
     state = "done" if settlement.outcome is Outcome.OK or not allowed else "failed"
     told = f"{detail}Durable {where} before the caller heard of it."
     return [*steps, (ended, state, told)]
+
+
+def _said(detail: str, *, told: bool) -> str:
+    """Return what there is to say about an end, before more is said; `told`: it is what the caller got."""
+    if not detail:
+        return ""
+    return f"The caller was told: \u201c{detail}\u201d " if told else f"{Told.as_it_is(detail).sentence()} "
 
 
 def _at_server(entry: RecordEntry) -> tuple[str, str, str]:

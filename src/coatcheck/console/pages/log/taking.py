@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from coatcheck.console.pages.log.asking import DECISIONS, OUTCOMES, Matching, Terms, moment_of
-from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Sent, Shown, seen
+from coatcheck.console.pages.log.asking import DECISIONS, ENDINGS, Matching, Terms, moment_of
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Sent, Shown, saved, seen
 from coatcheck.console.web.refusing import Refusal
-from coatcheck.errors import Unfit
 from coatcheck.model.browser import BrowserSession
-from coatcheck.model.record import RecordFilter
+from coatcheck.operations.evidence import wanted_of
 from coatcheck.operations.exporting import ExportFormat
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import ReadKind
@@ -27,7 +26,7 @@ FORMATS: Final = (
     (
         ExportFormat.JSONL.value,
         "JSON Lines, with the chain",
-        "Can be proven by itself: coatcheck audit verify",
+        "Can be proven by itself, without this gateway",
     ),
     (ExportFormat.CSV.value, "CSV", "For spreadsheets; a row for each call"),
     (ExportFormat.CEF.value, "CEF", "For a SIEM"),
@@ -57,24 +56,24 @@ class TakingPages:
         read = Permission.RECORDS
         return [
             seen("/log/export", read, self.ask_export, ExportQuery),
-            seen("/log/export/file", read, self.export, ExportQuery),
+            saved("/log/export/file", read, self.export, ExportQuery),
             seen("/log/evidence", read, self.ask_evidence, EvidenceQuery),
-            seen("/log/evidence/file", read, self.evidence, EvidenceQuery),
+            saved("/log/evidence/file", read, self.evidence, EvidenceQuery),
         ]
 
     async def ask_export(self, asked: Asked[ExportQuery, Nothing]) -> Answer:
-        """Show what can be exported; the filters of the log come along."""
+        """Show the form for an export; the conditions of the log come along."""
         values = {
             "terms": Terms(asked.query),
             "format": asked.query.format.value,
             "formats": FORMATS,
             "decisions": DECISIONS,
-            "outcomes": OUTCOMES,
+            "outcomes": ENDINGS,
         }
         return Shown("log/export.html", values)
 
-    async def export(self, asked: Asked[ExportQuery, Nothing]) -> Answer:
-        """Send an export."""
+    async def export(self, asked: Asked[ExportQuery, Nothing]) -> Sent:
+        """Send calls as JSON Lines, CSV or CEF."""
         terms, form = Terms(asked.query), asked.query.format
         wanted = terms.wanted(self._cases.clock.now())
         await self._cases.readers.take(asked.actor, ReadKind.EXPORT, {**terms.said, "format": form.value})
@@ -83,25 +82,19 @@ class TakingPages:
         return Sent(self._while_signed_in(first, made, asked.signed_in), _MEDIA[form], f"record.{form.value}")
 
     async def ask_evidence(self, asked: Asked[EvidenceQuery, Nothing]) -> Answer:
-        """Show what a bundle can be about."""
+        """Show the form for a signed bundle of evidence."""
         return Shown(
             "log/evidence.html", {"terms": Terms(asked.query), "key": self._cases.entries.keys[0].text}
         )
 
-    async def evidence(self, asked: Asked[EvidenceQuery, Nothing]) -> Answer:
-        """Send a bundle."""
+    async def evidence(self, asked: Asked[EvidenceQuery, Nothing]) -> Sent:
+        """Send a signed bundle of evidence."""
         terms, now = Terms(asked.query), self._cases.clock.now()
         about = {name: terms.said.get(name) for name in ("grant", "subject", "server")}
-        if sum(name is not None for name in about.values()) > 1:
-            raise Unfit("a bundle is about one grant, one person, one server, or all", fix="name one of them")
         since, until = moment_of("since", terms.of("since"), now), moment_of("until", terms.of("until"), now)
-        if since is not None and until is not None and since >= until:
-            raise Unfit("the time ends before it begins", fix="say a later end")
+        wanted = wanted_of(since, until, **about)
         asked_for: dict[str, Any] = {**about, "since": since, "until": until}
         await self._cases.readers.take(asked.actor, ReadKind.EVIDENCE, asked_for)
-        wanted = RecordFilter(
-            since=since, until=until, grant=about["grant"], subject=about["subject"], server=about["server"]
-        )
         made = await self._cases.evidence(wanted, asked.actor.name)
         return Sent(self._while_signed_in(b"", made, asked.signed_in), "application/zip", "evidence.zip")
 

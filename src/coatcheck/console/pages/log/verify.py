@@ -46,11 +46,11 @@ class VerifyPages:
         ]
 
     async def show(self, asked: Asked[VerifyQuery, Any]) -> Answer:
-        """Show how the record stands."""
+        """Show whether the record is as it was written, and how to prove it."""
         return await self.show_again(asked)
 
     async def show_again(self, asked: Asked[VerifyQuery, Any]) -> Shown:
-        """Show how the record stands."""
+        """Show whether the record is as it was written, and how to prove it."""
         checked, why_not = None, ""
         segments: Sequence[Segment] = ()
         try:
@@ -78,7 +78,7 @@ class VerifyPages:
         return Shown("log/verify.html", values)
 
     async def sign(self, asked: Asked[Nothing, Nothing]) -> Answer:  # noqa: ARG002 - the shape of a page
-        """Sign where the record stands."""
+        """Sign the record up to its last entry now."""
         made = await self._cases.checkpoint()
         return Moved(HERE, f"Signed: the record up to entry {made.seq}.")
 

@@ -64,22 +64,22 @@ class ChangingPages:
         ]
 
     async def ask(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show the form for somebody new."""
+        """Show the form for a new person or automation."""
         return await self.ask_again(asked)
 
     async def ask_again(self, asked: Asked[Nothing, Any]) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show the form for somebody new."""
+        """Show the form for a new person or automation."""
         return Shown("people/new.html", {"kinds": KINDS})
 
     async def add(self, asked: Asked[Nothing, NewForm]) -> Answer:
-        """Add somebody."""
+        """Add a person or automation."""
         form = asked.form
         new = NewSubject(form.name.strip(), form.kind, _roles(form.roles), form.note.strip())
         view = await self._cases.subjects.add(asked.actor, new)
         return Moved(link("/people/one", name=view.name), f"{view.name} was added. Issue a grant next.")
 
     async def ask_change(self, asked: Asked[OneQuery, Nothing]) -> Answer:
-        """Show the form of somebody."""
+        """Show the form for changing a person."""
         return await self._form(asked.query.name)
 
     async def ask_change_again(self, asked: Asked[OneQuery, Any]) -> Shown:
@@ -90,14 +90,14 @@ class ChangingPages:
         return Shown("people/change.html", {"view": await self._cases.subjects.get(name), "kinds": KINDS})
 
     async def change(self, asked: Asked[OneQuery, ChangeForm]) -> Answer:
-        """Change somebody."""
+        """Change a person."""
         form = asked.form
         patch = SubjectPatch(form.kind, _roles(form.roles), form.note.strip())
         view = await self._cases.subjects.change(asked.actor, form.name, patch, form.version)
         return Moved(link("/people/one", name=view.name), "Saved. It holds from the next call on.")
 
     async def enable(self, asked: Asked[Nothing, NameForm]) -> Answer:
-        """Let somebody in again."""
+        """Let a person who was disabled in again."""
         view = await self._cases.subjects.enable(asked.actor, asked.form.name)
         said = (
             "is let in again. Grants that were revoked stay revoked."

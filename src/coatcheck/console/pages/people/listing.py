@@ -11,7 +11,7 @@ from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, s
 from coatcheck.console.web.rendering import link
 from coatcheck.model.server import Source
 from coatcheck.model.subject import SubjectKind
-from coatcheck.operations.people.listing import PeopleFilter, Standing
+from coatcheck.operations.people.listing import PeopleFilter, PersonStanding
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.use_cases import UseCases
 
@@ -24,10 +24,11 @@ class ListQuery(Struct, kw_only=True):
 
     q: str = ""
     kind: SubjectKind | None = None
-    state: Standing | None = None
+    state: PersonStanding | None = None
     role: str = ""
     source: Source | None = None
     after: str = ""
+    before: str = ""
 
 
 class PeopleListPages:
@@ -41,7 +42,7 @@ class PeopleListPages:
         return [seen("/people", Permission.SUBJECTS_READ, self.list, ListQuery)]
 
     async def list(self, asked: Asked[ListQuery, Nothing]) -> Answer:
-        """Show a page of people."""
+        """List people and automations."""
         query = asked.query
         rows = await self._cases.people.list(
             PeopleFilter(
@@ -52,8 +53,10 @@ class PeopleListPages:
                 source=query.source,
                 limit=PAGE,
                 after=query.after or None,
+                before=query.before or None,
             )
         )
+        page = rows.page
         narrowing = {"q": query.q, "state": query.state, "role": query.role, "source": query.source}
         here = {**narrowing, "kind": query.kind}
         everybody = sum(rows.kinds.values())
@@ -73,7 +76,8 @@ class PeopleListPages:
                 "everybody": everybody,
                 "roles": [("", "any"), *((role, role) for role in rows.roles[:_ROLES])],
                 "narrowed": any(here.values()),
-                "first": link("/people", **here) if query.after else "",
-                "next": link("/people", **here, after=rows.page.next) if rows.page.next else "",
+                "first": link("/people", **here) if page.previous or query.after else "",
+                "previous": link("/people", **here, before=page.previous) if page.previous else "",
+                "next": link("/people", **here, after=page.next) if page.next else "",
             },
         )

@@ -18,8 +18,8 @@ _TO_DO: Final = "to do"
 Row = Sequence[Cell]
 
 
-def rows_of(report: Report, now: datetime, *, operators: bool) -> Iterator[Row]:
-    """Yield the rows of the report, a heading first. `operators`: whoever asks may hear of those."""
+def rows_of(report: Report, now: datetime) -> Iterator[Row]:
+    """Yield the rows of the report, a heading first."""
     subject, change = report.subject, report.change
     yield _HEAD
     yield "report", subject.kind.value, subject.name, _state(report), now, "made at"
@@ -28,11 +28,12 @@ def rows_of(report: Report, now: datetime, *, operators: bool) -> Iterator[Row]:
     for grant in report.grants:
         yield _ENDED, "grant", grant.label, grant.state.value, grant.revoked_at, _of_grant(grant)
     if report.cut is not None:
+        ended = report.cut.ended
         for what, number in (
-            ("calls cancelled", report.cut.calls),
-            ("streams closed", report.cut.streams),
-            ("sessions of clients ended", report.cut.sessions),
-            ("browsers signed out", report.browsers or 0),
+            ("calls cancelled", ended.calls),
+            ("streams closed", ended.streams),
+            ("sessions of clients ended", ended.sessions),
+            ("browsers signed out", report.cut.browsers),
         ):
             yield _ENDED, what, str(number), "", change.at if change is not None else None, ""
     for grant in report.before:
@@ -40,16 +41,16 @@ def rows_of(report: Report, now: datetime, *, operators: bool) -> Iterator[Row]:
         yield "ended before", "grant", grant.label, grant.state.value, when, _of_grant(grant)
     for grant in report.left:
         yield "kept", "grant", grant.label, grant.state.value, grant.issued_at, _of_grant(grant)
-    yield from _leftovers(report, operators=operators)
+    yield from _leftovers(report)
 
 
-def _leftovers(report: Report, *, operators: bool) -> Iterator[Row]:
+def _leftovers(report: Report) -> Iterator[Row]:
     left = report.leftovers
     for credential in left.credentials:
         why = "owned by them" if credential.owns else "its value was given by them"
         where = f"; used by {', '.join(credential.servers)}" if credential.servers else ""
         yield _TO_DO, "credential", credential.name, "rotate", credential.made_at, why + where
-    if left.operator is not None and operators:
+    if left.operator is not None:
         yield _TO_DO, "operator", report.subject.name, "remove", None, f"can sign in as {left.operator.value}"
     for grant in left.issued:
         detail = f"of {grant.subject}; issued by them, who may have seen the token"
@@ -64,11 +65,11 @@ def _leftovers(report: Report, *, operators: bool) -> Iterator[Row]:
         yield _TO_DO, "account", report.subject.name, "end", None, "at the identity provider of the proxy"
 
 
-def text_of(report: Report, now: datetime, *, operators: bool) -> str:
+def text_of(report: Report, now: datetime) -> str:
     """Return the report as lines of text."""
     told = [f"Offboarding report: {_line(report.subject.name)}", f"Made at {utc(now)}", ""]
     part = ""
-    rows = rows_of(report, now, operators=operators)
+    rows = rows_of(report, now)
     next(rows)
     next(rows)
     for row in rows:

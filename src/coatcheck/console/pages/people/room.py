@@ -19,5 +19,5 @@ def people_pages(cases: UseCases, sessions: BrowserSessions) -> Sequence[AnyPage
         *PeopleListPages(cases).pages(),
         *PersonPages(cases, sessions).pages(),
         *ChangingPages(cases).pages(),
-        *LeavingPages(cases, sessions).pages(),
+        *LeavingPages(cases).pages(),
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages import plots
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.core.activity import Series, Step
 from coatcheck.errors import CoatcheckError
@@ -18,7 +19,7 @@ from coatcheck.model.grant import Seen
 from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.registry.patches import GrantFilter
 from coatcheck.operations.registry.views import GrantState, GrantView
-from coatcheck.operations.signing_in.sessions import BrowserSessions
+from coatcheck.operations.signing_in.sessions import BrowserSessions, BrowserView
 from coatcheck.operations.use_cases import UseCases
 
 DAYS: Final = 30
@@ -53,7 +54,7 @@ class PersonPages:
         return [seen("/people/one", Permission.SUBJECTS_READ, self.one, OneQuery)]
 
     async def one(self, asked: Asked[OneQuery, Nothing]) -> Answer:
-        """Show somebody."""
+        """Show a person: grants, clients, calls, and what operators changed."""
         name = asked.query.name
         row = await self._cases.people.get(name)
         page = await self._cases.grants.list(GrantFilter(subject=name, limit=_GRANTS))
@@ -67,9 +68,9 @@ class PersonPages:
             "grants_more": page.next is not None,
             "clients": _clients(grants),
             "series": series,
-            "points": _points(series),
+            "points": plots.counts(series),
             "days": DAYS,
-            "browsers": self._sessions.list(Whose.SUBJECT, name),
+            "browsers": self._browsers(asked, name),
             "changes": await self._changes(asked, name),
             "would": await self._cases.offboarding.would_end(name),
         }
@@ -81,6 +82,12 @@ class PersonPages:
             since = self._cases.clock.now() - timedelta(days=DAYS)
             return await self._cases.activity.over(since, step=Step.DAY, subject=name)
         return None
+
+    def _browsers(self, asked: Asked[Any, Any], name: str) -> Sequence[BrowserView] | None:
+        """Return where somebody is signed in, to those who may see that of everybody; None: to others."""
+        if not may(asked.actor.role, Permission.OPERATORS_WRITE):
+            return None
+        return self._sessions.list(Whose.SUBJECT, name)
 
     async def _changes(self, asked: Asked[Any, Any], name: str) -> Sequence[ChangeEntry] | None:
         """Return the last changes of somebody; None: whoever asks may not see them."""
@@ -98,18 +105,3 @@ def _clients(grants: Sequence[GrantView]) -> Sequence[tuple[Seen, str]]:
             if before is None or before[0].at < use.at:
                 newest[use.client] = use, grant.label
     return sorted(newest.values(), key=lambda one: one[0].at, reverse=True)[:_CLIENTS]
-
-
-def _points(series: Series | None) -> list[tuple[datetime, list[int | None]]]:
-    """Return what is drawn: calls that were let through, and those that were refused."""
-    if series is None or not series.whole.calls:
-        return []
-    return [
-        (
-            one.at,
-            [None, None]
-            if one.counts is None
-            else [one.counts.calls - one.counts.refused, one.counts.refused],
-        )
-        for one in series.buckets
-    ]

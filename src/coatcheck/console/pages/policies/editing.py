@@ -34,15 +34,17 @@ from coatcheck.errors import CoatcheckError, Missing, Unfit
 from coatcheck.model.policy import Default
 from coatcheck.model.stored_policy import UseKind
 from coatcheck.operations.permissions import Permission, may
-from coatcheck.operations.policies.replaying import Replay, ReplayQuestion
+from coatcheck.operations.policies.replay_runs import ReplayRun
+from coatcheck.operations.policies.replaying import MOST_ENTRIES, ReplayQuestion
 from coatcheck.operations.policies.views import PolicyView
 from coatcheck.operations.readers import ReadKind
 from coatcheck.operations.use_cases import UseCases
 
 MOST_CHANGES: Final = 25
-MOST_ENTRIES: Final = 200_000
-"""Entries of the record that a replay looks through while somebody waits; a call has two."""
-SECONDS: Final = 25.0
+SECONDS: Final = 600.0
+"""A replay may take as long, its wait for others among it; whoever began it sees how far it is."""
+SHORT: Final = 1.0
+"""Seconds that a page waits for a replay: with few calls it is over by then."""
 _BLANK: Final = "blank"
 
 
@@ -53,6 +55,12 @@ class NewQuery(Struct):
     server: str = ""
 
 
+class RunQuery(Struct):
+    """Which replay."""
+
+    run: str = ""
+
+
 class EditQuery(Struct):
     """The server whose tools are shown; by default the one that the policy is used on."""
 
@@ -60,7 +68,7 @@ class EditQuery(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Edited:
+class Edited:
     """The policy that is edited, None for a new one, and where its editor is."""
 
     view: PolicyView | None = None
@@ -92,7 +100,9 @@ class EditorPages:
         for path in ("/policies/new", "/policies/{name}/edit"):
             pages += [
                 done(path, Permission.POLICIES_READ, self.draft, DraftForm),
+                seen(f"{path}/replay", Permission.RECORDS, self.look, RunQuery),
                 done(f"{path}/replay", Permission.RECORDS, self.replay, DraftForm),
+                done(f"{path}/replay/stop", Permission.RECORDS, self.stop, DraftForm),
                 done(f"{path}/save", Permission.POLICIES_WRITE, self.save, DraftForm),
             ]
         return pages
@@ -106,7 +116,7 @@ class EditorPages:
         name = name_for(query.server, "policy") if query.server else "new-policy"
         text = found.text if found is not None else f"coatcheck: 1\nname: {name}\ndefault: read-only\n"
         form = DraftForm(text=text, server=query.server, cases=found.cases if found is not None else "")
-        return await self._show(asked, form, _Edited())
+        return await self._show(asked, form, Edited())
 
     async def open(self, asked: Asked[EditQuery, Nothing]) -> Answer:
         """Show the editor with a policy as it is."""
@@ -124,11 +134,11 @@ class EditorPages:
         return await self._show(asked, form, edited)
 
     async def draft(self, asked: Asked[Nothing, DraftForm]) -> Answer:
-        """Show both sides after one was changed; nothing is kept."""
+        """Show rules and document after one of them was changed; nothing is saved."""
         return await self._show(asked, asked.form, await self._edited(asked))
 
     async def save(self, asked: Asked[Nothing, DraftForm]) -> Answer:
-        """Put the policy, which is in force for the next request."""
+        """Save a policy, which is in force for the next request."""
         form, edited = asked.form, await self._edited(asked)
         draft = await self._drafted(form, edited)
         if draft.policy is None:
@@ -148,21 +158,37 @@ class EditorPages:
         return Moved(path_of(name), f"{name} is saved as version {view.version}. {said}")
 
     async def replay(self, asked: Asked[Nothing, DraftForm]) -> Answer:
-        """Show what the policy would have decided otherwise; it is not put."""
+        """Begin to find out what the policy would have decided otherwise; it is not put."""
         form, edited = asked.form, await self._edited(asked)
         draft = await self._drafted(form, edited)
         if draft.policy is None:
             error = Unfit("nothing was replayed", fix="see what is wrong below")
             return await self._refused(asked, edited, error)
         try:
-            found = await self._replayed(asked, draft)
+            run = await self._begun(asked, draft)
         except CoatcheckError as error:
             return await self._refused(asked, edited, error)
-        return await self._show(asked, form, edited, {"replay": found, "most_entries": MOST_ENTRIES})
+        await self._cases.replay_runs.wait(run, SHORT)
+        if run.error is not None:
+            return await self._refused(asked, edited, run.error)
+        return await self._show(asked, form, edited, _of_run(run))
+
+    async def look(self, asked: Asked[RunQuery, Nothing]) -> Answer:
+        """Show how far a replay is, or what came of it: alone to script, else on a page of its own."""
+        run = self._cases.replay_runs.find(asked.actor, asked.query.run)
+        values = {"edited": await self._edited(asked), **_of_run(run)}
+        if asked.part == "replay":
+            return Shown("policies/replay.html", values)
+        return Shown("policies/replaying.html", {**values, "alone": True})
+
+    async def stop(self, asked: Asked[Nothing, DraftForm]) -> Answer:
+        """End a replay; the draft stays."""
+        self._cases.replay_runs.stop(asked.actor, asked.form.run)
+        return await self._show(asked, asked.form, await self._edited(asked))
 
     # --- within ------------------------------------------------------------------------------------------
 
-    async def _replayed(self, asked: Asked[Nothing, DraftForm], draft: Draft) -> Replay:
+    async def _begun(self, asked: Asked[Nothing, DraftForm], draft: Draft) -> ReplayRun:
         form, name = asked.form, draft.policy.name if draft.policy is not None else ""
         place, since = (
             place_of(form),
@@ -176,25 +202,24 @@ class EditorPages:
             place=place,
             since=since,
             most=MOST_CHANGES,
-            entries=MOST_ENTRIES,
             seconds=SECONDS,
         )
-        return await self._cases.replays.replay(question)
+        return self._cases.replay_runs.begin(asked.actor, question)
 
-    async def _edited(self, asked: Asked[Any, Any]) -> _Edited:
+    async def _edited(self, asked: Asked[Any, Any]) -> Edited:
         name = asked.names.get("name", "")
         if not name:
-            return _Edited()
+            return Edited()
         if name in BUILT_IN:
             raise Missing(f"{name} is always there and never changes", fix="make a policy of another name")
-        return _Edited(await self._cases.policies.get(name))
+        return Edited(await self._cases.policies.get(name))
 
-    async def _drafted(self, form: DraftForm, edited: _Edited) -> Draft:
+    async def _drafted(self, form: DraftForm, edited: Edited) -> Draft:
         visual, typed = visual_of(form), self._typed
         return await typed.aside(drafted, typed.read, form.text, form.base, visual, edited.name)
 
     async def _refused(
-        self, asked: Asked[Nothing, DraftForm], edited: _Edited, error: CoatcheckError
+        self, asked: Asked[Nothing, DraftForm], edited: Edited, error: CoatcheckError
     ) -> Shown:
         shown = await self._show(asked, asked.form, edited, {"fault": Refusal.of(error)})
         return replace(shown, status=status_of(error))
@@ -203,7 +228,7 @@ class EditorPages:
         self,
         asked: Asked[Any, Any],
         form: DraftForm,
-        edited: _Edited,
+        edited: Edited,
         more: Mapping[str, Any] | None = None,
     ) -> Shown:
         draft = await self._drafted(form, edited)
@@ -225,6 +250,12 @@ class EditorPages:
             "defaults": tuple(Default),
             "kinds": tuple(UseKind),
             "may_replay": may(asked.actor.role, Permission.RECORDS),
-            "replay": None,
+            "run": None,
+            "begun": False,
         }
         return Shown("policies/editor.html", values | dict(more or {}))
+
+
+def _of_run(run: ReplayRun | None) -> Mapping[str, Any]:
+    """Return what the part of the page that tells of a replay needs; None: it is not kept any more."""
+    return {"run": run, "begun": True, "most_entries": MOST_ENTRIES, "alone": False}

@@ -59,7 +59,7 @@ class ExplainPages:
         ]
 
     async def ask(self, asked: Asked[WhyQuery, Nothing]) -> Answer:
-        """Show the form, and what the call that the address names would get."""
+        """Show the form for a call, and what the call that the address names would get."""
         query = asked.query
         form = WhyForm(
             subject=query.subject, grant=query.grant, server=query.server, kind=query.kind, name=query.tool

@@ -66,7 +66,7 @@ class HistoryPages:
         ]
 
     async def list(self, asked: Asked[HistoryQuery, Nothing]) -> Answer:
-        """Show the versions, newest first."""
+        """List the versions of a policy, newest first."""
         name = asked.names["name"]
         page = await self._policies.versions(name, A_PAGE, asked.query.after)
         values = {
@@ -79,7 +79,7 @@ class HistoryPages:
         return Shown("policies/history.html", values)
 
     async def show(self, asked: Asked[VersionQuery, Nothing]) -> Answer:
-        """Show one version, and what is other in it."""
+        """Show one version of a policy, and what is other in it than in the one before."""
         return await self.show_again(asked)
 
     async def show_again(self, asked: Asked[VersionQuery, Any]) -> Shown:

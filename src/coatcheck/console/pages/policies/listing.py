@@ -83,7 +83,7 @@ class PolicyPages:
         ]
 
     async def list(self, asked: Asked[PolicyQuery, Nothing]) -> Answer:
-        """Show policies by name."""
+        """List policies by name."""
         query = asked.query
         name = f"*{query.q.strip().lower()}*" if query.q.strip() else None
         page = await self._policies.list(PolicyFilter(name, query.ended, A_PAGE, query.after))

@@ -32,7 +32,7 @@ class Typed:
             Unfit: it is too long, or cannot be read.
         """
         if len(text) > MAX_TYPED:
-            raise Unfit(f"it is longer than {MAX_TYPED} characters", fix="use the command `coatcheck policy`")
+            raise Unfit(f"it is longer than {MAX_TYPED} characters", fix="the command line takes longer ones")
         return self._read(text)
 
     async def aside(

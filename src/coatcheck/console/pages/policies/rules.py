@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from coatcheck.console.pages.policies.drafting import Draft
@@ -14,6 +14,7 @@ from coatcheck.core.policy.judging import DEFAULT_POINTER, ReadyPolicy, Standing
 from coatcheck.core.wire import messages
 from coatcheck.model.call import Kind, Target
 from coatcheck.model.policy import Policy, PolicyEntry, Section
+from coatcheck.model.verdict import Judgement
 from coatcheck.operations.views import ToolView, Views
 
 MOST_TOOLS: Final = 100
@@ -26,13 +27,15 @@ _LONGEST_KEY: Final = 256
 class Line:
     """One row to show. `standing` is what comes of a tool by the whole policy, which others may decide.
 
-    `told` says in words what the row cannot show. `nameable` False: no entry can stand for just this name.
+    `otherwise` is what would come of it without the row. `told` says in words what the row cannot show.
+    `nameable` False: no entry can stand for just this name.
     """
 
     row: Row
     tool: ToolView | None = None
     about: str = ""
     standing: Standing | None = None
+    otherwise: Judgement | None = None
     told: Sentence | None = None
     nameable: bool = True
 
@@ -78,8 +81,8 @@ def rules_of(draft: Draft, listed: Listed, search: str) -> Rules:
     words = search.casefold()
     found = [tool for tool in tools if words in tool.entry.name.casefold()]
     shown, names = found[:MOST_TOOLS], {tool.entry.name for tool in tools}
-    ready, known, entries = ReadyPolicy(policy), rows_of(policy), _entries(policy)
-    lines = [_tool_line(tool, ready, _row(draft, known, tool.entry.name), entries) for tool in shown]
+    both, known, entries = (ReadyPolicy(policy), _without(policy, names)), rows_of(policy), _entries(policy)
+    lines = [_tool_line(tool, both, _row(draft, known, tool.entry.name), entries) for tool in shown]
     others = _others(draft, policy, names)
     return Rules(
         lines,
@@ -112,11 +115,23 @@ def _row(draft: Draft, known: Mapping[Place, Row], name: str) -> Row:
     return draft.typed.get(place) or known.get(place) or Row(*place)
 
 
-def _tool_line(tool: ToolView, ready: ReadyPolicy, row: Row, entries: Mapping[Place, PolicyEntry]) -> Line:
+def _tool_line(
+    tool: ToolView, both: tuple[ReadyPolicy, ReadyPolicy], row: Row, entries: Mapping[Place, PolicyEntry]
+) -> Line:
     name = tool.entry.name
-    standing = ready.standing(Target(Kind.TOOL, name), tool.nature)
+    standing, rest = (one.standing(Target(Kind.TOOL, name), tool.nature) for one in both)
     told = sentence_of(entries[row.place]) if row.choice is Choice.CUSTOM else None
-    return Line(row, tool, name, standing, told, is_nameable(name))
+    return Line(row, tool, name, standing, rest.judgement, told, is_nameable(name))
+
+
+def _without(policy: Policy, tools: set[str]) -> ReadyPolicy:
+    """Return a policy without what it says of just these tools: this holds where a row says nothing."""
+    kept = [
+        one
+        for one in policy.entries
+        if one.section is not Section.TOOLS or one.key not in tools or not is_nameable(one.key)
+    ]
+    return ReadyPolicy(replace(policy, entries=tuple(kept)))
 
 
 def is_nameable(name: str) -> bool:
@@ -131,6 +146,6 @@ def _others(draft: Draft, policy: Policy, tools: set[str]) -> list[Line]:
         if entry.section is Section.TOOLS and entry.key in tools and is_nameable(entry.key):
             continue
         row, told = draft.typed.get((entry.section, entry.key)) or row_of(entry), sentence_of(entry)
-        lines.append(Line(row, None, told.about, None, told if row.choice is Choice.CUSTOM else None))
+        lines.append(Line(row, None, told.about, told=told if row.choice is Choice.CUSTOM else None))
     known = {line.row.place for line in lines} | {(Section.TOOLS, name) for name in tools}
     return lines + [Line(row, None, row.key) for place, row in draft.typed.items() if place not in known]

@@ -17,7 +17,7 @@ from coatcheck.operations.policies.using import Place
 
 DAYS: Final = {"1": 1, "7": 7, "30": 30}
 CHOICES: Final = (
-    (Choice.NOTHING, "As the rest says"),
+    (Choice.NOTHING, "Default"),
     (Choice.ALLOW, "Allow"),
     (Choice.DENY, "Deny, and say why"),
     (Choice.HIDE, "Hide"),
@@ -48,7 +48,7 @@ class DraftForm(Struct, kw_only=True):
     """The editor. `at`, `choice`, `message`, `most` and `window` are of one row each, in one order.
 
     `base` is the document that the rows were made from; `go` is the button, `view` the side that is seen
-    without script.
+    without script. `run` is the replay that is under way.
     """
 
     text: str = ""
@@ -75,6 +75,7 @@ class DraftForm(Struct, kw_only=True):
     used_on: str = ""
     of: str = ""
     on_server: str = ""
+    run: str = ""
 
 
 class UseForm(Struct, kw_only=True):

@@ -40,7 +40,7 @@ class SuggestPages:
         return [seen("/policies/suggest", Permission.RECORDS, self.suggest, SuggestQuery)]
 
     async def suggest(self, asked: Asked[SuggestQuery, Nothing]) -> Answer:
-        """Show the form, and once a grant is named what it used."""
+        """Show what a grant really used, and the least policy that covers it."""
         values: dict[str, Any] = {
             "query": asked.query,
             "servers": sorted(self._cases.directory.snapshot.servers),

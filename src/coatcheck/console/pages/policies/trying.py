@@ -48,7 +48,7 @@ def tried(read: Read, policy: Policy, text: str) -> Tries | None:
     calls = sum(case.after + case.under_way + 1 for case in cases)
     if calls > MOST_CALLS:
         told = Trouble(
-            "/cases", f"make {calls} calls, and {MOST_CALLS} are tried here", "use `coatcheck policy test`"
+            "/cases", f"make {calls} calls, and {MOST_CALLS} are tried here", "try a part of them at a time"
         )
         return Tries(troubles=(told,))
     ready = ReadyPolicy(policy)

@@ -23,9 +23,11 @@ from coatcheck.console.pages.servers.shapes import (
     remote_of,
     typed_of,
 )
-from coatcheck.console.pages.servers.words import fix_here, path_of, place_in_words, plural, report_of
+from coatcheck.console.pages.servers.words import path_of, place_in_words, report_of
+from coatcheck.console.web.commands import Told
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.rendering import plural
 from coatcheck.core.pasted import Filled, FoundServer, Pasted, filled
 from coatcheck.errors import CoatcheckError, Unfit, UpstreamError
 from coatcheck.model.operator import Actor
@@ -76,16 +78,16 @@ class AddingPages:
     # --- three ways ----------------------------------------------------------------------------------------
 
     async def ask_url(self, asked: Ask) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show the form for a URL."""
+        """Show the form for a server with a URL."""
         return Shown("servers/new_url.html", {"way": "url"})
 
     async def ask_command(self, asked: Ask) -> Shown:
-        """Show the form for a command, or why this operator cannot add one."""
+        """Show the form for a server that is a command, or why this operator cannot add one."""
         why = self._cases.servers.may_add_commands(asked.actor)
         return Shown("servers/new_command.html", {"way": "command", "why_not": why})
 
     async def ask_paste(self, asked: Ask) -> Shown:
-        """Show where a configuration is pasted."""
+        """Show the form for a client's configuration."""
         why = self._cases.servers.may_add_commands(asked.actor)
         return Shown("servers/new_paste.html", {"way": "paste", "why_not": why})
 
@@ -104,8 +106,8 @@ class AddingPages:
         return await self._tried(asked.actor, new, anyway=form.anyway)
 
     async def read(self, asked: Asked[Nothing, PasteForm]) -> Answer:
-        """Read a paste, and show the servers that are in it."""
-        pasted = self._cases.read_pasted(asked.form.text.reveal())
+        """Read a client's configuration, and show the servers that are in it."""
+        pasted = await self._read(asked.form.text.reveal())
         if not pasted.servers:
             said = pasted.problems[0]
             where = f" (line {said.line})" if said.line > 1 else ""
@@ -113,9 +115,13 @@ class AddingPages:
         draft = self._drafts.put(asked.actor.name, pasted)
         return Moved(_path(draft, "/choose"))
 
+    async def _read(self, text: str) -> Pasted:
+        # Up to 256 KiB of anything, read by hand: calls of everybody would wait for it on the loop.
+        return await asyncio.to_thread(self._cases.read_pasted, text)
+
     async def _filled(self, configuration: str, field: str) -> Filled:
         """Return what one URL or command says, apart from what looks like a credential in it."""
-        pasted = self._cases.read_pasted(configuration)
+        pasted = await self._read(configuration)
         if not pasted.servers:
             said = pasted.problems[0]
             raise BadField(field, f"{said.message[0].upper()}{said.message[1:]}. {said.fix}".strip())
@@ -127,7 +133,7 @@ class AddingPages:
     async def _tried(self, actor: Actor, new: NewServer, *, anyway: bool) -> Answer:
         trial = await self._cases.trials.run(actor, new)
         if trial.error and not anyway:
-            fix = fix_here(trial.fix)
+            fix: str = Told.of(trial.fix).sentence()
             if trial.refused:
                 fix = "Give it a credential, another one, or choose OAuth."
             raise UpstreamError(f"trying it failed: {trial.error}", fix=f"{fix} {ANYWAY}".strip())
@@ -136,7 +142,7 @@ class AddingPages:
     # --- choosing among what was pasted --------------------------------------------------------------------
 
     async def show_choice(self, asked: Ask) -> Shown:
-        """Show the servers of a paste."""
+        """Show the servers of a pasted configuration, to choose from."""
         draft = self._drafts.get(asked.actor.name, asked.names["draft"])
         if draft.pasted is None:
             return await self.show(asked)

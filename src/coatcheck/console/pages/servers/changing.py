@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from coatcheck.console.pages.servers.framing import Framing
 from coatcheck.console.pages.servers.shapes import NOTHING, Allowing, globs_of, lines_of, typed_of
-from coatcheck.console.pages.servers.words import plural, report_of
+from coatcheck.console.pages.servers.words import report_of
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.rendering import plural
 from coatcheck.model.credential import Probe, Replace, Upkeep
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import Source, Transport
@@ -98,7 +99,7 @@ class SettingPages:
         ]
 
     async def show(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show the settings."""
+        """Show the settings of a server."""
         frame = await self._framing.of(asked, "settings")
         view = frame["row"].view
         wanted = GrantFilter(server=str(view.id), state=GrantState.LIVE, limit=MOST_COUNTED)
@@ -149,13 +150,13 @@ class SettingPages:
         return Moved(frame["here"], f"{frame['row'].view.name} is disabled. {_died(ended)}")
 
     async def enable(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Give a server back."""
+        """Let callers reach a disabled server again."""
         await self._cases.servers.enable(asked.actor, asked.names["ref"])
         frame = await self._framing.of(asked, "settings")
         return Moved(frame["here"], f"{frame['row'].view.name} is in use again.")
 
     async def remove(self, asked: Asked[Nothing, EndForm]) -> Answer:
-        """Unregister a server."""
+        """Remove a server."""
         row: ServerRow = await self._cases.server_lists.get(asked.names["ref"])
         if asked.form.name.strip() != row.view.name:
             raise BadField("name", f"This is not the name of the server, {row.view.name}.")

@@ -65,7 +65,7 @@ class ServerListPages:
         return [seen("/servers", Permission.SERVERS_READ, self.list, ListQuery)]
 
     async def list(self, asked: Asked[ListQuery, Nothing]) -> Answer:
-        """Show a page of servers."""
+        """List servers, with how each does."""
         query = asked.query
         conditions = {one.value: one for one in Condition}
         rows = await self._cases.server_lists.list(

@@ -10,10 +10,10 @@ from coatcheck.console.pages.servers.words import (
     Allowance,
     ToolRow,
     allowance_of,
-    fix_here,
     place_in_words,
     row_of,
 )
+from coatcheck.console.web.commands import Told
 from coatcheck.model.policy import Default
 from coatcheck.operations.registry.patches import NewServer
 from coatcheck.operations.registry.serving.trials import Trial, Trials
@@ -49,7 +49,7 @@ class Preview:
 def _fix_of(one: Candidate) -> str:
     if one.trial is not None and one.trial.refused:
         return "Begin again with a credential that it takes, or with OAuth."
-    return fix_here(one.trial.fix if one.trial else one.fix)
+    return Told.of(one.trial.fix if one.trial else one.fix).sentence()
 
 
 def preview_of(trials: Trials, number: int, one: Candidate) -> Preview:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from coatcheck.console.pages.servers import diffs
 from coatcheck.console.pages.servers.framing import Framing
-from coatcheck.console.pages.servers.words import plural
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Shown, done, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import link, plural
+from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.errors import Unfit
+from coatcheck.model.stored_policy import UseKind
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.pinning.views import ChangeFilter
 from coatcheck.operations.use_cases import UseCases
@@ -39,6 +40,7 @@ class ReviewPages:
     """Serves what waits."""
 
     def __init__(self, cases: UseCases, framing: Framing) -> None:
+        self._cases = cases
         self._reviewing = cases.reviewing
         self._framing = framing
 
@@ -58,7 +60,7 @@ class ReviewPages:
         ]
 
     async def all(self, asked: Asked[ReviewQuery, Any]) -> Answer:
-        """Show what waits of all servers."""
+        """List the tools of all servers that wait for an operator."""
         page = await self._reviewing.list(ChangeFilter(limit=PAGE, after=asked.query.after or None))
         rows = [diffs.row_of(change) for change in page.items]
         groups: dict[str, list[diffs.ChangeRow]] = {}
@@ -66,6 +68,7 @@ class ReviewPages:
             groups.setdefault(row.change.server, []).append(row)
         values = {
             "groups": groups,
+            "hiding": self._hiding(),
             "shown": len(rows),
             "waiting": self._reviewing.waiting(),
             "next": link("/servers/review", after=page.next) if page.next else "",
@@ -74,7 +77,7 @@ class ReviewPages:
         return Shown("servers/review_all.html", values)
 
     async def one(self, asked: Asked[ReviewQuery, Any]) -> Shown:
-        """Show what waits of one server."""
+        """Show the tools of one server that wait for an operator, and what changed in each."""
         frame = await self._framing.of(asked, "review")
         ref = str(frame["row"].view.id)
         wanted = ChangeFilter(ref, limit=PAGE, after=asked.query.after or None)
@@ -84,13 +87,14 @@ class ReviewPages:
         values = {
             **frame,
             "rows": rows,
+            "hiding": self._hiding(),
             "next": link(here, after=page.next) if page.next else "",
             "first": here if asked.query.after else "",
         }
         return Shown("servers/review.html", values)
 
     async def accept(self, asked: Asked[ReviewQuery, AcceptForm]) -> Answer:
-        """Accept tools as they were seen."""
+        """Accept tools of a server as they were seen."""
         form = asked.form
         if not form.tool or len(form.tool) != len(form.digest):
             raise Unfit("no tool is chosen", fix="look again, and accept what you saw")
@@ -100,3 +104,9 @@ class ReviewPages:
         frame = await self._framing.of(asked, "review")
         said = f"{plural(len(accepted), 'tool')} of {frame['row'].view.name} accepted."
         return Moved("/servers/review" if form.back else f"{frame['here']}/review", said)
+
+    def _hiding(self) -> Mapping[str, str]:
+        """Return the policy of each server that has one, by the server's id: a tool can be hidden there."""
+        uses = self._cases.directory.snapshot.registry.policy_uses.values()
+        live = (use for use in uses if use.ended_at is None and use.policy not in BUILT_IN)
+        return {use.of: use.policy for use in live if use.kind is UseKind.SERVER}

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages import plots
 from coatcheck.console.pages.servers.framing import Framing
 from coatcheck.console.pages.servers.listing import DAY
 from coatcheck.console.pages.servers.words import (
-    fix_here,
     nature_in_words,
     place_in_words,
-    plural,
     row_of,
     server_info,
     visible,
 )
+from coatcheck.console.web.commands import Told
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import link, seconds
+from coatcheck.console.web.rendering import link, plural, seconds
 from coatcheck.core.activity import Series, Step
 from coatcheck.core.wire import messages
 from coatcheck.errors import CoatcheckError
@@ -98,7 +97,7 @@ class ServerPages:
     # --- overview ------------------------------------------------------------------------------------------
 
     async def overview(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show how a server stands, and the last day."""
+        """Show how a server does, now and in the last day."""
         frame = await self._framing.of(asked, "overview")
         row: ServerRow = frame["row"]
         series = await self._series(row.view.name)
@@ -108,8 +107,8 @@ class ServerPages:
         values = {
             **frame,
             "series": series,
-            "calls": _calls(series),
-            "latency": _latency(series),
+            "calls": plots.counts(series),
+            "latency": plots.latency(series),
             "errors": errors,
             "info": server_info(row.standing),
         }
@@ -128,7 +127,7 @@ class ServerPages:
         name = frame["row"].view.name
         tested = await self._cases.views.test(frame["row"].view.id)
         if tested.tools is None:
-            said = f"{visible(tested.error)}. {fix_here(tested.fix)}".strip()
+            said = f"{visible(tested.error)}. {Told.of(tested.fix).sentence()}".strip()
             return Moved(frame["here"], said[:600], "bad")
         took = seconds(tested.seconds)
         return Moved(frame["here"], f"{name} answered in {took} and offers {plural(tested.tools, 'tool')}.")
@@ -136,7 +135,7 @@ class ServerPages:
     # --- tools ---------------------------------------------------------------------------------------------
 
     async def tools(self, asked: Asked[ToolQuery, Nothing]) -> Answer:
-        """Show what a server offers."""
+        """Show the tools of a server, and what callers may use of them."""
         frame = await self._framing.of(asked, "tools")
         row: ServerRow = frame["row"]
         found = self._cases.views.tools_at_hand(row.view.id)
@@ -167,7 +166,7 @@ class ServerPages:
     # --- credentials, grants, calls ------------------------------------------------------------------------
 
     async def credentials(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show what a server is given."""
+        """Show which credentials a server is given."""
         frame = await self._framing.of(asked, "credentials")
         view = frame["row"].view
         known = await self._cases.server_lists.credentials(view.name)
@@ -209,41 +208,12 @@ class ServerPages:
         return list(reversed(looked.entries))
 
     async def output(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show what a child said on standard error; it may hold anything, so it is for admins."""
+        """Show the last lines that a child wrote on standard error; it is for admins alone."""
         frame = await self._framing.of(asked, "output")
         standing = frame["row"].standing
         is_admin = asked.actor.role is OperatorRole.ADMIN
         lines = standing.status.stderr if standing is not None and is_admin else ()
         return Shown("servers/output.html", {**frame, "lines": lines, "is_admin": is_admin})
-
-
-def _calls(series: Series | None) -> list[tuple[datetime, list[int | None]]]:
-    """Return what is drawn of calls: those that went well, that failed, that were refused."""
-    if series is None or not series.whole.calls:
-        return []
-    return [
-        (
-            one.at,
-            [None, None, None]
-            if (counts := one.counts) is None
-            else [counts.calls - counts.refused - counts.failed, counts.failed, counts.refused],
-        )
-        for one in series.buckets
-    ]
-
-
-def _latency(series: Series | None) -> list[tuple[datetime, list[float | None]]]:
-    """Return what is drawn of how long calls took, in milliseconds: half of them, and 95 of 100."""
-    if series is None or not series.whole.timed:
-        return []
-    return [
-        (one.at, [_ms(one.counts.p50 if one.counts else None), _ms(one.counts.p95 if one.counts else None)])
-        for one in series.buckets
-    ]
-
-
-def _ms(found: float | None) -> float | None:
-    return None if found is None else round(found * 1_000, 1)
 
 
 def _fits(one: JudgedTool, query: ToolQuery) -> bool:

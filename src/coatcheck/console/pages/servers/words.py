@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import UUID
 
+from coatcheck.console.web.rendering import plural
 from coatcheck.core.wire import messages
 from coatcheck.model.access import Nature
 from coatcheck.model.policy import Default
@@ -65,7 +67,12 @@ class Allowance:
 
 def path_of(view: RegisteredView) -> str:
     """Return the path of a server's page."""
-    ref = str(view.id) if view.name.lower() in _RESERVED else view.name
+    return path_to(view.name, view.id)
+
+
+def path_to(name: str, id: UUID) -> str:
+    """Return the path of the page of the server with this name and id."""
+    ref = str(id) if name.lower() in _RESERVED else name
     return f"/servers/{quote(ref, safe='')}"
 
 
@@ -76,16 +83,6 @@ def place_in_words(place: str) -> str:
     if part == "args":
         return f"argument {int(name) + 1}" if name.isdigit() else "arguments"
     return told.get(part, place)
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a number with a noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def fix_here(fix: str) -> str:
-    """Return what to do as a sentence; nothing where it is a command: whoever reads it looks at a page."""
-    return "" if not fix or "`coatcheck" in fix else f"{fix[0].upper()}{fix[1:]}."
 
 
 def visible(text: str) -> str:

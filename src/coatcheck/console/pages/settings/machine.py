@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from coatcheck import __version__
-from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Sent, Shown, done, seen
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Sent, Shown, done, saved, seen
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.settings import SettingView
 from coatcheck.operations.signing_in.openid import CALLBACK
@@ -44,17 +44,25 @@ class MachinePages:
             done(f"{SINKS}/{{name}}/test", Permission.SINKS_TEST, self.test),
             seen(KEYS, Permission.KEY_READ, self.key),
             seen(rotate, Permission.KEY_ROTATE, self.ask_rotate, proven=True),
-            done(rotate, Permission.KEY_ROTATE, self.rotate, RotateForm, again=self.ask_rotate, proven=True),
+            done(
+                rotate,
+                Permission.KEY_ROTATE,
+                self.rotate,
+                RotateForm,
+                again=self.ask_rotate,
+                proven=True,
+                once="/settings/keys",
+            ),
             seen("/settings/sign-on", setup, self.sign_on),
             seen("/settings/configuration", setup, self.configuration),
             seen("/settings/about", status, self.about),
-            seen("/settings/backup", Permission.BACKUP, self.backup),
+            saved("/settings/backup", Permission.BACKUP, self.backup),
         ]
 
     # --- sinks ---------------------------------------------------------------------------------------------
 
     async def sinks(self, asked: Asked[Nothing, Nothing]) -> Answer:  # noqa: ARG002 - the shape of a page
-        """Show where copies of the record go."""
+        """List the sinks: where copies of the record go."""
         options = self._cases.sinks.shown()
         values = {"sinks": [(one, options.get(one.name, {})) for one in self._cases.sinks.statuses()]}
         return Shown("settings/sinks.html", values)
@@ -74,18 +82,18 @@ class MachinePages:
         return Shown("settings/keys.html", {"key": self._cases.key.view()})
 
     async def ask_rotate(self, asked: Asked[Nothing, Any]) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show what changing the key does."""
+        """Show what changing the key of the store does."""
         return Shown("settings/key_rotate.html", {"key": self._cases.key.view()})
 
     async def rotate(self, asked: Asked[Nothing, RotateForm]) -> Answer:
-        """Seal everything with another key."""
+        """Change the key: seal everything in the store with another one."""
         made = await self._cases.key.rotate(asked.actor, asked.form.path.strip() or None)
         return Shown("settings/key_rotated.html", {"made": made})
 
     # --- the set-up ----------------------------------------------------------------------------------------
 
     async def sign_on(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show by which provider people sign in."""
+        """Show by which identity provider people sign in."""
         settings = [one for one in self._cases.settings() if one.name.startswith(_OF_SIGN_ON)]
         is_set = any(one.name == f"{_OF_SIGN_ON}issuer" and one.value for one in settings)
         values = {"settings": _worded(settings), "is_set": is_set, "callback": f"{asked.origin}{CALLBACK}"}
@@ -104,7 +112,7 @@ class MachinePages:
         return Shown("settings/configuration.html", values)
 
     async def about(self, asked: Asked[Nothing, Nothing]) -> Answer:  # noqa: ARG002 - as above
-        """Show what this is, and how long it runs."""
+        """Show version, store and uptime of the gateway."""
         health = self._cases.overview()
         settings = {one.name: one for one in self._cases.settings()}
         values = {
@@ -118,7 +126,7 @@ class MachinePages:
         }
         return Shown("settings/about.html", values)
 
-    async def backup(self, asked: Asked[Nothing, Nothing]) -> Answer:  # noqa: ARG002 - as above
+    async def backup(self, asked: Asked[Nothing, Nothing]) -> Sent:  # noqa: ARG002 - as above
         """Send a copy of the store; secrets in it are sealed."""
         return Sent(await self._cases.backup(), "application/octet-stream", "coatcheck.backup.tar.gz")
 

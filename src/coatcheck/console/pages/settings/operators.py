@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages.settings.browsers import browser_of
 from coatcheck.console.pages.settings.own import TokenForm, What, made_of, operator_of
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.console.web.rendering import part
-from coatcheck.errors import CoatcheckError, Unfit
 from coatcheck.model.browser import Whose
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.operations.permissions import ROLES, Permission
+from coatcheck.operations.registry import fitness
 from coatcheck.operations.registry.views import OperatorState, OperatorView
 from coatcheck.operations.signing_in.sessions import BrowserSessions
 from coatcheck.operations.use_cases import UseCases
@@ -89,12 +89,28 @@ class OperatorPages:
             seen("/settings/roles", Permission.SELF, self.roles),
             seen("/settings/tokens", read, self.tokens),
             seen("/settings/invite", write, self.ask_invite, proven=True),
-            done("/settings/invite", write, self.invite, InviteForm, again=self.ask_invite, proven=True),
+            done(
+                "/settings/invite",
+                write,
+                self.invite,
+                InviteForm,
+                again=self.ask_invite,
+                proven=True,
+                once=LIST,
+            ),
             seen(ONE, read, self.show),
             seen(f"{ONE}/role", write, self.ask_role, proven=True),
-            done(f"{ONE}/role", write, self.change_role, RoleForm, again=self.ask_role, proven=True),
+            done(
+                f"{ONE}/role",
+                write,
+                self.change_role,
+                RoleForm,
+                again=self.ask_role,
+                proven=True,
+                once=LIST,
+            ),
             seen(f"{ONE}/token", write, self.ask_token, proven=True),
-            done(f"{ONE}/token", write, self.token, TokenForm, proven=True),
+            done(f"{ONE}/token", write, self.token, TokenForm, proven=True, once="/settings/tokens"),
             seen(f"{ONE}/end", write, self.ask_end, proven=True),
             done(f"{ONE}/end", write, self.end, proven=True),
         ]
@@ -102,7 +118,7 @@ class OperatorPages:
     # --- looking -------------------------------------------------------------------------------------------
 
     async def list(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show all operators."""
+        """List operators."""
         views = self._cases.operators.list()
         values = {
             "views": [view for view in views if view.state is not OperatorState.ENDED],
@@ -126,7 +142,7 @@ class OperatorPages:
         return Shown("settings/roles.html", values)
 
     async def tokens(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show who has a token for programs."""
+        """List who has an API token."""
         standing = [view for view in self._cases.operators.list() if view.state is not OperatorState.ENDED]
         values = {
             "having": [view for view in standing if view.has_token],
@@ -138,9 +154,10 @@ class OperatorPages:
     async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Show one operator."""
         view = self._named(asked)
+        found = self._sessions.list(Whose.OPERATOR, view.name)
         values = {
             **self._about(view),
-            "browsers": self._sessions.list(Whose.OPERATOR, view.name),
+            "browsers": [(one, browser_of(one.agent)) for one in found],
             "is_me": view.name == asked.actor.name,
             "words": ROLE_WORDS,
         }
@@ -149,44 +166,36 @@ class OperatorPages:
     # --- inviting ------------------------------------------------------------------------------------------
 
     async def ask_invite(self, asked: Asked[Nothing, Any]) -> Shown:  # noqa: ARG002 - the shape of a page
-        """Show the form for somebody new."""
+        """Show the form for a new operator."""
         return Shown("settings/invite.html", {"roles": _choices()})
 
     async def invite(self, asked: Asked[Nothing, InviteForm]) -> Answer:
-        """Invite somebody, and show the link once."""
+        """Invite an operator, and show the link once."""
         form = asked.form
-        until = self._until(form.days)
+        until = fitness.end_in(form.days, self._cases.clock.now())
         view, code = await self._cases.operators.add(asked.actor, form.name.strip().lower(), form.role, until)
         return _invited(asked.origin, view, code)
 
     async def ask_role(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show the form for another role, or a new link."""
+        """Show the form for another role of an operator, or a new link."""
         view = self._named(asked)
-        return Shown("settings/role.html", {**self._about(view), "roles": _choices()})
+        is_me = view.name == asked.actor.name
+        return Shown("settings/role.html", {**self._about(view), "roles": _choices(), "is_me": is_me})
 
     async def change_role(self, asked: Asked[Nothing, RoleForm]) -> Answer:
-        """Give somebody another role: who they were ends, and a new link brings them back."""
-        view, operators = self._named(asked), self._cases.operators
-        until = view.expires_at
-        if asked.form.role is not view.role and view.state is not OperatorState.ENDED:
-            await operators.end(asked.actor, view.name)
-        now = self._cases.clock.now()
-        until = until if until is not None and until > now else None
-        try:
-            again, code = await operators.add(asked.actor, view.name, asked.form.role, until)
-        except CoatcheckError as error:
-            words = f"{view.name} has ended, and could not be invited again: {error.message}"
-            raise Unfit(words, fix=error.fix) from None
-        return _invited(asked.origin, again, code)
+        """Give somebody another role, or just a new link; whoever has ended or expired is back by it."""
+        name, role = asked.names["name"], asked.form.role
+        view, code = await self._cases.operators.change_role(asked.actor, name, role)
+        return _invited(asked.origin, view, code)
 
     # --- tokens and ending ---------------------------------------------------------------------------------
 
     async def ask_token(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show the token of somebody, without the token."""
+        """Show whether an operator has an API token; the token itself cannot be shown."""
         return Shown("settings/token.html", self._about(self._named(asked)))
 
     async def token(self, asked: Asked[Nothing, TokenForm]) -> Answer:
-        """Make or replace the token of somebody, or void it."""
+        """Make, replace or void an operator's API token."""
         name = asked.names["name"]
         if asked.form.what is What.VOID:
             await self._cases.operators.void_token(asked.actor, name)
@@ -195,13 +204,13 @@ class OperatorPages:
         return Shown("settings/token_made.html", made_of(self._cases, view, token, "/settings/tokens"))
 
     async def ask_end(self, asked: Asked[Nothing, Any]) -> Shown:
-        """Show what ends with somebody."""
+        """Show what ends with an operator."""
         view = self._named(asked)
         values = {
             **self._about(view),
             "browsers": self._sessions.list(Whose.OPERATOR, view.name),
             "is_me": view.name == asked.actor.name,
-            "is_last": self._is_last_admin(view),
+            "is_last": self._cases.operators.is_last_admin(view.name),
         }
         return Shown("settings/end.html", values)
 
@@ -225,21 +234,6 @@ class OperatorPages:
         for one in self._sessions.list(Whose.OPERATOR):
             counts[one.who] = counts.get(one.who, 0) + 1
         return counts
-
-    def _is_last_admin(self, view: OperatorView) -> bool:
-        admins = [
-            one.name
-            for one in self._cases.operators.list()
-            if one.role is OperatorRole.ADMIN and one.state is OperatorState.ACTIVE
-        ]
-        return admins == [view.name]
-
-    def _until(self, days: int | None) -> datetime | None:
-        if days is None:
-            return None
-        if not 0 < days <= 3_660:
-            raise Unfit("an operator is invited for 1 to 3,660 days", fix="leave it empty for no end")
-        return self._cases.clock.now() + timedelta(days=days)
 
 
 def _invited(origin: str, view: OperatorView, code: Secret) -> Shown:

@@ -71,7 +71,7 @@ class OwnSettingPages:
             seen(ME, Door.SIGNED_IN, self.show),
             done(f"{ME}/password", Door.SIGNED_IN, self.set_password, PasswordForm, again=self.show_again),
             seen(f"{ME}/token", own, self.ask_token, proven=True),
-            done(f"{ME}/token", own, self.token, TokenForm, proven=True),
+            done(f"{ME}/token", own, self.token, TokenForm, proven=True, once=f"{ME}/token"),
             seen(SESSIONS, own, self.list),
             done(f"{SESSIONS}/others/end", own, self.end_others),
             done(f"{SESSIONS}/{{id}}/end", own, self.end_one),
@@ -81,7 +81,7 @@ class OwnSettingPages:
     # --- password and token --------------------------------------------------------------------------------
 
     async def show(self, asked: Asked[Nothing, Any]) -> Answer:
-        """Show who one is, and the form for the password; developers have a page of their own."""
+        """Show one's own name, role and form for the password; developers are led to `/mine`."""
         if asked.by is None:
             return Moved("/mine")
         return await self.show_again(asked)
@@ -100,7 +100,7 @@ class OwnSettingPages:
         return Shown("settings/me.html", values)
 
     async def set_password(self, asked: Asked[Nothing, PasswordForm]) -> Answer:
-        """Give an operator another password; its other browsers are signed out."""
+        """Set one's own password; all other browsers of one's own are signed out."""
         form = asked.form
         if form.password.reveal() != form.again.reveal():
             raise Unfit("the two new passwords differ", fix="type the same one twice")
@@ -110,11 +110,11 @@ class OwnSettingPages:
         return Moved(ME, said, enters=opened.token)
 
     async def ask_token(self, asked: Asked[Nothing, Any]) -> Answer:
-        """Show the own token, without the token."""
+        """Show whether one has an API token; the token itself cannot be shown."""
         return Shown("settings/own_token.html", {"view": operator_of(self._cases, asked.actor.name)})
 
     async def token(self, asked: Asked[Nothing, TokenForm]) -> Answer:
-        """Make or replace the own token, or void it."""
+        """Make, replace or void one's own API token."""
         name = asked.actor.name
         if asked.form.what is What.VOID:
             await self._cases.operators.void_token(asked.actor, name)
@@ -125,7 +125,7 @@ class OwnSettingPages:
     # --- browsers ------------------------------------------------------------------------------------------
 
     async def list(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """Show who is signed in at which browser: oneself, and to admins everybody."""
+        """List the browsers that one is signed in at; to admins those of everybody."""
         session = asked.signed_in
         views = self._sessions.list()
         own = [one for one in views if (one.whose, one.who) == (session.whose, session.who)]
@@ -139,7 +139,7 @@ class OwnSettingPages:
         return Shown("settings/sessions.html", values)
 
     async def end_one(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """End one of one's own sessions; that of this browser is a sign-out."""
+        """Sign one browser of one's own out."""
         session, id = asked.signed_in, asked.names["id"]
         own = self._sessions.list(session.whose, session.who)
         if not any(one.id == id for one in own):
@@ -151,7 +151,7 @@ class OwnSettingPages:
         return Moved(SESSIONS, "That browser is signed out.")
 
     async def end_others(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """End all of one's own sessions but this one."""
+        """Sign all browsers of one's own out, but this one."""
         session = asked.signed_in
         ended = await self._signing.end_sessions(asked.actor, session.whose, session.who, session.id)
         count = len(ended)
@@ -159,7 +159,7 @@ class OwnSettingPages:
         return Moved(SESSIONS, said if ended else "There was no other browser.")
 
     async def end_any(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        """End somebody's session."""
+        """Sign a browser of somebody out."""
         ended = await self._signing.end_session(asked.actor, asked.names["id"])
         return Moved(SESSIONS, f"{ended.who} is signed out at that browser.")
 

@@ -25,5 +25,5 @@ def setting_pages(cases: UseCases, sessions: BrowserSessions, signing: SigningIn
 
 
 async def _first(asked: Asked[Nothing, Nothing]) -> Moved:
-    """Lead to the first tab that somebody may see."""
+    """Go to the first tab of the settings that the role may see."""
     return Moved(LIST if may(asked.actor.role, Permission.OPERATORS_READ) else ME)

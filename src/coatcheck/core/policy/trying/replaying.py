@@ -121,7 +121,7 @@ class Counting:
 
         `sums` are the limits on sums that it would have been charged to, where it is undecided.
         """
-        if verdict.judgement is not Judgement.ALLOWED and verdict.judgement is not Judgement.UNDECIDED:
+        if not verdict.judgement.lets_through:
             return verdict
         record, charges = entry.record, verdict.charges
         now = self._newest = max(nanoseconds(record.at), self._newest)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from coatcheck.core import tokens
 from coatcheck.errors import CallerError, Missing, Taken, Unfit
@@ -15,8 +16,9 @@ from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Edit, Verdict
 from coatcheck.operations.cutting import Gone, Open
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.policies.using import check_may_use
 from coatcheck.operations.registry import changes, fitness
-from coatcheck.operations.registry.desk import Desk, check_version
+from coatcheck.operations.registry.desk import Desk, check_version, server_id_of
 from coatcheck.operations.registry.granting.ending import overriding, revoking
 from coatcheck.operations.registry.granting.filtering import matching
 from coatcheck.operations.registry.granting.making import (
@@ -25,6 +27,7 @@ from coatcheck.operations.registry.granting.making import (
     labels_for,
     rotated,
     scope_of,
+    scope_without,
     with_token,
 )
 from coatcheck.operations.registry.granting.showing import (
@@ -41,6 +44,7 @@ from coatcheck.operations.registry.views import Ended, GrantState, GrantView, Is
 MAX_MANY: Final = 1_000
 MAX_OVERLAP: Final = 86_400.0
 _OF_FILE: Final = "edit the file; here it can only be revoked and restored"
+_CHOOSE: Final = "choose from the grants that are listed"
 _NO_CLAIM: Final = "This link is not good: it was used, is too old, or was never given out."
 
 
@@ -54,11 +58,12 @@ class Grants:
         self._desk = desk
 
     async def issue(self, actor: Actor, new: NewGrant) -> Issued:
-        """Issue one grant; its subject is made if it is new.
+        """Issue one grant, with its policy if it names one; its subject is made if it is new.
 
         Raises:
             Unfit: a label, subject, tool glob or time that cannot be.
-            Missing: a server that there is none of.
+            Missing: a server or policy that there is none of.
+            Forbidden: it names a policy, and the actor may not use policies.
             Taken: a live grant has the label.
         """
         return (await self._issue(actor, [new]))[0]
@@ -70,6 +75,8 @@ class Grants:
         return await self._issue(actor, many)
 
     async def _issue(self, actor: Actor, many: Sequence[NewGrant]) -> list[Issued]:
+        if any(new.policy for new in many):
+            check_may_use(actor)
         making: list[Making] = []
 
         def make(snapshot: Snapshot) -> Edit:
@@ -137,6 +144,42 @@ class Grants:
         edited = await self._desk.book.edit(make)
         await edited.ending.wait()
         return await self.get(ids[0])
+
+    async def withdraw(
+        self, actor: Actor, subject: str, server: str, versions: Mapping[str, int]
+    ) -> Sequence[str]:
+        """Take a server from some grants of one owner, all or none; return their labels. Their streams end.
+
+        `versions` are those that the operator saw, by id. A grant for every server is for those that are in
+        use now, then, and for none that is added later.
+
+        Raises:
+            Missing: no such server or grant.
+            Stale: one of them was changed since.
+            Unfit: none or too many, or one that is of the file, over, of another owner, does not reach the
+                server, or would be left with nothing.
+        """
+        if not 1 <= len(versions) <= MAX_MANY:
+            raise Unfit(f"a server is taken from 1 to {MAX_MANY} grants at once", fix="choose some")
+        labels: list[str] = []
+
+        def make(snapshot: Snapshot) -> Edit:
+            labels.clear()
+            taken, edits = server_id_of(snapshot, server), []
+            for id, version in versions.items():
+                grant = self._own(snapshot, id, version)
+                left = _left_of(snapshot, grant, subject, taken)
+                after = replace(grant, servers=left, version=grant.version + 1)
+                edits.append(self._edit(actor, "grant.change", grant, after))
+                labels.append(grant.label)
+            return Edit(
+                tuple(put for one in edits for put in one.puts),
+                tuple(change for one in edits for change in one.changes),
+            )
+
+        edited = await self._desk.book.edit(make)
+        await edited.ending.wait()
+        return labels
 
     async def revoke(self, actor: Actor, refs: Sequence[str], because: str) -> Ended:
         """Revoke grants of either source, all or none; returns when their calls, streams and sessions ended.
@@ -211,11 +254,12 @@ class Grants:
         snapshot, now = self._desk.snapshot, self._desk.now()
         last = await self._desk.seen.last_uses() if wanted.asks_for_uses else {}
         found = matching(snapshot, wanted, now, last)
-        page = page_of(found, lambda grant: (grant.label, grant.id), wanted.limit, wanted.after)
-        uses = await self._desk.seen.of([grant.id for grant in page.items])
-        return Page(
-            [view_of(snapshot, grant, now, uses.get(grant.id, ())) for grant in page.items], page.next
+        page = page_of(
+            found, lambda grant: (grant.label, grant.id), wanted.limit, wanted.after, wanted.before
         )
+        uses = await self._desk.seen.of([grant.id for grant in page.items])
+        views = [view_of(snapshot, grant, now, uses.get(grant.id, ())) for grant in page.items]
+        return Page(views, page.next, page.previous, page.found)
 
     def labels_for(self, subjects: Sequence[str]) -> Sequence[str]:
         """Return labels that are free, made of the names of owners; no two are the same."""
@@ -306,3 +350,21 @@ class Grants:
 
     def _issued(self, snapshot: Snapshot, made: Made) -> Issued:
         return Issued(view_of(snapshot, made.grant, self._desk.now()), made.token, made.claim_code)
+
+
+def _left_of(snapshot: Snapshot, grant: IssuedGrant, subject: str, server: UUID) -> frozenset[UUID]:
+    """Return the servers that a grant of somebody is left with when one is taken from it.
+
+    Raises:
+        Unfit: it is of another owner, does not reach the server, or nothing is left.
+    """
+    if grant.subject != subject:
+        raise Unfit(f"the grant {grant.label!r} is not of {subject!r}", fix=_CHOOSE)
+    if grant.servers is not None and server not in grant.servers:
+        raise Unfit(f"the grant {grant.label!r} does not reach this server", fix=_CHOOSE)
+    left = scope_without(snapshot, grant.servers, server)
+    if not left:
+        raise Unfit(
+            f"the grant {grant.label!r} would be left with no server", fix="revoke it in place of this"
+        )
+    return left

@@ -19,6 +19,7 @@ from coatcheck.model.registry import Edit, Object
 from coatcheck.model.secret import Secret
 from coatcheck.model.subject import Subject
 from coatcheck.operations.directory import Snapshot
+from coatcheck.operations.policies.using import FirstUses
 from coatcheck.operations.registry import changes, fitness
 from coatcheck.operations.registry.desk import Desk, server_id_of
 from coatcheck.operations.registry.granting.showing import live_labels
@@ -54,6 +55,7 @@ class Making:
         self._changes: list[Change] = []
         self._subjects: dict[str, Subject] = {}
         self._expired = _expired_by_label(snapshot, self._now)
+        self._uses = FirstUses(desk, snapshot, actor)
 
     def add(self, new: NewGrant) -> None:
         """Make one grant.
@@ -83,7 +85,12 @@ class Making:
             expires_at=self._end(new),
             note=fitness.note_of(new.note),
         )
-        self._keep(with_code(self._desk, grant) if new.by_claim else with_token(self._desk, grant))
+        made = with_code(self._desk, grant) if new.by_claim else with_token(self._desk, grant)
+        self._keep(made)
+        if new.policy:
+            use, change = self._uses.put(new.policy, made.grant)
+            self._puts.append(use)
+            self._changes.append(change)
 
     def edit(self) -> Edit:
         """Return the edit that issues all that was made."""
@@ -145,6 +152,11 @@ def scope_of(snapshot: Snapshot, servers: frozenset[str] | None) -> frozenset[UU
     if not servers:
         raise Unfit("a grant for no server is good for nothing", fix="name servers, or choose all")
     return frozenset(server_id_of(snapshot, key) for key in servers)
+
+
+def scope_without(snapshot: Snapshot, servers: frozenset[UUID] | None, server: UUID) -> frozenset[UUID]:
+    """Return what is left of the servers that a grant is for; of every server, those that are in use now."""
+    return frozenset(snapshot.by_id if servers is None else servers) - {server}
 
 
 def with_token(desk: Desk, grant: IssuedGrant, code: str = "") -> Made:

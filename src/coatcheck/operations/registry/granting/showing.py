@@ -133,6 +133,6 @@ def _how_it_ended(grant: IssuedGrant) -> GrantState:
 
 
 def _precedence(snapshot: Snapshot, grant: AnyGrant, now: datetime) -> tuple[bool, float]:
-    live = state_of(snapshot, grant, now) not in {GrantState.REVOKED, GrantState.EXPIRED}
+    live = not state_of(snapshot, grant, now).is_over
     issued = grant.issued_at.timestamp() if isinstance(grant, IssuedGrant) else 0.0
     return live, issued

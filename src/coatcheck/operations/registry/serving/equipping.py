@@ -30,13 +30,13 @@ from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.registry import Registry
 from coatcheck.model.secret import Secret
 from coatcheck.model.server import HttpReach, StdioReach, StoredServer
+from coatcheck.operations.credentials.terms import checked
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.patches import OauthWanted
 from coatcheck.operations.supplying import stored_credentials
 from coatcheck.ports import Entropy
 
 AUTHORIZATION: Final = "headers/Authorization"
-GRANT_TYPES: Final = ("authorization_code", "client_credentials")
 Origin = tuple[str, str | None, int | None]
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -64,7 +64,7 @@ class Maker:
             client_secret=wanted.client_secret,
             scopes=wanted.scopes,
         )
-        return replace(self._empty(name), kind=CredentialKind.OAUTH, interval=None, oauth=terms)
+        return replace(self._empty(name), kind=CredentialKind.OAUTH, interval=None, oauth=checked(terms))
 
     def renewed(self, before: Credential, material: Secret, *, keep: bool) -> Credential:
         """Return a credential with a new version in use, asked of no server.
@@ -220,10 +220,6 @@ def with_oauth(
         raise Unfit("OAuth is for servers with a URL that names no credential")
     if any(name.lower() == "authorization" for name in reach.headers):
         raise Unfit("the server has an Authorization header besides OAuth", fix="leave one of them out")
-    if wanted.grant_type not in GRANT_TYPES:
-        raise Unfit("there is no such way to get tokens", fix=f"choose {' or '.join(GRANT_TYPES)}")
-    if wanted.grant_type == "client_credentials" and not (wanted.client_id and wanted.client_secret):
-        raise Unfit("client credentials are an id and a secret", fix="give both, or connect by a person")
     name = free_name(credential_name(server, "oauth"), names_of(registry))
     credential = maker.oauth(name, wanted, reach.shown_url)
     headers = {**reach.headers, "Authorization": Secret(filling.STAND_IN)}

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
+from coatcheck.model.era import MODERN_VERSIONS
 from coatcheck.model.secret import Secret
 
 TEAM: Final = "team"
@@ -94,6 +95,31 @@ def pastes(name: str, url: str, indent: int | None = None, token: Secret | None 
             Supply.FILE if token is None else Supply.TEXT,
         ),
     )
+
+
+def curl(url: str, token: Secret | None = None) -> Paste:
+    """Return a command for where no client is at hand: it lists the tools that the grant sees."""
+    version = MODERN_VERSIONS[-1]
+    said = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": said}}
+    headers = (
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        f"MCP-Protocol-Version: {version}",
+        "Mcp-Method: tools/list",
+    )
+    bearer = f"Authorization: Bearer {token.reveal()}" if token else ""
+    lines = [
+        f"curl -s {shlex.quote(url)}",
+        f"-H {shlex.quote(bearer)}" if bearer else f'-H "Authorization: Bearer ${VARIABLE}"',
+        *(f"-H {shlex.quote(header)}" for header in headers),
+        f"-d {shlex.quote(json.dumps(asked))}",
+    ]
+    supply = Supply.VARIABLE if token is None else Supply.TEXT
+    return Paste("curl", "in a shell: lists the tools", " \\\n  ".join(lines), supply)
 
 
 def _claude_code(name: str, url: str, given: str | None) -> str:

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from coatcheck.core.client_pieces import STAND_IN, VARIABLE, Paste, Supply, curl, pastes, route_of
 from coatcheck.core.pasted import Filled, FoundServer, filled
-from coatcheck.core.pasting import STAND_IN, VARIABLE, Paste, Supply, pastes, route_of
 from coatcheck.declared.pasted.reading import read_pasted
 from coatcheck.model.secret import Secret
 
@@ -110,6 +110,19 @@ def test_links_say_the_same_as_the_pieces(name: str, token: Secret | None) -> No
     assert said.pop("inputs") == written["inputs"]
     assert said == written["servers"][name]
     assert found["VS Code"].link_supply is Supply.ASKED
+
+
+def test_the_line_of_curl_is_one_command_of_a_shell() -> None:
+    odd = "https://x.example/mcp/it's $HOME/"
+    ready = curl(odd, Secret(TOKEN))
+    words = shlex.split(ready.text.replace("\\\n", ""))
+    assert words[:3] == ["curl", "-s", odd]
+    assert f"Authorization: Bearer {TOKEN}" in words
+    assert json.loads(words[words.index("-d") + 1])["method"] == "tools/list"
+    assert (ready.supply, TOKEN in repr(ready)) == (Supply.TEXT, False)
+    unready = curl(URL)
+    assert '"Authorization: Bearer $COATCHECK_GRANT"' in unready.text  # the shell fills it in
+    assert unready.supply is Supply.VARIABLE
 
 
 def test_the_route_is_as_short_as_the_scope() -> None:

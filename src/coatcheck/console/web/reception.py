@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -16,8 +17,10 @@ from coatcheck.console.web import cookies, headers, sentences
 from coatcheck.console.web.cookies import Jar
 from coatcheck.console.web.files import Files
 from coatcheck.console.web.page import Moved, Shown
+from coatcheck.console.web.reached import Reached
 from coatcheck.console.web.refusing import Refusal
 from coatcheck.console.web.rendering import Rendering
+from coatcheck.core.going import path_of
 from coatcheck.core.wire import peers
 from coatcheck.core.wire.framing import ARRIVAL, Arrival
 from coatcheck.model.browser import BrowserSession, Whose
@@ -52,25 +55,23 @@ class Browsers(Protocol):
 class Around:
     """What the application asks of the rest.
 
-    `https_hosts` are the Hosts that we are reached by over https; `actor_of` returns the operator of a
-    session as it stands, coming from an address, or None. `has_login` tells whether an operator ever signed
-    in; `fresh` reads a waiting edit of the file; `count` takes each status; `shared` gives what the frame
-    around every page of operators shows.
+    `reached` says under which URL browsers come; `actor_of` returns the operator of a session as it stands,
+    coming from an address, or None. `has_login` tells whether an operator ever signed in; `fresh` reads a
+    waiting edit of the file; `count` takes each status.
     """
 
     sessions: Browsers
-    https_hosts: frozenset[str]
+    reached: Reached
     actor_of: Callable[[BrowserSession, str], Actor | None]
     has_login: Callable[[], bool]
     fresh: Callable[[], Awaitable[None]]
     count: Callable[[int], None]
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
-    shared: Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Guest:
     """One request before its page is known: where it comes from, its cookies and who is signed in."""
 
     arrival: Arrival
@@ -78,8 +79,8 @@ class Visit:
     cookies: Mapping[str, str]
     session: BrowserSession | None
     by: Actor | None
-    visit: str
-    """What forms belong to: the token of the session, or of the visit of somebody who has none."""
+    form_key: str
+    """What forms are bound to: the token of the session, or a random text in a cookie where there is none."""
     is_new: bool
     may_enter: bool = True
     """Whether a session may begin: not over plain http from another machine."""
@@ -100,15 +101,19 @@ class Me:
     role: str
 
 
-class Desk:
+class Reception:
     """What is the same for every page."""
 
-    def __init__(self, around: Around, files: Files, rendering: Rendering) -> None:
+    def __init__(
+        self, around: Around, files: Files, rendering: Rendering, saved: Sequence[re.Pattern[str]]
+    ) -> None:
+        """`saved` are the paths that send a file to save."""
         self.around = around
+        self._saved = saved
         self._files = files
         self._rendering = rendering
 
-    def admit(self, scope: Scope, *, anywhere: bool = False) -> Visit:
+    def admit(self, scope: Scope, *, anywhere: bool = False) -> Guest:
         """Return who comes; `anywhere`: to what is served wherever clients are.
 
         Raises:
@@ -119,20 +124,23 @@ class Desk:
         if not near and not anywhere and not self.around.has_login():
             raise Refusal(403, "Not from here yet", sentences.NOT_YET)
         host = arrival.headers.get("host", ("",))[0].strip(" \t").lower()
-        jar = Jar.of(host, () if _came_in_the_clear(arrival) else self.around.https_hosts)
-        if not near and not anywhere and not jar.secure:
-            raise Refusal(403, "Only over https", sentences.NOT_PLAIN)
+        reached = self.around.reached
+        jar = Jar.of(host, secure=reached.is_told_https(host, arrival.headers))
+        # By the name of https even this machine comes through a proxy, whatever else that tells us.
+        if not anywhere and not jar.secure and (not near or host in reached.https_hosts):
+            raise reached.only_https(host)
         found = jar.read(arrival.headers.get("cookie", ()))
         token = found.get(cookies.SESSION, "")
         session, by = self.who(token, arrival.address)
         if session is not None:
             if POLL not in arrival.headers:
                 self.around.sessions.note_seen(session)
-            return Visit(arrival, jar, found, session, by, token, is_new=False)
-        visit = found.get(cookies.VISIT, "")
-        is_new = len(visit) != 32 or not visit.isalnum()
-        visit = self.around.random(16).hex() if is_new else visit
-        return Visit(arrival, jar, found, None, None, visit, is_new=is_new, may_enter=near or jar.secure)
+            return Guest(arrival, jar, found, session, by, token, is_new=False)
+        form_key = found.get(cookies.FORM_KEY_COOKIE, "")
+        is_new = len(form_key) != 32 or not form_key.isalnum()
+        form_key = self.around.random(16).hex() if is_new else form_key
+        may_enter = jar.secure or (near and host not in reached.https_hosts)
+        return Guest(arrival, jar, found, None, None, form_key, is_new=is_new, may_enter=may_enter)
 
     def who(self, token: str, address: str) -> tuple[BrowserSession | None, Actor | None]:
         """Return the session of a token and the operator it is of: None and None if it is not good now."""
@@ -154,50 +162,65 @@ class Desk:
         """Answer a path that has no page."""
         status = error.status_code if isinstance(error, HTTPException) else 404
         try:
-            visit = self.admit(request.scope)
+            guest = self.admit(request.scope)
         except Refusal as refused:
             return self.refuse(refused, None)
-        return self.refuse(Refusal(status, "There is no such page", sentences.NOWHERE), visit)
+        return self.refuse(Refusal(status, "There is no such page", sentences.NOWHERE), guest)
 
-    def refuse(self, refused: Refusal, visit: Visit | None) -> Response:
+    def refuse(self, refused: Refusal, guest: Guest | None) -> Response:
         """Return the page that says why not."""
         values = {
             "status": refused.status,
             "problem": refused.title,
-            "text": f"{refused.text} {refused.fix}".strip(),
-            "back": "",
+            "text": refused.text,
+            "fix": refused.fix,
+            "on": refused.on,
+            "way": refused.way,
         }
-        response = self.show(Shown("problem.html", values, refused.status), visit)
+        response = self.show(Shown("problem.html", values, refused.status), guest)
         response.headers.update(refused.headers)
         return response
 
-    def show(self, shown: Shown, visit: Visit | None, **more: Any) -> Response:
+    def show(self, shown: Shown, guest: Guest | None, **more: Any) -> Response:
         """Return a page with its frame."""
         entered: list[str] = []
-        if visit is not None and shown.enters is not None:
+        if guest is not None and shown.enters is not None:
             token = shown.enters.reveal()
-            session, by = self.who(token, visit.arrival.address)
-            entered = [visit.jar.drop(cookies.VISIT), visit.jar.set(cookies.SESSION, token)]
-            visit = replace(visit, session=session, by=by, visit=token, is_new=False)
-        said = cookies.unpack(visit.cookies.get(cookies.SAID, "")) if visit is not None else None
+            session, by = self.who(token, guest.arrival.address)
+            entered = [guest.jar.drop(cookies.FORM_KEY_COOKIE), guest.jar.set(cookies.SESSION, token)]
+            guest = replace(guest, session=session, by=by, form_key=token, is_new=False)
+        polled = (
+            guest is not None and POLL in guest.arrival.headers
+        )  # what was said is for the page around it
+        said = (
+            cookies.unpack(guest.cookies.get(cookies.SAID, "")) if guest is not None and not polled else None
+        )
         text = self._rendering.render(
-            shown.template, {**self._frame(visit, said), "typed": None, "fault": None, **more, **shown.values}
+            shown.template, {**self._frame(guest, said), "typed": None, "fault": None, **more, **shown.values}
         )
         response = Response(text, shown.status, media_type="text/html")
         for line in entered:
             response.headers.append("Set-Cookie", line)
-        if visit is not None and said is not None:
-            response.headers.append("Set-Cookie", visit.jar.drop(cookies.SAID))
-        if visit is not None and visit.session is None and visit.is_new:
-            response.headers.append("Set-Cookie", visit.jar.set(cookies.VISIT, visit.visit))
+        if guest is not None and said is not None:
+            response.headers.append("Set-Cookie", guest.jar.drop(cookies.SAID))
+        if guest is not None and guest.session is None and guest.is_new:
+            response.headers.append("Set-Cookie", guest.jar.set(cookies.FORM_KEY_COOKIE, guest.form_key))
         return self.dress(response)
 
-    def move(self, moved: Moved, visit: Visit) -> Response:
-        """Return the answer that leads to another page."""
-        jar = visit.jar
+    def move(self, moved: Moved, guest: Guest) -> Response:
+        """Return the answer that leads to another page: to the first one, where it would be a file.
+
+        A browser asks for what our answer leads to as it does for what our pages link to, whoever named it
+        as the way back. So whether another site set a file off could not be told any more.
+        """
+        if moved.to.startswith("/") and any(one.match(path_of(moved.to)) for one in self._saved):
+            moved = replace(moved, to="/", said=sentences.FILE_LEFT, tone="info")
+        jar = guest.jar
         response = Response(status_code=303, headers={"Location": moved.to})
         lines = (
-            [jar.drop(cookies.VISIT), jar.set(cookies.SESSION, moved.enters.reveal())] if moved.enters else []
+            [jar.drop(cookies.FORM_KEY_COOKIE), jar.set(cookies.SESSION, moved.enters.reveal())]
+            if moved.enters
+            else []
         )
         if moved.leaves:
             lines.append(jar.drop(cookies.SESSION))
@@ -209,14 +232,14 @@ class Desk:
             lines.append(jar.set(name, kept, cookies.KEPT_SECONDS) if kept else jar.drop(name))
         for line in lines:
             response.headers.append("Set-Cookie", line)
-        if visit.session is None and visit.is_new and not moved.enters:
-            response.headers.append("Set-Cookie", jar.set(cookies.VISIT, visit.visit))
+        if guest.session is None and guest.is_new and not moved.enters:
+            response.headers.append("Set-Cookie", jar.set(cookies.FORM_KEY_COOKIE, guest.form_key))
         return self.dress(response)
 
-    def _frame(self, visit: Visit | None, said: object) -> dict[str, Any]:
+    def _frame(self, guest: Guest | None, said: object) -> dict[str, Any]:
         """Return what the frame of every page needs."""
-        by = visit.by if visit is not None else None
-        session = visit.session if visit is not None else None
+        by = guest.by if guest is not None else None
+        session = guest.session if guest is not None else None
 
         def allowed(permission: str) -> bool:
             return by is not None and may(by.role, Permission(permission))
@@ -224,11 +247,11 @@ class Desk:
         return {
             "me": Me(session.who, by.role.value if by is not None else "") if session is not None else None,
             "may": allowed,
-            "csrf": cookies.csrf_of(visit.visit) if visit is not None else "",
-            "path": visit.arrival.path if visit is not None else "/",
+            "csrf": cookies.csrf_of(guest.form_key) if guest is not None else "",
+            "once": self.around.random(16).hex(),
+            "path": guest.arrival.path if guest is not None else "/",
             "said": said,
             "now": self.around.now(),
-            **(self.around.shared() if by is not None else {"attention": {}}),
         }
 
     def dress(self, response: Response) -> Response:
@@ -237,9 +260,3 @@ class Desk:
             response.headers.setdefault(name, value)
         self.around.count(response.status_code)
         return response
-
-
-def _came_in_the_clear(arrival: Arrival) -> bool:
-    """Tell whether a proxy says that its client spoke plain http; whoever says so harms nobody else."""
-    said = arrival.headers.get("x-forwarded-proto", ("",))[0]
-    return said.partition(",")[0].strip().lower() == "http"
