@@ -31,15 +31,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from browser.consoles import Asking, Console, LivedIn
-from browsers import Dormant, Watch
+from browsers import WAIT_MS, Dormant, Watch
 from gateway import Gateway
 from screenshots.chromium import NoBrowser
 from screenshots.chromium import browser as running_browser
 from screenshots.signing_in import SignedIn
 from screenshots.world import World, world_in
+
+expect.set_options(timeout=WAIT_MS)  # a busy machine is slow, not wrong
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,28 @@ def test_what_is_changed_on_one_side_shows_on_the_other(lived_in: LivedIn) -> No
     expect(text).to_have_value(having("{path: /title, op: contains, value: urgent}"))
 
 
+TYPED_AT_ONCE = """(added) => {
+  const before = document.getElementById("f-text");
+  new MutationObserver((_, observer) => {
+    const text = document.getElementById("f-text");
+    if (!text || text === before) return;
+    observer.disconnect();
+    text.value += added;
+    text.dispatchEvent(new Event("input", { bubbles: true }));
+  }).observe(document.getElementById("editor"), { childList: true, subtree: true });
+}"""
+"""Types in the document in the very moment that another one takes its place."""
+
+
+def test_what_is_typed_the_moment_a_side_is_renewed_is_not_lost(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    begin(page, "at-once")
+    page.evaluate(TYPED_AT_ONCE, "  create_issue:\n    outcome: hide\n")
+    row(page, DELETE).locator("[name=choice]").select_option("deny")
+    expect(page.locator("#f-text")).to_have_value(having("create_issue:\n    outcome: hide"))
+    expect(row(page, "create_issue").locator("[name=choice]")).to_have_value("hide")
+
+
 def test_a_document_is_judged_while_it_is_typed(lived_in: LivedIn) -> None:
     page = lived_in.page("viewer")
     page.goto("/policies/new?start=payments-caps")
