@@ -2,8 +2,9 @@
 
 `checked.py FILE --http` listens on a free port of the loopback and writes the port on standard output;
 `checked.py FILE --stdio` is a child that got its token in `TOKEN`. FILE is JSON, and read anew each time:
-`tokens` (token -> label), `open` (everything is taken), `slow` (seconds that a list takes). Each request goes
-to `FILE.log` as one line: label, time on the monotonic clock, method. No token is written.
+`tokens` (token -> label), `open` (everything is taken), `slow` (seconds that a list takes), `held` (`lists`
+or `linger`: those wait until it says otherwise). Each request goes to `FILE.log` as one line: label, time on
+the monotonic clock, method. No token is written.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ class Accepted:
         """Read the file as it is now."""
         found: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
         return found
+
+    async def let_go(self, what: str) -> None:
+        """Return once this is not held."""
+        while self.rules().get("held") == what:
+            await asyncio.sleep(0.02)
 
     def label(self, token: str) -> str | None:
         """Return whose token this is; None if it is refused."""
@@ -73,6 +79,7 @@ class Checked:
             return
         if headers.get(b"mcp-method") != b"tools/call":
             await asyncio.sleep(self._accepted.rules().get("slow", 0))
+            await self._accepted.let_go("lists")
         # Judged once: the token may be revoked before the tool runs.
         named = [*scope["headers"], (b"x-label", label.encode())]
         await self._app({**scope, "headers": named}, receive, send)
@@ -104,6 +111,7 @@ def served(accepted: Accepted, own: str) -> MCPServer:
         """Tell whose token came with this call, later."""
         label = whose(ctx)
         await asyncio.sleep(seconds)
+        await accepted.let_go("linger")
         return label
 
     return server

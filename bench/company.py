@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.local import Local
 from bench.programs import raw_upstream
 from bench.records import Made, pour
-from bench.registry import BATCH, Local, _request, running
+from bench.registry import BATCH, _request, running
 from bench.soak import Client
 from demo.servers import write_private
 

@@ -20,19 +20,19 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from bench import company
 from bench.company import Company
 from bench.load import Settings, settings_text
+from bench.local import Local
 from bench.machine import Others, cpu_seconds, load, memory_mib
 from bench.programs import BUILD, ROOT
-from bench.registry import Local, running
-from coatcheck.console.surface import Entrances, pages_of
-from coatcheck.operations.use_cases import UseCases
+from bench.registry import running
+from bench.surface import every_page
 from demo.programs import free_port
 
 TIMES: Final = 9
@@ -206,9 +206,7 @@ class Names:
 
 def table() -> Sequence[str]:
     """Return the paths of all pages that are looked at, as they stand in the table."""
-    cases = UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)})
-    entrances = Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)})
-    return sorted({page.path for page in pages_of(cases, entrances) if page.method == "GET"})
+    return sorted({page.path for page in every_page() if page.method == "GET"})
 
 
 def ask(browser: Browser, pid: int, path: str, times: int = TIMES) -> Took:

@@ -29,9 +29,15 @@ class Door:
         """How the server is run as a child; its token is in `TOKEN`."""
         return [sys.executable, str(CHECKED), str(self.file), "--stdio"]
 
-    def set(self, labels: Mapping[str, str], *, is_open: bool = False, slow: float = 0.0) -> None:
-        """Let in these tokens, given by their labels, and from the next request on no others."""
-        rules = {"tokens": {token: label for label, token in labels.items()}, "open": is_open, "slow": slow}
+    def set(
+        self, labels: Mapping[str, str], *, is_open: bool = False, slow: float = 0.0, held: str = ""
+    ) -> None:
+        """Let in these tokens, given by their labels, and from the next request on no others.
+
+        `held`: `lists`, or calls that `linger`, are answered once it is set otherwise.
+        """
+        tokens = {token: label for label, token in labels.items()}
+        rules = {"tokens": tokens, "open": is_open, "slow": slow, **({"held": held} if held else {})}
         unfinished = self.file.with_suffix(".new")
         unfinished.write_text(json.dumps(rules))
         unfinished.rename(self.file)

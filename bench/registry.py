@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import statistics
 import sys
 import threading
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bench.local import Local
 from bench.machine import Others, cpu_seconds, memory_mib
 from bench.programs import BUILD, ROOT
 from bench.soak import Client, counting_server, get
@@ -47,30 +47,6 @@ PAUSE = 0.02
 SATURATED = 50
 """Grants that are revoked once more while callers call without a pause."""
 NO_ANSWER = 0
-
-
-class Local(http.client.HTTPConnection):
-    """The API behind the socket of a data directory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=120)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(120)
-        self.sock.connect(str(self._path))
-
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Send one request; what is no success ends the run."""
-        headers = {"Content-Type": "application/json"}
-        self.request(method, f"/api/v1{path}", None if body is None else json.dumps(body), headers)
-        answer = self.getresponse()
-        raw = answer.read()
-        if answer.status not in {200, 201}:
-            raise SystemExit(f"{method} {path} was answered {answer.status}: {raw[:300]!r}")
-        return json.loads(raw)
 
 
 @dataclass

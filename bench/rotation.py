@@ -21,9 +21,10 @@ from typing import Any
 
 from bench.crowd import CALLERS, Crowd
 from bench.door import Door, a_door
+from bench.local import Local
 from bench.machine import Others, load
 from bench.programs import BUILD
-from bench.registry import Local, found_in, running
+from bench.registry import found_in, running
 
 SERVER = "checked"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from bench.local import Local
 from demo.environments import ROOT
 from demo.programs import DidNotStart, Program, free_port, is_free
 from screenshots.clock import Hands
@@ -36,20 +36,6 @@ name = "archive"
 kind = "file"
 from_start = true
 """
-
-
-class Local(http.client.HTTPConnection):
-    """The API behind the socket of a data directory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=60)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(str(self._path))
 
 
 @dataclass

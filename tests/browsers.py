@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from real.installed import axe
 
 LOCAL: Final = frozenset({"127.0.0.1", "localhost", None})
-WAIT_MS: Final = 15_000
+WAIT_MS: Final = 30_000
 SETTLE_MS: Final = 100
 MOST_LOOKS: Final = 30
 WIDE: Final = (1280, 800)
@@ -43,6 +44,8 @@ class Watch:
 
     mishaps: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
+    patience: float = WAIT_MS / 1_000
+    """Seconds that something may take to go wrong that is expected."""
 
     @contextmanager
     def expecting(self, *patterns: str) -> Iterator[None]:
@@ -53,10 +56,23 @@ class Watch:
         before = len(self.mishaps)
         yield
         self.settle()
-        since, self.mishaps[before:] = self.mishaps[before:], []
         for pattern in patterns:
-            assert any(re.search(pattern, one) for one in since), f"{pattern} was expected of {since}"
+            assert self.sees(pattern, before), f"{pattern} was expected of {self.mishaps[before:]}"
+        since, self.mishaps[before:] = self.mishaps[before:], []
         self.mishaps += [one for one in since if not any(re.search(pattern, one) for pattern in patterns)]
+
+    def sees(self, pattern: str, since: int = 0) -> bool:
+        """Tell whether something goes wrong that matches, as soon as it does: browsers tell of it in their time.
+
+        What there were of before does not count, if `since` says how many.
+        """
+        until = time.monotonic() + self.patience
+        while not any(re.search(pattern, one) for one in self.mishaps[since:]):
+            if time.monotonic() > until:
+                return False
+            self.settle()
+            time.sleep(0.001)  # where no page is left to wait on
+        return True
 
     def settle(self) -> None:
         """Wait a little for what the browser has yet to tell of its pages."""

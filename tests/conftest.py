@@ -21,7 +21,7 @@ from postgres import PostgresServer, a_server, programs
 ALLOWED_SKIPS: tuple[str, ...] = ()
 """Beginnings of the node ids that may be skipped where `NO_SKIPS` is set; each needs its reason here."""
 
-SLOWEST_TEST_SECONDS = 180
+SLOWEST_TEST_SECONDS = 300
 
 MakeGateway = Callable[..., Gateway]
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from coatcheck.core.tokens import digest, mint
 
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 40.0
 CHANGE_SECONDS: Final = 20.0
 MODERN: Final = "2026-07-28"
@@ -65,6 +65,8 @@ class Gateway:
     port: int = field(default_factory=free_port)
     how: str = "serve"
     """Or `up`: for a team."""
+    program: Sequence[str] = ("-m", "coatcheck")
+    """What of Python's is run."""
     _child: subprocess.Popen[bytes] | None = None
     _seen: set[tuple[int, str]] = field(default_factory=set)
 
@@ -124,7 +126,7 @@ class Gateway:
         """Start the program and wait until it can answer calls, or says what it lacks for that."""
         assert self._child is None, "the gateway runs already"
         self.write(self.declaration)
-        command = [sys.executable, "-m", "coatcheck", self.how, "--http", f"127.0.0.1:{self.port}"]
+        command = [sys.executable, *self.program, self.how, "--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config), "--data", str(self.directory), *self.arguments]
         with (self.directory / "stderr.log").open("ab") as log:
             self._child = subprocess.Popen(

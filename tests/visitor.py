@@ -49,11 +49,12 @@ class Form:
 
 
 class Visitor:
-    """One browser at a gateway, which has `origin` and `port`."""
+    """One browser at a gateway, which has `origin` and `port`; `name` is its operator's, if a house let it in."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.port = port
         self.host = host
+        self.name = ""
         self.cookies: dict[str, str] = {}
         self.page = Sheet(0, "", (), "")
 
@@ -139,7 +140,7 @@ def counted(visitor: Visitor, path: str) -> Sheet:
     """Return a page about what something touched once that has been counted, as a page does by itself."""
     until = time.monotonic() + 20
     sheet = visitor.get(path)
-    while "Being counted" in sheet.text:
+    while "eing counted" in sheet.text:
         assert time.monotonic() < until, sheet.text
         time.sleep(0.05)
         sheet = visitor.get(path)

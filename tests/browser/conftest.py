@@ -36,6 +36,7 @@ from playwright.sync_api import Browser, expect
 from browser.consoles import Asking, Console, LivedIn
 from browsers import WAIT_MS, Dormant, Watch
 from gateway import Gateway
+from houses import PROVEN_SECONDS
 from screenshots.chromium import NoBrowser
 from screenshots.chromium import browser as running_browser
 from screenshots.signing_in import SignedIn
@@ -88,7 +89,8 @@ def console(browser: Browser, watch: Watch, tmp_path: Path) -> Iterator[Console]
     gateway = Gateway(tmp_path / "console", {"mcpServers": {}}, how="up")
     gateway.start()
     try:
-        yield Console(browser, watch, SignedIn(gateway.origin, Asking(gateway.directory)), gateway)
+        signed_in = SignedIn(gateway.origin, Asking(gateway.directory), lasting=PROVEN_SECONDS)
+        yield Console(browser, watch, signed_in, gateway)
     finally:
         watch.leave()
         gateway.stop()
@@ -98,7 +100,7 @@ def console(browser: Browser, watch: Watch, tmp_path: Path) -> Iterator[Console]
 def the_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, SignedIn]]:
     """Run the company once; who signed in there stays signed in."""
     with world_in(tmp_path_factory.mktemp("world")) as world:
-        yield world, SignedIn(world.origin, world.ask)
+        yield world, SignedIn(world.origin, world.ask, lasting=PROVEN_SECONDS)
 
 
 @pytest.fixture

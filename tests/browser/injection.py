@@ -5,6 +5,7 @@ Each marks `globalThis.ran` with its own number. `PAYLOADS` are short enough for
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from playwright.sync_api import Page
@@ -79,6 +80,15 @@ def ran(page: Page) -> list[int]:
     for frame in page.frames:
         found |= set(frame.evaluate("() => globalThis.ran || []"))
     return sorted(found)
+
+
+def does_run(page: Page, number: int, seconds: float = 30.0) -> bool:
+    """Tell whether a payload runs, as soon as it has: some wait for an answer that takes its time."""
+    until = time.monotonic() + seconds
+    while number not in ran(page):
+        if time.monotonic() > until:
+            return False
+    return True
 
 
 def nothing_ran(page: Page) -> None:

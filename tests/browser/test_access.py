@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from browser.clients import issue
 from browser.consoles import LivedIn
-from browser.test_people import issue
 from browsers import NARROW, assert_accessible, assert_fits
 from coatcheck.console.web.rendering import link
 
@@ -62,18 +62,24 @@ def test_a_server_is_taken_from_several_grants_by_keyboard(lived_in: LivedIn) ->
     assert reached == {1: ["github"], 2: ["git", "github"], 3: ["github"]}
 
 
-def counting_on(page: Page, path: str, id: str, inside: str = "") -> Callable[[], int]:
-    """Open a page whose part is as it is while its calls are counted, asked for anew each second.
+BEAT = """(id) => new Promise((told) => {
+  const begun = (event) => event.defaultPrevented && told(false);
+  addEventListener("htmx:beforeRequest", begun, { once: true });
+  addEventListener("htmx:afterSettle", () => told(true), { once: true });
+  htmx.trigger(document.getElementById(id), "beat");
+})"""
+"""Has a part ask as it does by itself, and tells whether it did; what it was answered is there by then."""
 
-    Returns what tells how often it was.
+
+def counting_on(page: Page, path: str, id: str, inside: str = "") -> Callable[[], bool]:
+    """Open a page whose part is as it is while its calls are counted, but that it asks when it is told to.
+
+    Returns what tells it to, and whether it asked.
     """
-    asked: list[str] = []
 
     def answered(route: Route) -> None:
-        if route.request.headers.get("x-poll"):
-            asked.append(route.request.url)
         told = route.fetch()
-        live = f'<div id="{id}" class="live" data-live hx-get="{path}" hx-select="#{id}" hx-swap="outerHTML" hx-trigger="every 1s">'
+        live = f'<div id="{id}" class="live" data-live hx-get="{path}" hx-select="#{id}" hx-swap="outerHTML" hx-trigger="beat">'
         text = told.text().replace(f'<div id="{id}" class="stack">', live + inside)
         route.fulfill(response=told, body=text)
 
@@ -81,31 +87,25 @@ def counting_on(page: Page, path: str, id: str, inside: str = "") -> Callable[[]
     expect(page.locator(f"#{id}.stack")).to_be_visible()  # it is counted by now
     page.route(lambda address: path.partition("?")[0] in address, answered)
     page.goto(path)
-    return lambda: len(asked)
-
-
-def asks_within(page: Page, asked: Callable[[], int], seconds: float = 2.5) -> bool:
-    before = asked()
-    page.wait_for_timeout(1_000 * seconds)
-    return asked() > before
+    return lambda: bool(page.evaluate(BEAT, id))
 
 
 def test_a_tick_that_was_taken_away_does_not_come_back_while_calls_are_counted(lived_in: LivedIn) -> None:
     for number in (1, 2):
         issue(lived_in, "held.example", f"held-{number}", servers=["git", "github"])
     page = lived_in.page("admin")
-    asked = counting_on(page, link("/access/withdraw", subject="held.example", server="git"), "withdrawing")
+    asks = counting_on(page, link("/access/withdraw", subject="held.example", server="git"), "withdrawing")
     tick = page.get_by_role("checkbox").first
     expect(tick).to_be_checked()
-    assert asks_within(page, asked)
+    assert asks()
     tick.uncheck()
     page.get_by_role("heading", level=1).click()
     expect(tick).not_to_be_focused()
-    assert not asks_within(page, asked)
+    assert not asks()
     expect(tick).not_to_be_checked()
     tick.check()
     page.get_by_role("heading", level=1).click()
-    assert asks_within(page, asked)
+    assert asks()
 
 
 FIELDS = """<p id="first">Fields</p><input type="hidden" value="x"><input type="checkbox" aria-label="Tick">
@@ -125,16 +125,16 @@ CHANGES = [
 
 def test_a_part_waits_for_whatever_was_changed_in_it_and_for_nothing_else(lived_in: LivedIn) -> None:
     page = lived_in.page("admin")
-    asked = counting_on(page, PAGES["withdraw"], "withdrawing", FIELDS)
-    assert asks_within(page, asked), "fields that nobody changed"
+    asks = counting_on(page, PAGES["withdraw"], "withdrawing", FIELDS)
+    assert asks(), "fields that nobody changed"
     for label, other, former in CHANGES:
         field = page.get_by_label(label, exact=True)
         put = field.fill if label.startswith("Text") else field.select_option
         put(other)
         page.locator("#first").click()  # nothing has the focus then
-        assert not asks_within(page, asked, 1.5), label
+        assert not asks(), label
         put(former)
         page.locator("#first").click()
-        assert asks_within(page, asked, 1.5), label
+        assert asks(), label
     page.evaluate("() => Object.defineProperty(document, 'hidden', { get: () => true })")
-    assert not asks_within(page, asked), "a tab that nobody sees"
+    assert not asks(), "a tab that nobody sees"

@@ -15,8 +15,7 @@ from playwright.sync_api import expect
 
 from browser.consoles import Console
 from browsers import NARROW, WIDE, Watch, assert_accessible, assert_fits
-
-PASSWORD = "a phrase for tests only"
+from houses import PASSWORD
 
 
 def _link(console: Console) -> str:

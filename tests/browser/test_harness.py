@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 import coatcheck
-from browser.injection import ADDRESSES, PAYLOADS, fitting, nothing_ran, ran
+from browser.injection import ADDRESSES, PAYLOADS, does_run, fitting, nothing_ran
 from browsers import Watch, assert_accessible, assert_fits, open_page, violations
 
 HTMX = Path(coatcheck.__file__).parent / "console" / "static" / "htmx.min.js"
@@ -47,7 +47,7 @@ def test_each_payload_that_a_page_takes_for_markup_runs_and_is_noticed(browser: 
         served(page, f"<!doctype html><script>{HTMX.read_text()}</script><body>{around}</body>")
         page.evaluate("() => { const all = document.body.innerHTML; document.body.innerHTML = all; }")
         page.evaluate("() => htmx.process(document.body)")
-        assert number in ran(page), PAYLOADS[number]
+        assert does_run(page, number), PAYLOADS[number]
     with pytest.raises(AssertionError, match=rf"payloads ran on {WRONG}"):
         nothing_ran(page)
 
@@ -99,21 +99,22 @@ def test_what_goes_wrong_on_a_page_is_noticed(
     watch.check()
     with watch.expecting(said, ".*"):
         served(page, body, **headers)
-        page.wait_for_timeout(200)
     watch.check()
     served(page, body, **headers)
-    page.wait_for_timeout(200)
+    assert watch.sees(said)
     with pytest.raises(AssertionError, match=said):
         watch.check()
 
 
 def test_what_is_expected_has_to_happen_and_excuses_nothing_else(browser: Browser) -> None:
-    watch = Watch()
+    watch = Watch(patience=0.2)
     page = open_page(browser, watch)
     with pytest.raises(AssertionError, match="was expected"), watch.expecting("never"):
         served(page, GOOD)
+    watch.patience = 30.0
     with watch.expecting("one"):
         served(page, "<script>console.error('one'); console.error('two')</script>")
+        assert watch.sees("two")
     with pytest.raises(AssertionError, match="console: two"):
         watch.check()
 

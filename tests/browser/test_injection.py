@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page
 
+from bench.surface import every_page
 from browser.consoles import Console
 from browser.injection import PAYLOADS, nothing_ran
 from browsers import Watch
-from coatcheck.console.surface import Entrances, pages_of
-from coatcheck.operations.use_cases import UseCases
 
 SERVER = Path(__file__).parent / "children" / "hostile_words.py"
 PATHS = sorted(
     {
         page.path
-        for page in pages_of(
-            UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)}),
-            Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)}),
-        )
+        for page in every_page()
         if page.method == "GET" and not page.path.startswith(("/login", "/welcome", "/claim", "/mine"))
     }
 )
@@ -77,7 +73,23 @@ def plant(console: Console) -> Planted:
         "POST", "/servers", {"name": "words", "command": sys.executable, "args": command, "note": PAYLOADS[5]}
     )
     planted.note("server with tools")
+    console.ask("PUT", "/policies/payloads", {"document": policy(), "because": PAYLOADS[0]})
+    planted.note("policy")
     return planted
+
+
+def policy() -> dict[str, Any]:
+    """Return a policy that names and says payloads, as far as one may."""
+    plain = [one for one in PAYLOADS if one.isprintable() and one == one.strip() and len(one) <= 256]
+    rules = {one: {"deny_if": [{"subject": one, "message": one}]} for one in plain}
+    described = "\n".join(plain)[:2_000].strip()
+    return {
+        "coatcheck": 1,
+        "name": "payloads",
+        "default": "read-only",
+        "description": described,
+        "tools": rules,
+    }
 
 
 def call_about(console: Console, planted: Planted) -> None:
@@ -91,26 +103,39 @@ def call_about(console: Console, planted: Planted) -> None:
         console.ask("POST", f"/grants/{id}/revoke", {"because": payload[:200]})
 
 
-def paths_of(console: Console, planted: Planted) -> list[str]:
+def draft(page: Page) -> str:
+    """Paste servers that are described by payloads; return the path of what was read."""
+    servers: dict[str, dict[str, Any]] = {}
+    for number, payload in enumerate(PAYLOADS):
+        servers[f"s{number}"] = {"url": "http://127.0.0.1:9/", "headers": {"X-A": payload}, "type": payload}
+        servers[f"f{number}"] = {"command": payload, "args": [payload], "env": {"A": payload}}
+    page.goto("/servers/new/paste")
+    page.get_by_label("Configuration").fill(json.dumps({"mcpServers": servers}))
+    page.get_by_role("button", name="Read it").click()
+    page.wait_for_url("**/choose")
+    return urlsplit(page.url).path.removesuffix("/choose")
+
+
+def paths_of(console: Console, planted: Planted, drafted: str) -> list[str]:
     """Return every page, those of single things for several of them."""
-    servers = console.ask("GET", "/servers")["items"]
-    credentials = console.ask("GET", "/credentials")["items"]
-    records = console.ask("GET", "/records")["items"]
+    servers, credentials, operators, records = (
+        console.ask("GET", path)["items"] for path in ("/servers", "/credentials", "/operators", "/records")
+    )
     some = {
-        "/grants": planted.grants[:3] + planted.grants[-2:],
-        "/servers": [servers[0]["id"], servers[0]["name"]],
-        "/credentials": [one["name"] for one in credentials[:2]],
-        "/policies": ["nothing"],
-        "/log/calls": [one["id"] for one in records[:4]],
+        "/grants/{ref}": [f"/grants/{one}" for one in planted.grants[:3] + planted.grants[-2:]],
+        "/servers/new/draft/{draft}": [drafted],
+        "/servers/{ref}": [f"/servers/{servers[0][one]}" for one in ("id", "name")],
+        "/credentials/{ref}": [f"/credentials/{one['name']}" for one in credentials[:2]],
+        "/policies/{name}": ["/policies/payloads"],
+        "/log/calls/{id}": [f"/log/calls/{one['id']}" for one in records[:4]],
+        "/settings/operators/{name}": [f"/settings/operators/{one['name']}" for one in operators[:1]],
     }
     found: list[str] = []
     for path in PATHS:
-        if "{" not in path:
-            found.append(path)
-            continue
-        names = next((names for begin, names in some.items() if path.startswith(begin + "/")), ["x"])
-        found += [re.sub(r"\{[^}]*\}", name, path, count=1) for name in names]
-    return [path for path in found if "{" not in path]
+        begin = next((one for one in some if path.startswith(one)), "")
+        found += [one + path.removeprefix(begin).replace("{number}", "1") for one in some.get(begin, [""])]
+    assert [path for path in found if "{" in path] == [], "all are looked at"
+    return found
 
 
 def look(page: Page, path: str, watch: Watch) -> int:
@@ -126,7 +151,7 @@ def look(page: Page, path: str, watch: Watch) -> int:
     return answer.status
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(600)
 def test_no_text_from_anywhere_runs_on_any_page(console: Console, watch: Watch) -> None:
     planted = plant(console)
     assert planted.kept["server with tools"] == 1
@@ -134,11 +159,13 @@ def test_no_text_from_anywhere_runs_on_any_page(console: Console, watch: Watch) 
     assert planted.kept.get("grant note", 0) > 20, planted.kept
     call_about(console, planted)
     page = console.page("admin")
+    drafted = draft(page)
     statuses = {}
-    for path in paths_of(console, planted):
+    for path in paths_of(console, planted, drafted):
         with suppress_download():
             statuses[path] = look(page, path, watch)
-    assert sum(status == 200 for status in statuses.values()) > 30, statuses
+    assert statuses[drafted] == statuses["/policies/payloads/history/1"] == 200, statuses
+    assert sum(status == 200 for status in statuses.values()) > 60, statuses
 
 
 def suppress_download() -> Any:

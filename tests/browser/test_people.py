@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from browser.clients import Beside, issue
 from browser.consoles import Console, LivedIn
 from browser.injection import PAYLOADS, nothing_ran
-from browser.test_grants import Beside
 from browsers import NARROW, Watch, assert_accessible, assert_fits
 from coatcheck.console.web.rendering import link
 from journeys.peer import peer_serving
@@ -28,12 +28,6 @@ PAGES = {
     "who": "/access/tool?server=github&tool=push_files",
     "none": "/people?q=nobody-is-called-so",
 }
-
-
-def issue(console: Console | LivedIn, subject: str, label: str, **more: object) -> dict[str, object]:
-    body = {"label": label, "subject": subject, "servers": None, **more}
-    told: dict[str, object] = console.ask("POST", "/grants", body)
-    return told
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
@@ -63,7 +57,7 @@ def test_offboarding_in_the_page_ends_a_client_that_calls(console: Console, watc
         dialog.get_by_label("Why").fill("left the company")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Offboarding report")).to_be_visible()
-        assert client.ended.wait(20), "the client still calls"
+        assert client.ended.wait(30), "the client still calls"
         assert set(client.refused_with) == {401}
         expect(page.locator("main")).to_contain_text("because: left the company")
         expect(page.get_by_role("row", name="ada-laptop")).to_contain_text("revoked")

@@ -59,8 +59,7 @@ def test_a_live_part_stays_and_leads_back_when_the_session_has_ended(console: Co
 
 
 def test_what_is_pressed_and_refused_says_so(console: Console, watch: Watch) -> None:
-    grant = console.ask("POST", "/grants", {"label": "ada-laptop", "subject": "ada", "servers": None})
-    assert grant["token"]
+    console.ask("POST", "/grants", {"label": "ada-laptop", "subject": "ada", "servers": None})
     page = console.page("admin")
     page.goto("/grants")
     with watch.expecting("status of 500", "Code 500 from"):

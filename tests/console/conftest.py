@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,13 @@ __all__ = ["hall"]
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Run a gateway for the tests of one module."""
     with office_at(tmp_path_factory.mktemp("house") / "data") as office:
+        yield House(office)
+
+
+@pytest.fixture
+def own_house(tmp_path: Path) -> Iterator[House]:
+    """Run a gateway that one test may change as a whole, and finds as it begins."""
+    with office_at(tmp_path / "data") as office:
         yield House(office)
 
 

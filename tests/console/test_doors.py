@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -48,12 +49,12 @@ def test_over_https_the_cookie_is_bound_to_the_host(proxied: Office) -> None:
     line = next(value for name, value in told.headers if "session=ccks_" in value)
     assert line.startswith("__Host-coatcheck-session=")
     assert "Secure" in line
-    assert visitor.get("/", OVER_HTTPS, follow=False).status in {200, 303}
+    assert visitor.get("/settings/me", OVER_HTTPS, follow=False).status == 200
     visitor.cookies = {
         name.replace("__Host-coatcheck", f"coatcheck-local-{proxied.hall.gateway.port}"): value
         for name, value in visitor.cookies.items()
     }
-    assert visitor.get("/", OVER_HTTPS, follow=False).header("location").startswith("/login")
+    assert visitor.get("/settings/me", OVER_HTTPS, follow=False).header("location").startswith("/login")
 
 
 def test_on_this_machine_it_has_another_name(proxied: Office) -> None:
@@ -66,8 +67,8 @@ def test_on_this_machine_it_has_another_name(proxied: Office) -> None:
 def test_from_elsewhere_in_the_clear_nothing_is_shown_and_no_session_counts(proxied: Office) -> None:
     port = proxied.hall.gateway.port
     visitor, _ = _enter(proxied, {}, f"http://127.0.0.1:{port}", "in-the-clear")
-    assert visitor.get("/", follow=False).status in {200, 303}
-    for path in ("/", "/login", "/settings"):
+    assert visitor.get("/settings/me", follow=False).status == 200
+    for path in ("/", "/login", "/settings/me"):
         told = visitor.get(path, {"Host": f"127.0.0.1:{port}", **ELSEWHERE}, follow=False)
         assert (told.status, "plain http" in told.text) == (403, True)
         assert told.forms == []
@@ -268,6 +269,56 @@ async def test_what_the_provider_refuses_is_braked_and_what_was_used_before_is_n
                 assert await asyncio.to_thread(come_back) == [403]
             assert await asyncio.to_thread(come_back) == [429]
             assert (await asyncio.to_thread(visitor.get, "/login")).status == 200
+        finally:
+            await asyncio.to_thread(gateway.stop)
+
+
+async def test_what_a_provider_only_remembers_confirms_nothing_whoever_it_remembers(tmp_path: Path) -> None:
+    """A provider that ignores `prompt=login`: whoever runs it learns that, and nobody is braked for it."""
+    from gateway import Gateway
+
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    async with OpenIdProvider(SystemClock()) as provider:
+        lines = [f'oidc_issuer = "{provider.issuer}"', 'oidc_client_id = "coatcheck"']
+        (data / "coatcheck.toml").write_text("\n".join(lines))
+        gateway = await asyncio.to_thread(Gateway(data, {"mcpServers": {}}, how="up").start)
+        try:
+            for name in ("ann", "ben"):
+                asked = {"name": f"{name}@example.com", "role": "admin"}
+                body = json.dumps(asked).encode()
+                assert control(data / "coatcheck.sock", "POST", "/api/v1/operators", body)[0] == 201
+            visitor = Visitor(gateway.port)
+
+            def come_back(again: int) -> Sheet:
+                begun = visitor.get(f"/login/openid?again={again}&back=/settings", follow=False)
+                to = begun.header("location")
+                assert ("prompt=login" in to) is bool(again)
+                query = urlencode(provider.authorize(to))
+                return visitor.get(f"/login/openid/callback?{query}", follow=False)
+
+            assert (await asyncio.to_thread(come_back, 0)).status == 303
+            mine = dict(visitor.cookies)
+            for remembered in (None, 1_000_000):
+                provider.claims = {"auth_time": remembered}
+                for at in range(15):
+                    told = await asyncio.to_thread(come_back, 1)
+                    assert (told.status, told.header("set-cookie")) == (403, "")
+                    assert "prompt=login" in told.text
+                    assert "did not ask you again who you are" in told.text, at
+            before = dict(provider.person)
+            provider.person |= {"sub": "u-2", "email": "ben@example.com"}
+            assert (await asyncio.to_thread(come_back, 1)).status == 403, "somebody else, not proven either"
+            provider.person, provider.claims = before, {}
+            assert {name: value for name, value in visitor.cookies.items() if "session" in name} == {
+                name: value for name, value in mine.items() if "session" in name
+            }
+            assert (await asyncio.to_thread(visitor.get, "/settings")).path.startswith("/settings/")
+            told = control(data / "coatcheck.sock", "GET", "/api/v1/records")[1]
+            assert told["items"] == [], "nobody guessed"
+            operators = control(data / "coatcheck.sock", "GET", "/api/v1/operators")[1]["items"]
+            assert {one["name"]: one["state"] for one in operators}["ben@example.com"] == "invited"
+            assert (await asyncio.to_thread(come_back, 1)).status == 303, "and who is asked again proves it"
         finally:
             await asyncio.to_thread(gateway.stop)
 

@@ -8,23 +8,18 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any, Final, cast
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
 
-from coatcheck.console.surface import Entrances, pages_of
+from bench.surface import every_page
 from coatcheck.console.web.page import AnyPage
-from coatcheck.operations.use_cases import UseCases
 from houses import House
 from visitor import Sheet, Visitor, read_sheet
 
-PAGES: Final = pages_of(
-    UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)}),
-    Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)}),
-)
+PAGES: Final = every_page()
 SEEN: Final = [page for page in PAGES if page.method == "GET" and not page.saves]
 DONE: Final = [page for page in PAGES if page.method == "POST" and page.path not in {"/logout", "/login"}]
 NOBODY: Final = "00000000-0000-7000-8000-000000000000"

@@ -1,28 +1,28 @@
-"""Whoever is shown a link or a form may follow it: every page of every role is walked, and nothing answers 403."""
+"""Whoever is shown a link or a form may follow it: every page of every role is walked, and nothing answers 403.
+
+What is called as a page of ours is, such as `new`, is led to all the same, and what has gone has no link.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, Final, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from coatcheck.console.surface import Entrances, pages_of
+from bench.surface import every_page
 from coatcheck.console.web.page import AnyPage
 from coatcheck.model.operator import OperatorRole
 from coatcheck.operations.permissions import Permission, may
-from coatcheck.operations.use_cases import UseCases
 from houses import House
 from visitor import Sheet, Visitor
 
-PAGES = pages_of(
-    UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)}),
-    Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)}),
-)
+PAGES = every_page()
 MOST_ALIKE: Final = 7
 """How many pages of one path are walked; what they link to differs by what is shown, hardly by how much."""
 NOT_WALKED: Final = frozenset({"/settings/backup"})
@@ -33,7 +33,6 @@ NOT_LED_TO: Final = frozenset(
         "/start",  # a gateway that has nothing is led there by `/`
         "/grants/owners",  # asked by script
         "/policies/new",  # readers of policies may look at it, and are offered nothing to begin
-        "/policies/{name}/show",  # for policies whose names are those of pages
         "/servers/review",  # nothing waits in this house
         "/servers/{ref}/review",
         "/servers/{ref}/output",  # of children, to admins
@@ -47,6 +46,10 @@ NOT_LED_TO: Final = frozenset(
     }
 )
 _FORM: Final = "a form of"
+ODD: Final = frozenset({"new", "suggest", "explain", "review"})
+"""What things of this house are called, and pages of ours as well."""
+LIMITED: Final = {"echo": {"outcome": "allow", "limits": [{"calls": 100, "per": "hour", "each": "all"}]}}
+_ANCHOR: Final = re.compile(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,6 +93,59 @@ def lived_in(house: House) -> None:
     ask("POST", "/subjects/eve/offboard", {"because": "left"})
     assert hall.ask("tools/list", grant=grants["over"]["token"]).status == 401
     assert hall.ask("tools/list", grant="cckg_" + "0" * 40).status == 401
+    _name_oddly(house)
+    _take_away(house)
+
+
+def _name_oddly(house: House) -> None:
+    """Let there be things that are called as pages are, each seen wherever its name is."""
+    ask, url = house.ask, house.office.hall.peer.url
+    for name in ("new", "suggest", "explain"):
+        _put(house, name, LIMITED)
+    ask("POST", "/credentials", {"name": "new", "owner": "ben@example.com", "material": "s3cret-value-4"})
+    soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    ask("POST", "/credentials/new/stage", {"material": "s3cret-value-6", "expires_at": soon})
+    ask("POST", "/credentials/new/activate", {"unverified": True, "because": "it ends soon"})
+    ask("POST", "/servers", {"name": "new", "url": url, **_keyed("new")})
+    ask("POST", "/servers", {"name": "review", "url": "http://127.0.0.1:9/mcp"})
+    ask("POST", "/policies/explain/use", {"kind": "server", "of": "new"})
+    ask("POST", "/policies/new/use", {"kind": "server", "of": "review"})
+    terms = {"subject": "ben@example.com", "servers": ["new", "review"]}
+    grant = ask("POST", "/grants", {"label": "an-odd", **terms})
+    ask("POST", "/policies/suggest/use", {"kind": "grant", "of": grant["grant"]["id"]})
+    ask("POST", "/subjects", {"name": "new", "kind": "automation", "roles": []})
+    for _ in range(3):
+        _call(house, "new", grant["token"])
+
+
+def _take_away(house: House) -> None:
+    """Let there be calls of a server, with a credential and by a policy, that are there no more."""
+    ask = house.ask
+    ask("POST", "/credentials", {"name": "former", "owner": "", "material": "s3cret-value-5"})
+    ask("POST", "/servers", {"name": "former", "url": house.office.hall.peer.url, **_keyed("former")})
+    _put(house, "former", LIMITED)
+    ask("POST", "/policies/former/use", {"kind": "server", "of": "former"})
+    terms = {"subject": "ben@example.com", "servers": ["former", "srv"]}
+    token = ask("POST", "/grants", {"label": "bereft", **terms})["token"]
+    for _ in range(2):
+        _call(house, "former", token)
+    ask("POST", "/policies/former/unuse", {"kind": "server", "of": "former"})
+    ask("DELETE", "/servers/former")
+    ask("DELETE", "/credentials/former")
+    told = house.office.ask("DELETE", "/policies/former", "admin", None, {"If-Match": '"1"'})
+    assert told.status in {200, 204}, told.body
+
+
+def _keyed(credential: str) -> Mapping[str, Any]:
+    return {"headers": {"X-Key": f"${{credential:{credential}}}"}, "plain": ["X-Key"]}
+
+
+def _call(house: House, server: str, token: str) -> None:
+    got = house.office.hall.ask(
+        "tools/call", {"name": f"{server}__echo", "arguments": {"text": "x"}}, grant=token
+    )
+    assert '"isError":true' not in got.text.replace(" ", ""), got.text
+    assert "error" not in got.text, got.text
 
 
 def _put(house: House, name: str, tools: Mapping[str, Any]) -> None:
@@ -120,6 +176,8 @@ class Walk:
         self.role = role
         self.walked: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.named: set[tuple[str, str]] = set()
+        """By which page something of an odd name is led to, and in which room that is."""
         self._known: set[str] = set()
         self._next: list[tuple[str, str]] = []
 
@@ -153,6 +211,7 @@ class Walk:
         for href in sheet.links:
             if not href.startswith("#"):
                 self._note(path, href)
+        self.look_at_names(path, sheet)
         for sends in re.findall(r'formaction="([^"]*)"', sheet.html):
             action = urlsplit(sends).path
             page = page_of("POST", action)
@@ -166,6 +225,16 @@ class Walk:
                 self._judge(path, f"{form.method} {action}", page)
                 if form.method == "get":
                     self._note(f"{_FORM} {path}", f"{action}?{urlencode(form.fields, doseq=True)}")
+
+    def look_at_names(self, whence: str, sheet: Sheet) -> None:
+        """Note where a page leads to what is called as a page of ours is, and whether that is right."""
+        for href, inside in _ANCHOR.findall(sheet.html):
+            name = html.unescape(re.sub(r"<[^>]*>", "", inside)).strip().partition(":")[0]
+            page = page_of("GET", urlsplit(href).path)
+            if name in ODD and page is not None and "?" not in href:
+                self.named.add((whence, href.split("/")[1]))
+                if "{" not in page.path:
+                    self.wrong.append(f"{whence} leads to {href} for what is called {name}")
 
     def _judge(self, whence: str, what: str, page: AnyPage) -> None:
         if isinstance(page.who, Permission) and not (self.role and may(self.role, page.who)):
@@ -192,6 +261,35 @@ def test_no_role_is_shown_a_way_that_is_closed_and_every_page_is_led_to(
         if page.method == "GET" and isinstance(page.who, Permission) and may(role, page.who)
     }
     assert open_to_it - set(walk.walked) - NOT_LED_TO == set()
+
+
+def test_what_is_called_as_a_page_is_and_what_has_gone_are_told_on_every_page_that_tells_of_them(
+    house: House,
+) -> None:
+    """Where the walk, above, looks at them: a page that told of none would be right by saying nothing."""
+    walk = Walk(house.as_role("admin"), OperatorRole.ADMIN)
+    walk.begin("/")
+    for kind in ("credential", "policy", "server"):  # what is done to them is soon on an older page
+        walk.look_at_names("/log/changes", walk.visitor.get(f"/log/changes?kind={kind}"))
+    assert not walk.wrong, "\n".join(sorted(set(walk.wrong)))
+    assert walk.named >= {
+        ("/", "servers"), ("/", "credentials"), ("/servers", "servers"), ("/credentials", "credentials"),
+        ("/credentials", "servers"), ("/policies", "policies"), ("/log", "servers"), ("/access", "servers"),
+        ("/log/calls/{id}", "servers"), ("/log/calls/{id}", "credentials"), ("/log/calls/{id}", "policies"),
+        ("/grants", "policies"), ("/grants/{ref}", "servers"), ("/grants/{ref}", "policies"),
+        ("/servers/{ref}/tools", "policies"), ("/servers/{ref}/credentials", "credentials"),
+        ("/log/changes", "servers"), ("/log/changes", "credentials"), ("/log/changes", "policies"),
+    }, walk.named  # fmt: skip
+
+
+def test_what_has_gone_is_told_without_a_link(house: House) -> None:
+    admin = house.as_role("admin")
+    first = re.findall(r'href="(/log/calls/[0-9]+)"', admin.get("/log?server=former").html)[0]
+    call = admin.get(first)
+    assert all(words in call.text for words in ("former / echo", "former version 1", "former:"))
+    gone = [href for page in (call, admin.get("/"), admin.get("/log")) for href in page.links]
+    assert [href for href in gone if "/former" in href] == ["/policies/former/history"] * 2
+    assert "former" in admin.get("/").text
 
 
 def test_a_developer_is_shown_no_way_that_is_closed(house: House) -> None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from coatcheck.console.surface import Entrances, pages_of
+from bench.surface import every_page
 from coatcheck.console.web.page import AnyPage, Door
 from coatcheck.model.operator import OperatorRole
 from coatcheck.operations.permissions import Permission, may
-from coatcheck.operations.use_cases import UseCases
 from houses import House
 
-PAGES = pages_of(
-    UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)}),
-    Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)}),
-)
+PAGES = every_page()
 OF_OPERATORS = [page for page in PAGES if isinstance(page.who, Permission)]
 NOBODY = "00000000-0000-7000-8000-000000000000"
 

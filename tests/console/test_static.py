@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, nodes
 
 from coatcheck.console.web.files import Files
 
@@ -86,3 +89,74 @@ def test_every_class_that_a_template_uses_has_a_rule() -> None:
             used |= {name: _name(path) for name in value.split() if "\0" not in name}
     hooks = {"choices", "live", "top-menu"}  # what console.js finds them by
     assert {name: path for name, path in used.items() if name not in styled | hooks} == {}
+
+
+# --- parts of templates that nothing uses ------------------------------------------------------------------
+
+
+def _trees(sources: Mapping[str, str]) -> Mapping[str, nodes.Template]:
+    made = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return {name: made.parse(source) for name, source in sources.items()}
+
+
+def _imports_of(tree: nodes.Template) -> Iterator[str]:
+    for one in tree.find_all(nodes.Import):
+        yield one.target
+    for taken in tree.find_all(nodes.FromImport):
+        yield from (one if isinstance(one, str) else one[1] for one in taken.names)
+
+
+def _unused_imports(trees: Mapping[str, nodes.Template]) -> list[str]:
+    found = []
+    for name, tree in trees.items():
+        read = {one.name for one in tree.find_all(nodes.Name) if one.ctx == "load"}
+        found += [f"{name}: {one}" for one in _imports_of(tree) if one not in read]
+    return found
+
+
+def _called(call: nodes.Call) -> str:
+    if isinstance(call.node, nodes.Getattr):
+        return call.node.attr
+    return call.node.name if isinstance(call.node, nodes.Name) else ""
+
+
+def _idle_parameters(trees: Mapping[str, nodes.Template]) -> list[str]:
+    """Return parameters of macros that no call gives, or that the macro does not read."""
+    most: Counter[str] = Counter()
+    given: dict[str, set[str]] = {}
+    for tree in trees.values():
+        for call in tree.find_all(nodes.Call):
+            most[_called(call)] = max(most[_called(call)], len(call.args))
+            given.setdefault(_called(call), set()).update(one.key for one in call.kwargs)
+    found = []
+    for name, tree in trees.items():
+        for macro in tree.find_all(nodes.Macro):
+            read = {one.name for part in macro.body for one in _names_in(part)}
+            for place, parameter in enumerate(one.name for one in macro.args):
+                is_given = place < most[macro.name] or parameter in given.get(macro.name, ())
+                if not is_given or parameter not in read:
+                    found.append(f"{name}: {macro.name}.{parameter}")
+    return found
+
+
+def _names_in(part: nodes.Node) -> Iterator[nodes.Name]:
+    if isinstance(part, nodes.Name):
+        yield part
+    yield from part.find_all(nodes.Name)
+
+
+def test_a_part_that_nothing_uses_is_found() -> None:
+    trees = _trees(
+        {
+            "a": "{% macro m(read, spare, unread=1) %}{{ read }}{{ spare }}{% endmacro %}",
+            "b": '{% import "a" as it %}{% import "a" as my %}{% from "a" import m as x %}{{ it.m(1, unread=2) }}',
+        }
+    )
+    assert _unused_imports(trees) == ["b: my", "b: x"]
+    assert _idle_parameters(trees) == ["a: m.spare", "a: m.unread"]
+
+
+def test_no_template_imports_or_takes_what_nothing_uses() -> None:
+    trees = _trees({_name(path): path.read_text(encoding="utf-8") for path in TEMPLATES})
+    assert _unused_imports(trees) == []
+    assert _idle_parameters(trees) == []

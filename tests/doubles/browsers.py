@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 from coatcheck.core.tokens import Pepper
-from coatcheck.errors import LedgerUnavailable, Unavailable
+from coatcheck.errors import Unavailable
 from coatcheck.model.browser import BrowserSession
-from coatcheck.model.change import Change
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.secret import Secret
 from coatcheck.operations.records import Records
@@ -25,6 +25,7 @@ from coatcheck.operations.signing_in.telling import SignInRecord
 from coatcheck.operations.tally import Tally
 from coatcheck.ports import BrowserStore
 from doubles.callers import PEPPER
+from doubles.changes import KeptChanges
 from doubles.entropy import CountingEntropy
 from doubles.registries import ROOT, MemoryRegistryStore, Office
 from ledgers import MemoryLedger
@@ -35,12 +36,13 @@ HERE = "192.0.2.7"
 
 
 class MemoryBrowsers:
-    """Implements `ports.BrowserStore`; `failing` has nothing written or read."""
+    """Implements `ports.BrowserStore`; `failing` has nothing written or read, `ends_nothing` nothing removed."""
 
     def __init__(self) -> None:
         self.rows: dict[str, BrowserSession] = {}
         self.noted: list[dict[str, datetime]] = []
         self.failing: Unavailable | None = None
+        self.ends_nothing: Unavailable | None = None
 
     def _try(self) -> None:
         if self.failing is not None:
@@ -62,25 +64,10 @@ class MemoryBrowsers:
 
     async def end(self, ids: Collection[str]) -> None:
         self._try()
+        if self.ends_nothing is not None:
+            raise self.ends_nothing
         for id in ids:
             self.rows.pop(id, None)
-
-
-class KeptChanges:
-    """Implements `ports.ChangeLog`; fails while `failing`."""
-
-    def __init__(self) -> None:
-        self.changes: list[Change] = []
-        self.failing = False
-
-    async def add(self, change: Change) -> None:
-        if self.failing:
-            raise LedgerUnavailable("the disk is full")
-        self.changes.append(change)
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        return [(one.actor, one.action) for one in self.changes]
 
 
 class Lobby:
@@ -137,6 +124,13 @@ class Lobby:
         """Let an operator in by a link, with a password; return the token of its browser."""
         code = await self.invite(name)
         return (await self.signing.by_code(code, password, HERE, AGENT)).token
+
+    def link(self, name: str, by: str) -> None:
+        """Have a provider vouch for an operator: `by` is who it says that is."""
+        registry = self.office.store.registry
+        linked = {**registry.operators, name: replace(registry.operators[name], vouched=by)}
+        self.office.store.registry = replace(registry, operators=linked)
+        self.office.directory.renew(self.office.store.registry)
 
     def who(self, token: Secret) -> str | None:
         found = self.sessions.find(token.reveal())

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from bench.crowd import Crowd, ask
 from bench.door import Door
-from bench.registry import Local, spellings
+from bench.local import Local
+from bench.registry import spellings
 from gateway import Gateway
 
 WAIT_SECONDS: Final = 30.0

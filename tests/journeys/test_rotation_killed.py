@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.door import Door, a_door
-from bench.registry import Local
+from bench.local import Local
 from journeys.rotating import WAIT_SECONDS, Stand, Told, standing
 
 AROUND_THE_SWITCH = (0.0, 0.006)

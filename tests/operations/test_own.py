@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from msgspec.structs import replace
 
 from coatcheck.errors import LedgerUnavailable
@@ -78,3 +79,22 @@ async def test_grants_are_shown_where_the_record_cannot_be_read() -> None:
     read.failing = True
     own = await views.of("ada")
     assert (len(own.grants), own.calls, own.why_not) == (1, [], "the disk is full")
+
+
+async def test_what_is_good_is_shown_first_and_what_is_left_out_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("coatcheck.operations.own.MOST_GRANTS", 2)
+    monkeypatch.setattr("coatcheck.operations.own.MOST_OVER", 3)
+    office, _, views = await an_office()
+    for number in range(4):
+        await office.grants.issue(ROOT, NewGrant(f"a-old-{number}", "ada", None))
+    await office.grants.revoke(ROOT, [f"a-old-{number}" for number in range(4)], "x")
+    await office.grants.issue(ROOT, NewGrant("z", "ada", None))
+    own = await views.of("ada")
+    assert [view.label for view in own.grants] == ["a-1", "z"]
+    assert [view.label for view in own.over] == ["a-2", "a-old-0", "a-old-1"]
+    assert (own.more, own.more_over) == (0, 2)
+    await office.grants.issue(ROOT, NewGrant("zz", "ada", None))
+    own = await views.of("ada")
+    assert ([view.label for view in own.grants], own.more) == (["a-1", "z"], 1)

@@ -7,38 +7,25 @@ import json
 import pytest
 
 from coatcheck.errors import LedgerUnavailable
-from coatcheck.model.change import Change
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.operations import readers
 from coatcheck.operations.readers import Readers, ReadKind
 from coatcheck.operations.registry.changes import Scribe
+from doubles.changes import KeptChanges
 from doubles.clock import START, HandClock
 from doubles.entropy import CountingEntropy
 
 ANN, BEN = (Actor(name, OperatorRole.AUDITOR, "127.0.0.1") for name in ("ann", "ben"))
 
 
-class Kept:
-    """A change log in memory, which fails while `failing`."""
-
-    def __init__(self) -> None:
-        self.changes: list[Change] = []
-        self.failing = False
-
-    async def add(self, change: Change) -> None:
-        if self.failing:
-            raise LedgerUnavailable("the disk is full")
-        self.changes.append(change)
-
-
 class Desk:
     def __init__(self) -> None:
-        self.clock, self.kept = HandClock(), Kept()
+        self.clock, self.kept = HandClock(), KeptChanges()
         self.readers = Readers(self.kept, Scribe(self.clock, CountingEntropy()), self.clock)
 
     @property
     def told(self) -> list[tuple[str, str]]:
-        return [(one.actor, one.action) for one in self.kept.changes]
+        return self.kept.told
 
 
 async def test_what_is_taken_is_told_each_time_with_what_was_asked_for() -> None:

@@ -30,7 +30,7 @@ from coatcheck.store.opening import open_database
 
 log = logging.getLogger(__name__)
 
-_SEEN_SECONDS: Final = 5.0
+_FLUSH_SECONDS: Final = 5.0
 """Between two keepings of when grants were last used."""
 _CATCH_UP_SECONDS: Final = 1.0
 """Between two tries to read the registry again, as long as it may be behind the store."""
@@ -144,7 +144,7 @@ async def background(gateway: Gateway) -> AsyncIterator[None]:
         asyncio.create_task(_follow_edits(gateway)),
         asyncio.create_task(_flush_refusals(gateway)),
         asyncio.create_task(_sweep_sessions(gateway)),
-        asyncio.create_task(_flush_seen(gateway)),
+        asyncio.create_task(_flush(gateway)),
         asyncio.create_task(_catch_up(gateway)),
         asyncio.create_task(gateway.checkpointing.run()),
         asyncio.create_task(gateway.registered.expiring.run()),
@@ -172,9 +172,9 @@ async def _flush_refusals(gateway: Gateway) -> None:
             await gateway.refusals.flush()
 
 
-async def _flush_seen(gateway: Gateway) -> None:
+async def _flush(gateway: Gateway) -> None:
     while True:
-        await asyncio.sleep(_SEEN_SECONDS)
+        await asyncio.sleep(_FLUSH_SECONDS)
         with contextlib.suppress(Unavailable):  # kept for the next time
             await gateway.seen.flush()
         with contextlib.suppress(Unavailable):

@@ -106,13 +106,12 @@ def _is_usable(key: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an ID token must say. Times in Unix seconds; `since`: proof of the person must be newer."""
+    """What an ID token must say; `now` in Unix seconds."""
 
     issuer: str
     client_id: str
     nonce: str
     now: float
-    since: float | None = None
 
 
 def token_problem(claims: Claims, algorithm: str, access: Secret, expected: Expected) -> str:
@@ -127,8 +126,6 @@ def token_problem(claims: Claims, algorithm: str, access: Secret, expected: Expe
     if not problem and "at_hash" in claims:
         said = text_of(claims, "at_hash")
         problem = "" if _same(said, access_hash(access, algorithm)) else "it belongs to another access token"
-    if not problem and expected.since is not None and not is_fresh(claims, expected.since, expected.now):
-        problem = "the provider did not ask for proof anew"
     return problem
 
 

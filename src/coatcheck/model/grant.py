@@ -12,6 +12,11 @@ import msgspec
 from coatcheck.model.server import Source
 
 
+def in_scope(servers: frozenset[UUID] | None, server: UUID) -> bool:
+    """Tell whether a scope holds a server; None holds every server, those that come later, too."""
+    return servers is None or server in servers
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A labelled, revocable bearer token. The token itself is never kept, only what it allows.
@@ -27,6 +32,10 @@ class Grant:
     roles: frozenset[str] = frozenset()
     servers: frozenset[UUID] | None = None
     source: Source = Source.FILE
+
+    def may_reach(self, server: UUID) -> bool:
+        """Tell whether its scope holds this server."""
+        return in_scope(self.servers, server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,10 @@ class IssuedGrant:
     note: str = ""
     version: int = 1
 
+    def may_reach(self, server: UUID) -> bool:
+        """Tell whether its scope holds this server."""
+        return in_scope(self.servers, server)
+
     def is_over(self, now: datetime) -> bool:
         """Tell whether it was revoked or has expired."""
         return self.revoked_at is not None or self.expired_by(now)
@@ -117,7 +130,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     def may_reach(self, server: UUID) -> bool:
         """Tell whether the grant's scope holds this server."""
-        return self.servers is None or server in self.servers
+        return in_scope(self.servers, server)
 
 
 ANONYMOUS = Principal("anonymous", frozenset(), "anonymous", "anonymous", Voucher.NONE)

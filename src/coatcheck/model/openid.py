@@ -90,7 +90,7 @@ class Vouched:
 class Arrived:
     """Somebody who came back from the provider, and the path of ours that they were on the way to.
 
-    `prove`: they were sent there to prove anew who they are.
+    `prove`: they were sent there to prove anew who they are, and did.
     """
 
     vouched: Vouched

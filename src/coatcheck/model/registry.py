@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -87,6 +87,10 @@ class Registry:
     """By server and tool."""
     damaged: tuple[str, ...] = ()
     uncertain: bool = False
+
+    def live_uses(self) -> Iterator[PolicyUse]:
+        """Yield what policies are used on now, in no order."""
+        return (use for use in self.policy_uses.values() if use.ended_at is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Entries:
         position = await self._position(ref)
         held = await self._reading.held(RecordFilter(before=position + 1), position - 1, 1)
         if not held or held[0].entry.position != position:
-            raise _no_call()
+            raise _no_entry()
         links, _ = await self._reading.links(position - 1, position, None)
         own = next((one.link for one in links if one.link.seq == position), None)
         intent = None if own is None else Head(own.seq, own.hash)
@@ -97,7 +97,7 @@ class Entries:
         """
         stretch = await self._reading.stretch(_ALL)
         if not stretch.after < seq <= stretch.through:
-            raise _no_call()
+            raise _no_entry()
         last = min(max(seq, through or seq), stretch.through)
         signed = next(iter(await self._reading.checkpoints(last - 1, 1)), None)
         if signed is not None and signed.seq - seq >= MOST:
@@ -124,7 +124,7 @@ class Entries:
         except ValueError:
             found = None
         if found is None:
-            raise _no_call()
+            raise _no_entry()
         return found
 
     async def _hash_before(self, seq: int, stretch: Stretch) -> bytes:
@@ -158,7 +158,7 @@ def _findings(judge: Judge, link: Link, odd: str) -> list[str]:
     return [words for words in (finding.words if finding else "", odd) if words]
 
 
-def _no_call() -> Missing:
+def _no_entry() -> Missing:
     return Missing(
         "there is no such entry in the store",
         fix="a number finds every entry that is not sealed in a file, an id only one of the newest",

@@ -86,9 +86,6 @@ class Kept:
     folded: bool = False
 
 
-_Units = list[Unit]
-
-
 class Hours:
     """Finds counts of units, and has counted what is missing. `longest` is how long a call may take."""
 
@@ -255,9 +252,9 @@ class Hours:
         for part in reversed(unit.parts()):
             yield from self._bases(part, by)
 
-    def _next_run(self, focus: Focus, missing: _Units, *, named: bool) -> _Units:
+    def _next_run(self, focus: Focus, missing: list[Unit], *, named: bool) -> list[Unit]:
         """Take the next units out that are to be counted together; each begins where the one after ends."""
-        run: _Units = []
+        run: list[Unit] = []
         while missing and len(run) < self._at_once:
             unit = missing[0]
             if run and (unit.grain != run[-1].grain or unit.end != run[-1].start):
@@ -270,7 +267,7 @@ class Hours:
             run.append(unit)
         return run
 
-    async def _count(self, focus: Focus, run: _Units) -> float:
+    async def _count(self, focus: Focus, run: list[Unit]) -> float:
         """Count units, and return the seconds that it took; the next ones are as many as take a moment."""
         since, until, grain = run[-1].start, run[0].end, run[0].grain
         now, began = self._now(), self._clock.monotonic()
@@ -312,7 +309,7 @@ def merged(parts: Sequence[Kept]) -> dict[str, Counts]:
     return names
 
 
-def _made(counted: Counted, run: _Units, now: float, at: float, took: float) -> list[tuple[Unit, Kept]]:
+def _made(counted: Counted, run: list[Unit], now: float, at: float, took: float) -> list[tuple[Unit, Kept]]:
     """Return what is kept of a reading that was made at a time by the wall clock, and a monotonic one."""
     fresh = max(FRESH, FRESH_PER_SECOND * took)
     found = ((unit, counted.units.get(unit.start, {})) for unit in run)

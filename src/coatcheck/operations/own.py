@@ -14,6 +14,7 @@ from coatcheck.operations.registry.views import GrantView
 from coatcheck.ports import Ledger
 
 MOST_GRANTS: Final = 200
+MOST_OVER: Final = 50
 MOST_CALLS: Final = 20
 NO_SUCH: Final = "There is no such thing for this grant."
 NOT_ALLOWED: Final = "A policy does not allow this call."
@@ -31,12 +32,14 @@ class OwnCall:
 class Own:
     """What one owner is shown. `over` are grants that are; `calls` the newest first.
 
-    `more` grants are not told. `why_not` says why there are no calls here, where they cannot be read.
+    `more` of the first and `more_over` of the others are not told. `why_not` says why there are no calls
+    here, where they cannot be read.
     """
 
     grants: Sequence[GrantView]
     over: Sequence[GrantView]
-    more: bool
+    more: int
+    more_over: int
     calls: Sequence[OwnCall]
     why_not: str = ""
 
@@ -54,16 +57,16 @@ class OwnViews:
         Raises:
             StoreUnavailable: the store cannot be read.
         """
-        page = await self._grants.list(GrantFilter(subject=subject, limit=MOST_GRANTS))
-        own = [view for view in page.items if view.subject == subject]
+        grants, more = await self._owned(subject, MOST_GRANTS, over=False)
+        gone, more_gone = await self._owned(subject, MOST_OVER, over=True)
         calls, why_not = await self._calls(subject, errors_only=errors_only)
-        return Own(
-            [view for view in own if not view.state.is_over],
-            [view for view in own if view.state.is_over],
-            page.next is not None,
-            calls,
-            why_not,
-        )
+        return Own(grants, gone, more, more_gone, calls, why_not)
+
+    async def _owned(self, subject: str, most: int, *, over: bool) -> tuple[Sequence[GrantView], int]:
+        """Return the grants of an owner, and how many there are besides these."""
+        page = await self._grants.list(GrantFilter(subject=subject, over=over, limit=most))
+        left = (page.found or 0) - len(page.items)
+        return [view for view in page.items if view.subject == subject], left
 
     async def _calls(self, subject: str, *, errors_only: bool) -> tuple[Sequence[OwnCall], str]:
         wanted = RecordFilter(subject=subject, errors=errors_only, limit=MOST_CALLS)

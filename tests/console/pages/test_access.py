@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from browser.injection import fitting
 from coatcheck.console.web.rendering import link
 from houses import House
-from visitor import Sheet, Visitor
+from visitor import Form, Sheet, Visitor, counted
 
 
 def issue(house: House, subject: str, label: str, **more: Any) -> dict[str, Any]:
@@ -24,14 +23,10 @@ def warm(house: House) -> None:
     house.ask("GET", "/tools")
 
 
-def counted(visitor: Visitor, path: str) -> Sheet:
-    """Return a page when it is known what was used; a page that is watched asks again by itself."""
-    for _ in range(100):
-        sheet = visitor.get(path)
-        if "still being counted" not in sheet.text:
-            return sheet
-        time.sleep(0.1)
-    raise AssertionError(f"it is never counted: {sheet.text}")
+def narrowing(sheet: Sheet) -> Form:
+    """Return the form that narrows a grant."""
+    forms = (one for one in sheet.forms if one.method == "post")
+    return next(one for one in forms if one.action.startswith("/access/narrow?"))
 
 
 def test_the_matrix_says_who_may_do_what_and_leads_to_each_tool(house: House, admin: Visitor) -> None:
@@ -106,7 +101,7 @@ def test_what_is_not_used_is_marked_and_the_grant_narrowed_to_what_is(house: Hou
     page = counted(admin, link("/access/narrow", grant=told["grant"]["id"]))
     assert "every server, those that are added later among them" in page.text
     assert page.form("/access/narrow").method == "get"
-    post = next(form for form in page.forms if form.method == "post" and form.action == "/access/narrow")
+    post = narrowing(page)
     assert post.fields["keep"] == ["srv"]
     fields = dict(post.fields)
     done = admin.post("/access/narrow", fields, follow=False)
@@ -115,11 +110,34 @@ def test_what_is_not_used_is_marked_and_the_grant_narrowed_to_what_is(house: Hou
     assert admin.post("/access/narrow", fields).status == 409
 
     page = counted(admin, link("/access/narrow", grant=told["grant"]["id"], tools="yes"))
-    post = next(form for form in page.forms if form.method == "post" and form.action == "/access/narrow")
+    post = narrowing(page)
     assert post.fields["tool"] == ["srv__echo"]
     assert admin.post("/access/narrow", post.fields, follow=False).status == 303
     assert house.ask("GET", f"/grants/{told['grant']['id']}")["tools"] == ["srv__echo"]
     assert house.office.hall.call("echo", {}, grant=told["token"]).status == 200
+
+
+def test_a_narrowing_that_was_refused_keeps_what_was_chosen(house: House, admin: Visitor) -> None:
+    warm(house)
+    house.ask("POST", "/servers", {"name": "side", "command": "true"})
+    told = issue(house, "ida", "ida-laptop", servers=["srv", "side"])
+    assert house.office.hall.call("echo", {}, grant=told["token"]).status == 200
+    id = told["grant"]["id"]
+
+    for chosen in ({"tools": "yes", "chosen": "yes", "keep": ["srv"]}, {"tools": "yes"}):
+        post = narrowing(counted(admin, link("/access/narrow", grant=id, days=7, **chosen)))
+        assert (post.fields["keep"], post.fields["tool"]) == (["srv"], ["srv__echo"])
+        admin.get(f"/grants/{id}/change")
+        assert admin.send(f"/grants/{id}/change", note=f"with {len(chosen)}", follow=False).status == 303
+        again = admin.post(post.action, post.fields)
+        assert (again.status, "changed" in again.text) == (409, True), again.text
+        asked = next(one.fields for one in again.forms if one.method == "get")
+        assert (asked["days"], asked["tools"], asked["keep"]) == (["7"], ["yes"], ["srv"])
+        once_more = narrowing(again)
+        assert (once_more.fields["keep"], once_more.fields["tool"]) == (["srv"], ["srv__echo"])
+    assert admin.post(once_more.action, once_more.fields, follow=False).status == 303
+    now = house.ask("GET", f"/grants/{id}")
+    assert (now["servers"], now["tools"]) == (["srv"], ["srv__echo"])
 
 
 def test_a_cell_that_says_none_tells_why(house: House, admin: Visitor) -> None:
@@ -266,8 +284,9 @@ def test_what_there_is_not_is_told_kindly(admin: Visitor) -> None:
         assert admin.get(path).status == 404, path
 
 
-def test_sealed_history_is_never_called_unused(house: House, admin: Visitor, tmp_path: Path) -> None:
-    """The last test: what was called before is in a file after it, and of whom nobody looked is not known."""
+def test_sealed_history_is_never_called_unused(own_house: House, tmp_path: Path) -> None:
+    """What was called before is in a file after it, and of whom nobody looked is not known."""
+    house, admin = own_house, own_house.as_role("admin")
     warm(house)
     told = issue(house, "xia", "xia-laptop", servers=["srv"])
     assert house.office.hall.call("echo", {}, grant=told["token"]).status == 200

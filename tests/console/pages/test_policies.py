@@ -82,12 +82,12 @@ def row_fields(sheet: Sheet, path: str, place: str, **changes: str) -> dict[str,
 # --- the list and one policy ---------------------------------------------------------------------------------
 
 
-def test_the_list_is_empty_at_first_and_says_how_to_begin(house: House) -> None:
-    page = house.as_role("admin").get("/policies")
+def test_the_list_is_empty_at_first_and_says_how_to_begin(own_house: House) -> None:
+    page = own_house.as_role("admin").get("/policies")
     assert "None of your own yet" in page.text
     assert "/policies/new?start=payments-caps" in page.links
     assert "built in" in page.text
-    assert "/policies/new" not in house.as_role("viewer").get("/policies").links
+    assert "/policies/new" not in own_house.as_role("viewer").get("/policies").links
 
 
 def test_the_policies_to_begin_with_are_those_of_the_documents() -> None:

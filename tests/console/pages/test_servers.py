@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from houses import House
 from journeys.operating import Office, office_at
 from journeys.peer import Peer, peer_serving
 from visitor import Sheet, Visitor
 
 CHILD = Path(__file__).parents[2] / "journeys" / "children" / "stdio_peer.py"
-PASSWORD = "a phrase for tests only"
 GOOD = "good-token-123456789"
 READS = {"annotations": {"readOnlyHint": True}, "inputSchema": {"type": "object"}}
 TOOLS: list[dict[str, Any]] = [
@@ -34,32 +34,22 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Run a gateway whose operators may add commands, with a child in its file."""
     kid = {"command": sys.executable, "args": [str(CHILD)], "env": {"API_KEY": "planted-secret-1234567"}}
     directory = tmp_path_factory.mktemp("servers") / "data"
     with office_at(directory, {"mcpServers": {"kid": kid}}, arguments=("--allow-commands",)) as office:
-        yield office
+        yield House(office)
 
 
-def entered(office: Office, role: str) -> Visitor:
-    """Sign an operator of its own in."""
-    name = f"{role.replace('_', '-')}-{len(office.locally('GET', '/operators')['items'])}"
-    code = office.locally("POST", "/operators", {"name": name, "role": role})["code"]
-    visitor = Visitor(office.hall.gateway.port)
-    visitor.get(f"/welcome/{code}")
-    visitor.send(f"/welcome/{code}", password=PASSWORD, again=PASSWORD)
-    return visitor
+@pytest.fixture
+def office(house: House) -> Office:
+    return house.office
 
 
-@pytest.fixture(scope="module")
-def admin(office: Office) -> Visitor:
-    return entered(office, "admin")
-
-
-@pytest.fixture(scope="module")
-def manager(office: Office) -> Visitor:
-    return entered(office, "policy_manager")
+@pytest.fixture
+def manager(house: House) -> Visitor:
+    return house.as_role("policy_manager")
 
 
 def names(office: Office) -> list[str]:
@@ -206,7 +196,9 @@ def test_a_pasted_configuration_is_chosen_from_and_added(office: Office, admin: 
     assert shown.form(shown.path).fields["include"] == ["0", "1"], "what failed is not chosen by itself"
     assert "first-authorization" in shown.text
     assert "X-Team" in shown.text
-    done = admin.send(shown.path, act="add")
+    again = admin.send(shown.path, act="again", include=["1", "2"])
+    assert again.form(again.path).fields["include"] == ["1", "2"], "what was chosen stays so"
+    done = admin.send(shown.path, act="add", include=["0", "1"])
     assert "2 servers were added: first, gap." in done.text
     assert {"first", "gap"} <= set(names(office))
     assert "off" not in names(office)
@@ -258,16 +250,16 @@ def test_testing_a_connection_says_what_came_of_it(admin: Visitor) -> None:
     assert "bad refused the credential" in admin.send("/servers/bad/test").text
 
 
-def test_output_is_for_admins_and_redacted(office: Office, admin: Visitor) -> None:
+def test_output_is_for_admins_and_redacted(house: House, admin: Visitor) -> None:
     page = admin.get("/servers/kid/output")
     assert page.status == 200
     assert "planted-secret" not in page.html
     for role in ("policy_manager", "viewer", "auditor"):
-        assert "Output is for admins" in entered(office, role).get("/servers/kid/output").text
+        assert "Output is for admins" in house.as_role(role).get("/servers/kid/output").text
 
 
-def test_who_may_only_look_sees_no_buttons_that_change(office: Office) -> None:
-    viewer = entered(office, "viewer")
+def test_who_may_only_look_sees_no_buttons_that_change(house: House) -> None:
+    viewer = house.as_role("viewer")
     assert "/servers/new" not in viewer.get("/servers").links
     page = viewer.get("/servers/srv")
     assert {one.action for one in page.forms if one.method == "post"} == {"/logout", "/servers/srv/test"}
@@ -341,7 +333,7 @@ def test_a_server_of_the_file_can_only_be_disabled(admin: Visitor) -> None:
 
 
 def test_changed_tools_are_shown_before_and_after_and_accepted_as_seen(
-    office: Office, manager: Visitor
+    house: House, office: Office, manager: Visitor
 ) -> None:
     tool = {"name": "get_page", "description": "Gets a page.", **READS}
     with peer_serving(extra=[tool]) as peer:
@@ -363,7 +355,7 @@ def test_changed_tools_are_shown_before_and_after_and_accepted_as_seen(
         stale = manager.post("/servers/pages/review", {"csrf": manager.csrf, "tool": "get_page", "digest": page.form("/servers/pages/review").fields["digest"]})  # fmt: skip
         assert (stale.status, "Nothing was accepted" in stale.text) == (409, True)
         assert "Another again." in stale.text
-        viewer = entered(office, "viewer")
+        viewer = house.as_role("viewer")
         looked = viewer.get("/servers/pages/review")
         assert all(one.action != "/servers/pages/review" for one in looked.forms)
         done = manager.send("/servers/pages/review")
@@ -371,8 +363,10 @@ def test_changed_tools_are_shown_before_and_after_and_accepted_as_seen(
         assert office.locally("GET", "/tools/changes", server="pages")["items"] == []
 
 
-def test_a_server_named_like_a_page_is_reached_by_its_id(office: Office, admin: Visitor, peer: Peer) -> None:
+def test_a_server_named_like_a_page_has_a_page_of_its_own(office: Office, admin: Visitor, peer: Peer) -> None:
     office.locally("POST", "/servers", {"name": "review", "url": peer.url})
     id = office.locally("GET", "/servers/review")["id"]
-    assert f"/servers/{id}" in admin.get("/servers?q=review").links
-    assert admin.get(f"/servers/{id}").title.startswith("review")
+    assert "/servers/review/show" in admin.get("/servers?q=review").links
+    for path in ("/servers/review/show", f"/servers/{id}"):
+        assert admin.get(path).title.startswith("review")
+        assert "/servers/review/tools" in admin.page.links

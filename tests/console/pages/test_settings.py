@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from bench.surface import every_page
 from coatcheck.console.pages.settings.operators import PERMISSION_WORDS, ROLE_WORDS
 from coatcheck.model.operator import OperatorRole
 from coatcheck.operations.permissions import ROLES, Permission
-from houses import PASSWORD, House
+from coatcheck.operations.signing_in.sessions import RECENT
+from houses import PASSWORD, House, prove
 from journeys.operating import office_at
+from screenshots import clock
+from screenshots.clock import Hands
 from visitor import Sheet, Visitor
 
 TOKEN = re.compile(r"ccka_[0-9A-Za-z]+")
@@ -30,26 +35,12 @@ def asks(house: House, token: str) -> int:
     return house.office.ask("GET", "/whoami", token).status
 
 
-def entered(house: House, code: str) -> Visitor:
-    visitor = house.stranger()
-    visitor.get(f"/welcome/{code}")
-    assert visitor.send(f"/welcome/{code}", password=PASSWORD, again=PASSWORD, follow=False).status == 303
-    return visitor
-
-
-@pytest.fixture
-def own_house(tmp_path: Path) -> Iterator[House]:
-    """Run a gateway that a test may change as a whole."""
-    with office_at(tmp_path / "data") as office:
-        yield House(office)
-
-
 def test_an_operator_is_invited_by_a_link_that_is_shown_once(house: House, admin: Visitor) -> None:
     page = invited(admin, "newcomer", "auditor", days="30")
     (code,) = set(CODE.findall(page.html))
     assert f"http://127.0.0.1:{house.port}/welcome/{code}" in page.text
     assert code not in admin.get("/settings/operators").html + admin.get("/settings/operators/newcomer").html
-    visitor = entered(house, code)
+    visitor = house.welcome(code)
     assert visitor.get("/log").status == 200, "an auditor reads the record"
     told = admin.get("/settings/operators/newcomer")
     assert ("auditor" in told.text, 'title="Visitor/1.0"' in told.html) == (True, True)
@@ -63,7 +54,7 @@ def test_a_link_or_a_token_is_made_once_however_often_its_answer_is_reloaded(
     (code,) = set(CODE.findall(admin.post("/settings/invite", fields).html))
     again = admin.post("/settings/invite", fields)
     assert (again.status, CODE.search(again.html), "/settings/operators" in again.links) == (409, None, True)
-    assert entered(house, code).get("/grants").status == 200, "the link that was shown is good still"
+    assert house.welcome(code).get("/grants").status == 200, "the link that was shown is good still"
     for path in ("/settings/operators/reloaded/token", "/settings/me/token"):
         admin.get(path)
         fields = {**admin.page.form(path).fields, "what": "make"}
@@ -94,13 +85,13 @@ def test_what_cannot_be_invited_is_told_beside_what_was_typed(
 
 def test_a_role_is_changed_at_once_and_by_a_new_link(house: House, admin: Visitor) -> None:
     (code,) = set(CODE.findall(invited(admin, "climber", days="20").html))
-    visitor = entered(house, code)
+    visitor = house.welcome(code)
     assert visitor.get("/log", follow=False).status == 403
     admin.get("/settings/operators/climber/role")
     page = admin.send("/settings/operators/climber/role", role="auditor")
     (again,) = set(CODE.findall(page.html))
     assert visitor.get("/settings/me", follow=False).status == 303, "who they were is signed out"
-    assert entered(house, again).get("/log").status == 200
+    assert house.welcome(again).get("/log").status == 200
     changes = house.ask("GET", "/changes?kind=operator&object=climber")["items"]
     assert "operator.end" not in {one["action"] for one in changes}
     until = house.ask("GET", "/operators/climber")["expires_at"]
@@ -115,7 +106,7 @@ def test_a_role_is_changed_at_once_and_by_a_new_link(house: House, admin: Visito
 
 def test_nobody_changes_their_own_role(house: House, admin: Visitor) -> None:
     (code,) = set(CODE.findall(invited(admin, "boss", "admin").html))
-    boss = entered(house, code)
+    boss = house.welcome(code)
     path = "/settings/operators/boss/role"
     page = boss.get(path)
     assert "changed by another admin" in page.text
@@ -130,7 +121,7 @@ def test_nobody_changes_their_own_role(house: House, admin: Visitor) -> None:
 
 def test_an_operator_is_ended_with_all_that_lets_it_in(house: House, admin: Visitor) -> None:
     (code,) = set(CODE.findall(invited(admin, "leaver", "admin").html))
-    visitor = entered(house, code)
+    visitor = house.welcome(code)
     visitor.get("/settings/me/token")
     (token,) = set(TOKEN.findall(visitor.send("/settings/me/token", what="make").html))
     assert asks(house, token) == 200
@@ -165,25 +156,42 @@ def test_tokens_are_made_replaced_and_voided(house: House, admin: Visitor) -> No
     assert changes[-1]["after"]["token"] is None
 
 
-def test_what_needs_a_proof_asks_for_one_first(house: House, admin: Visitor) -> None:
-    proven = {
-        "/settings/invite",
-        "/settings/me/token",
-        "/settings/keys/rotate",
-        "/settings/operators/the-viewer/end",
-    }
-    viewer = house.enter("viewer")
-    assert viewer.get("/settings/me/token", follow=False).status == 200, "it came in just now"
-    for path in proven:
-        assert admin.get(path).status == 200
+def test_what_needs_a_proof_asks_for_one_first(tmp_path: Path) -> None:
+    hands = Hands(tmp_path / "clock")
+    with office_at(tmp_path / "data", program=("-P", clock.__file__, str(hands.file))) as office:
+        admin = House(office).enter("admin")
+        needing = [page for page in every_page() if page.proven]
+        asked = {
+            page.path: re.sub(r"\{name\}", "the-viewer", page.path)
+            for page in needing
+            if page.method == "GET"
+        }
+        assert len(asked) == len(needing) / 2 > 5, "what is sent is asked for first"
+        for path in asked.values():
+            assert admin.get(path, follow=False).status == 200, f"{path}: it came in just now"
+        hands.set(datetime.now(UTC) + RECENT + timedelta(minutes=1))
+        for path in asked.values():
+            told = admin.get(path, follow=False)
+            assert (told.status, told.header("location")) == (303, f"/confirm?{urlencode({'back': path})}")
+            sent = admin.post(path, {"csrf": csrf_of(admin), "name": "late", "role": "viewer"}, follow=False)
+            assert (sent.status, sent.header("location").partition("?")[0]) == (303, "/confirm"), path
+        assert "late" not in {one["name"] for one in office.locally("GET", "/operators")["items"]}
+        assert admin.get("/settings/operators", follow=False).status == 200, "most needs none"
+        prove(admin)
+        for path in asked.values():
+            assert admin.get(path, follow=False).status == 200, path
+
+
+def csrf_of(visitor: Visitor) -> str:
+    visitor.get("/confirm")
+    return visitor.csrf
 
 
 def test_own_browsers_are_listed_and_ended(house: House) -> None:
     one = house.enter("viewer")
-    name = next(reversed(house.names))
     other = house.stranger()
     other.get("/login")
-    other.send("/login", name=name, password=PASSWORD)
+    other.send("/login", name=one.name, password=PASSWORD)
     page = one.get("/settings/sessions")
     assert page.text.count("Sign out") >= 2
     assert "Of everybody else" not in page.text, "that is for admins"
@@ -193,8 +201,7 @@ def test_own_browsers_are_listed_and_ended(house: House) -> None:
 
 
 def test_what_a_browser_calls_itself_is_text(house: House, admin: Visitor) -> None:
-    house.enter("viewer")
-    name = next(reversed(house.names))
+    name = house.enter("viewer").name
     stranger = house.stranger()
     stranger.get("/login")
     fields = {"csrf": stranger.csrf, "name": name, "password": PASSWORD}
@@ -238,7 +245,6 @@ def test_ending_the_browser_in_use_is_a_sign_out(house: House) -> None:
 
 def test_a_password_is_changed_by_who_knows_the_one_of_before(house: House) -> None:
     viewer = house.enter("viewer")
-    name = next(reversed(house.names))
     viewer.get("/settings/me")
     differ = viewer.send("/settings/me/password", former=PASSWORD, password=ANOTHER, again=ANOTHER + "!")
     assert (differ.status, "differ" in differ.text) == (422, True)
@@ -249,8 +255,8 @@ def test_a_password_is_changed_by_who_knows_the_one_of_before(house: House) -> N
     assert "Your password is set" in done.text
     fresh = house.stranger()
     fresh.get("/login")
-    assert fresh.send("/login", name=name, password=PASSWORD).status == 401
-    assert fresh.send("/login", name=name, password=ANOTHER, follow=False).status == 303
+    assert fresh.send("/login", name=viewer.name, password=PASSWORD).status == 401
+    assert fresh.send("/login", name=viewer.name, password=ANOTHER, follow=False).status == 303
 
 
 def test_a_developer_is_led_to_the_own_page(house: House) -> None:

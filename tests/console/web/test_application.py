@@ -12,7 +12,7 @@ from msgspec import Struct
 from coatcheck.console.web.application import application
 from coatcheck.console.web.cookies import csrf_of
 from coatcheck.console.web.files import Files
-from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, done, seen
+from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Moved, Nothing, done, seen
 from coatcheck.console.web.reached import Reached
 from coatcheck.console.web.reception import Around
 from coatcheck.console.web.rendering import Rendering
@@ -81,6 +81,7 @@ class Site:
             done("/only", write, self._show),
             seen("/odd", write, self._fail),
             seen("/defect", write, self._break),
+            seen("/anywhere", Door.OPEN, self._tell, anywhere=True),
         ]
         self._app = application(pages, files, Rendering(files.address, "1"), around)
 
@@ -97,7 +98,12 @@ class Site:
     async def _break(self, asked: Asked[Nothing, Nothing]) -> Answer:
         raise ZeroDivisionError("planted-4711")
 
-    async def ask(self, method: str, path: str, query: str = "", body: str = "") -> tuple[int, str, str]:
+    async def _tell(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        return Moved("/may-enter" if asked.may_enter else "/may-not-enter")
+
+    async def ask(
+        self, method: str, path: str, query: str = "", body: str = "", peer: str = "127.0.0.1"
+    ) -> tuple[int, str, str]:
         """Return status, where it leads and the page."""
         cookie = f"coatcheck-local-8080-session={TOKEN}"
         headers: Mapping[str, tuple[str, ...]] = {
@@ -106,7 +112,7 @@ class Site:
             "origin": (f"http://{HOST}",),
             "content-type": ("application/x-www-form-urlencoded",),
         }
-        arrival = Arrival(method, path, headers, "127.0.0.1", "127.0.0.1", query.encode())
+        arrival = Arrival(method, path, headers, peer, peer, query.encode())
         scope: dict[str, Any] = {
             "type": "http",
             "method": method,
@@ -163,3 +169,12 @@ async def test_what_fails_is_told_without_what_it_was_about(path: str, status: i
     assert told[0] == status
     assert title in told[2]
     assert "planted" not in told[2]
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_no_session_begins_in_the_clear_whether_there_is_one_or_not(*, is_over: bool) -> None:
+    site = Site()
+    site.sessions.is_over = is_over
+    assert (await site.ask("GET", "/anywhere"))[:2] == (303, "/may-enter")
+    assert (await site.ask("GET", "/anywhere", peer="203.0.113.9"))[:2] == (303, "/may-not-enter")
+    assert (await site.ask("GET", "/keys", peer="203.0.113.9"))[0] == 403

@@ -5,24 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
 import coatcheck
+from bench.surface import every_page
 from coatcheck.cli.root import _PLACES
-from coatcheck.console.surface import Entrances, pages_of
-from coatcheck.console.web.commands import OTHERWISE, WAYS, Told, Way
+from coatcheck.console.web.commands import _COMMAND, OTHERWISE, PAGES, PLACEHOLDERS, PageFor, Retold
 from coatcheck.console.web.refusing import Refusal
 from coatcheck.errors import Missing
-from coatcheck.operations.use_cases import UseCases
 
-PAGES = pages_of(
-    UseCases(**{one.name: cast("Any", None) for one in fields(UseCases)}),
-    Entrances(**{one.name: cast("Any", None) for one in fields(Entrances)}),
-)
+SERVED = every_page()
 SOURCES = Path(coatcheck.__file__).parent
 ELSEWHERE = frozenset({"cli", "bridge", "prove"})
 """Packages whose texts no page shows: they are commands."""
@@ -80,21 +74,21 @@ def test_many_texts_are_found() -> None:
 
 @pytest.mark.parametrize("text", NAMING)
 def test_no_command_is_left_of_a_text(text: str) -> None:
-    told = Told.of(text)
+    told = Retold.of(text)
     assert not COMMAND.search(told), told
     assert "`" not in told or told.count("`") % 2 == 0, told
-    assert any(isinstance(one, Way) for one in told.pieces) or any(one in text for one in OTHERWISE), told
+    assert any(isinstance(one, PageFor) for one in told.pieces) or any(one in text for one in OTHERWISE), told
 
 
 def test_every_command_has_its_way() -> None:
-    assert {words.split()[0] for words in WAYS} == set(_PLACES)
+    assert {words.split()[0] for words in PAGES} == set(_PLACES)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS.values() if way.path], ids=lambda way: str(way.path))
-def test_a_way_leads_to_a_page_of_those_who_are_shown_it(way: Way) -> None:
-    asked = way.path.partition("?")[0].split("/")
-    pages = [page for page in PAGES if page.method == "GET" and _fits(page.path.split("/"), asked)]
-    assert [page.who for page in pages[:1]] == [way.who], way.path
+@pytest.mark.parametrize("to", [one for one in PAGES.values() if one.path], ids=lambda to: str(to.path))
+def test_a_way_leads_to_a_page_of_those_who_are_shown_it(to: PageFor) -> None:
+    asked = to.path.partition("?")[0].split("/")
+    pages = [page for page in SERVED if page.method == "GET" and _fits(page.path.split("/"), asked)]
+    assert [page.who for page in pages[:1]] == [to.who], to.path
 
 
 def _fits(path: list[str], asked: list[str]) -> bool:
@@ -102,6 +96,18 @@ def _fits(path: list[str], asked: list[str]) -> bool:
         known == part or (known.startswith("{") and part == "{}")
         for known, part in zip(path, asked, strict=True)
     )
+
+
+def test_only_what_a_text_writes_in_place_of_a_name_is_none() -> None:
+    """What is filled in is never one, be it in capitals; what is written there always is."""
+    written = {
+        name
+        for text in NAMING
+        for found in _COMMAND.finditer(text)
+        if (name := (found["of"] or found["rest"] or "").strip()).isupper()
+        and "{}" in PAGES.get(found["quoted"] or found["plain"], PageFor("")).words
+    }
+    assert written == PLACEHOLDERS
 
 
 def test_what_is_said_otherwise_is_said_somewhere() -> None:
@@ -136,20 +142,22 @@ def test_what_is_said_otherwise_is_said_somewhere() -> None:
         ("take it: coatcheck migrate --accept-damage WHY", "Take it: use the command line.", ""),
         ("add it: coatcheck credential add x", "Add it: open the page New credential (x).", "/credentials/new"),
         ("`coatcheck server review` shows it", "The review shows it.", ""),
+        ("run: coatcheck grant rotate CI", "Open the page of the grant CI.", "/grants/CI"),
+        ("run: coatcheck server review GITHUB", "Open the review of GITHUB.", "/servers/GITHUB/review"),
         ("edit the file, as `coatcheck remove x` does", "Edit the file, as the command line does.", ""),
     ],
 )  # fmt: skip
 def test_a_command_becomes_the_page_that_does_the_same(text: str, told: str, path: str) -> None:
-    found = Told.of(text).sentence()
+    found = Retold.of(text).sentence()
     assert found == told
-    assert [one.path for one in found.pieces if isinstance(one, Way)] == [path]
+    assert [one.path for one in found.pieces if isinstance(one, PageFor)] == [path]
 
 
 @pytest.mark.parametrize(
     "text", ["", "nothing of the kind", "the file coatcheck.toml", "coatcheck lists things"]
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
-    assert Told.of(text) == text
+    assert Retold.of(text) == text
 
 
 def test_a_refusal_names_pages() -> None:

@@ -314,7 +314,7 @@ async def test_all_of_it_is_told_row_by_row() -> None:
     office, _, _, telling = await an_office(2)
     await add(office, "ann", "reader")
     told = [row async for rows in telling.rows(MatrixFilter(text="ann")) for row in rows]
-    assert {(row.grant, row.server, row.tool, row.judgement.value) for row in told} == {
+    assert {(row.label, row.server, row.tool, row.judgement.value) for row in told} == {
         ("ann-1", "big", "t0", "allowed"),
         ("ann-1", "big", "t1", "allowed"),
         ("ann-1", "git", "find", "allowed"),

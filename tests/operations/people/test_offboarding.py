@@ -15,6 +15,7 @@ from coatcheck.model.registry import Edit
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.people.leftovers import leftovers_of
 from coatcheck.operations.people.offboarding import Offboarding
+from coatcheck.operations.registry.operators import CODE_LIFE
 from coatcheck.operations.registry.patches import NewGrant, NewServer, NewSubject
 from coatcheck.operations.registry.views import GrantState
 from doubles.clock import START
@@ -116,3 +117,19 @@ async def test_what_does_not_end_by_itself_is_all_named() -> None:
     for role, may_know in ((OperatorRole.AUDITOR, True), (OperatorRole.POLICY_MANAGER, False)):
         told = leftovers_of(office.directory.snapshot, "ada", office.clock.now(), role)
         assert (told.operator is not None, told.count) == (may_know, 6 if may_know else 5), role
+
+
+async def test_an_operator_without_a_way_in_is_nothing_to_see_to() -> None:
+    office, _ = await an_office()
+    for name in ("ada", "bob"):
+        await office.operators.add(ROOT, name, OperatorRole.VIEWER)
+    await office.operators.token(ROOT, "ada")
+
+    def left(name: str) -> OperatorRole | None:
+        return leftovers_of(office.directory.snapshot, name, office.clock.now(), ADMIN).operator
+
+    assert [left(name) for name in ("ada", "bob")] == [OperatorRole.VIEWER] * 2
+    await office.operators.void_token(ROOT, "ada")
+    assert left("ada") is None, "there is neither token nor code"
+    office.clock.advance(CODE_LIFE.total_seconds())
+    assert left("bob") is None, "the code is too old"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,20 @@ async def test_names_that_are_taken_get_a_number() -> None:
     reach = used(office, "a").reach
     assert isinstance(reach, HttpReach)
     assert reach.headers["B-Authorization"].reveal() == "canary-2"
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+async def test_the_name_of_oauth_is_not_one_that_is_made_beside_it(*, pasted: bool) -> None:
+    office = await Office().open()
+    value = "${credential:x-oauth}" if pasted else CANARY
+    new = remote("x", plain=("OAuth",) if pasted else (), OAuth=value)
+    given = {"x-oauth": Secret(CANARY)} if pasted else {}
+    added = await office.registered.add(ROOT, replace(new, oauth=OauthWanted(), credentials=given))
+    assert added.credentials == ("x-oauth", "x-oauth-2")
+    assert [held(office)[name].kind for name in added.credentials] == [
+        CredentialKind.VALUE,
+        CredentialKind.OAUTH,
+    ]
 
 
 async def test_variables_of_a_command_become_credentials_and_arguments_can_name_them() -> None:

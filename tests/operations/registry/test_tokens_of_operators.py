@@ -8,6 +8,7 @@ import pytest
 
 from coatcheck.errors import Missing, Unfit
 from coatcheck.model.operator import OperatorRole
+from coatcheck.operations.registry.operators import CODE_LIFE, can_come_in
 from coatcheck.operations.registry.views import OperatorState
 from doubles.clock import START
 from doubles.registries import ROOT, Office
@@ -50,3 +51,23 @@ async def test_nobody_who_is_gone_is_given_a_token() -> None:
     for name in ("late", "gone"):
         with pytest.raises(Unfit, match=r"invite it anew|has ended|has expired"):
             await office.operators.token(ROOT, name)
+
+
+async def test_who_came_by_a_token_alone_has_no_way_in_without_it() -> None:
+    office = await Office().open()
+    await office.operators.add(ROOT, "ci", OperatorRole.VIEWER)
+    await office.operators.token(ROOT, "ci")
+    assert can_come_in(office.book.registry.operators["ci"], office.clock.now())
+    view = await office.operators.void_token(ROOT, "ci")
+    assert (view.state, view.code_until) == (OperatorState.INVITED, None)
+    assert not can_come_in(office.book.registry.operators["ci"], office.clock.now())
+
+
+async def test_an_invitation_is_a_way_in_for_as_long_as_its_code_is_good() -> None:
+    office = await Office().open()
+    await office.operators.add(ROOT, "ann", OperatorRole.VIEWER)
+    ann = office.book.registry.operators["ann"]
+    assert can_come_in(ann, START)
+    assert not can_come_in(ann, START + CODE_LIFE)
+    await office.operators.end(ROOT, "ann")
+    assert not can_come_in(office.book.registry.operators["ann"], START)

@@ -297,7 +297,7 @@ async def test_all_but_one_of_somebody_end(lobby: Lobby) -> None:
     kept, token = await opened(lobby)
     _, void = await opened(lobby)
     _, other = await opened(lobby, "ben")
-    ended = await lobby.sessions.end_of(OPERATOR, "ann", but=kept.id)
+    ended = lobby.sessions.void_of(OPERATOR, "ann", but=kept.id)
     assert {one.who for one in ended} == {"ann"}
     assert [lobby.who(one) for one in (token, void, other)] == ["ann", None, "ben"]
     assert [view.id for view in lobby.sessions.list(OPERATOR, "ann")] == [kept.id]

@@ -19,6 +19,7 @@ from coatcheck.errors import (
     AuthorizationRefused,
     Busy,
     CoatcheckError,
+    ConfirmFirst,
     OpenIdRefused,
     UpstreamBadReply,
     UpstreamError,
@@ -170,9 +171,13 @@ async def test_proof_anew(provider: Provider, clock: HandClock) -> None:
     assert (await finished(sign_in, provider.authorize(url), cookie.reveal())).vouched.fresh
     for at in (None, int(clock.now().timestamp()) - 61):
         provider.claims = {"auth_time": at}
-        with pytest.raises(OpenIdRefused) as refused:
+        with pytest.raises(ConfirmFirst) as refused:
             await through(sign_in, provider, prove=True)
-        assert "proof anew" in refused.value.because
+        assert "prompt=login" in refused.value.fix
+        provider.keys = [OTHER]  # what is no good token proves less than nothing, however old
+        with pytest.raises(OpenIdRefused):
+            await through(sign_in_at(provider, clock), provider, prove=True)
+        provider.keys = [RSA]
     await through(sign_in, provider)
 
 

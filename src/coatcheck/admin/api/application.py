@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +22,7 @@ from coatcheck.admin.api.authenticate import Authenticate, Coming
 from coatcheck.admin.api.idempotency import Answers
 from coatcheck.admin.api.problems import Problem, Wrong, internal, problem, problem_of
 from coatcheck.admin.api.routes import PREFIX, AnyRoute, Asking, Match, Reply, Streamed
+from coatcheck.core import defects
 from coatcheck.core.wire import framing
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.operator import Actor
@@ -153,8 +153,7 @@ class _Place:
         except CoatcheckError as error:
             response = problem_of(error).response()
         except Exception as error:  # noqa: BLE001 - a defect, told without what it was about
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("the API failed with %s\n%s", type(error).__name__, frames)
+            log.error("the API failed with %s", defects.told(error))
             response = internal().response()
         response = self._desk.dress(response)
         if scope["method"] == "HEAD" and isinstance(response, StreamingResponse):

@@ -107,4 +107,4 @@ def _used_here(asked: Asked[Any, Any]) -> bool:
 
 
 def _used() -> Refusal:
-    return Refusal(404, "This link was used", _USED, on="/mine", way="Go to your own page")
+    return Refusal(404, "This link was used", _USED, on="/mine", button="Go to your own page")

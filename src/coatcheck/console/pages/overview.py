@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from coatcheck.console.pages import plots
 from coatcheck.console.pages.places import Places
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, seen
-from coatcheck.core.activity import Active, Knocks, Ranking, Series, Step
+from coatcheck.core.activity import Active, Ranking, Series, Step
 from coatcheck.errors import Unavailable
 from coatcheck.operations.credentials.views import Due, Reason
 from coatcheck.operations.permissions import Permission
@@ -99,34 +100,38 @@ class OverviewPages:
         """Show what goes on; to a gateway that has nothing yet, the first steps."""
         span = asked.query.span
         if asked.part == "overview":
-            return Shown("overview/activity.html", await self._activity(span))
+            return Shown("overview/activity.html", await self._with_grants(self._activity(span)))
         if asked.part == "needs":
-            return Shown("overview/needs.html", await self._needs(span))
+            return Shown("overview/needs.html", await self._with_grants(self._needs(span)))
         if not self._cases.directory.snapshot.servers and not self._cases.attention.has_grants():
             return Moved("/start")
-        activity, needs = await asyncio.gather(self._activity(span), self._needs(span))
-        return Shown("overview/overview.html", {**activity, **needs})
+        whole = await self._with_grants(self._activity(span), self._needs(span))
+        return Shown("overview/overview.html", whole)
+
+    async def _with_grants(self, *parts: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Return what parts of the page tell, and which grants deserve a look, which each of them tells."""
+        grants, told = await asyncio.gather(self._cases.attention.look(), asyncio.gather(*parts))
+        return {"grants": grants, **{name: value for one in told for name, value in one.items()}}
 
     async def _activity(self, span: Span) -> Mapping[str, Any]:
         """Return what goes on, counted."""
-        counted, attention = await asyncio.gather(self._count(span), self._cases.attention.look())
+        counted = await self._count(span)
         return {
             "span": span,
             "counted": counted,
             "points": plots.counts(counted.series),
             "times": plots.latency(counted.series),
-            "grants": attention,
             "waiting": self._cases.reviewing.waiting(),
             "health": self._cases.overview(),
+            "places": Places(self._cases.directory.snapshot),
         }
 
     async def _needs(self, span: Span) -> Mapping[str, Any]:
         """Return what waits for somebody, and what is wrong."""
-        servers, due, attention, knocks = await asyncio.gather(
+        servers, due, knocks = await asyncio.gather(
             self._cases.views.servers(probe=False),
             self._cases.credentials.plan(),
-            self._cases.attention.look(),
-            self._knocks(span),
+            if_readable(self._cases.activity.knocking(self._cases.clock.now() - span.length)),
         )
         return {
             "span": span,
@@ -134,7 +139,6 @@ class OverviewPages:
             "troubled": [view for view in servers if _is_troubled(view)][:MOST],
             "urgent": [one for one in due if _URGENT & set(one.reasons)],
             "due": [one for one in due if _is_due(one)],
-            "grants": attention,
             "knocks": knocks,
             "places": Places(self._cases.directory.snapshot),
             "most": MOST,
@@ -149,13 +153,6 @@ class OverviewPages:
             return Counted(*counted)
         except Unavailable as error:
             return Counted(why_not=error.message)
-
-    async def _knocks(self, span: Span) -> Knocks | None:
-        """Return who knocks; None where the record cannot be read, which is told above."""
-        try:
-            return await self._cases.activity.knocking(self._cases.clock.now() - span.length)
-        except Unavailable:
-            return None
 
 
 def _is_due(one: Due) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from coatcheck.console.pages.servers.words import path_to
+from coatcheck.console.web.paths import credential_page, grant_page, policy_page, server_page
 from coatcheck.console.web.rendering import link, part
 from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.operations.directory import Snapshot
 
 
 class Places:
-    """The pages of people, grants and servers as of one moment; the empty text where there is none."""
+    """The pages of what has a name as of one moment; the empty text where there is none."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         registry, declared = snapshot.registry, snapshot.declared
@@ -18,12 +18,11 @@ class Places:
         self._subjects = registry.subjects
         self._owners = {grant.subject for grant in declared.grants.values()}
         self._credentials = {one.name for one in registry.credentials.values() if one.ended_at is None}
-        self._policies = registry.policies.keys() | BUILT_IN
+        self._removed = {one.name for one in registry.policies.values() if one.ended_at is not None}
+        self._policies = (registry.policies.keys() | BUILT_IN) - self._removed
         self._operators = registry.operators
-        self._servers = {server.name: server.id for server in declared.servers.values()}
-        self._servers |= {
-            server.name: server.id for server in registry.servers.values() if server.ended_at is None
-        }
+        self._servers = {server.name for server in declared.servers.values()}
+        self._servers |= {server.name for server in registry.servers.values() if server.ended_at is None}
 
     def person(self, name: str) -> str:
         """Return the path of somebody's page."""
@@ -31,15 +30,17 @@ class Places:
 
     def server(self, name: str) -> str:
         """Return the path of a server's page."""
-        return path_to(name, self._servers[name]) if name in self._servers else ""
+        return server_page(name) if name in self._servers else ""
 
     def credential(self, name: str) -> str:
         """Return the path of a credential's page."""
-        return f"/credentials/{part(name)}" if name in self._credentials else ""
+        return credential_page(name) if name in self._credentials else ""
 
     def policy(self, name: str) -> str:
         """Return the path of a policy's page; of one that was removed, its versions stay."""
-        return f"/policies/{part(name)}/{'show' if name in self._policies else 'history'}"
+        if name in self._removed:
+            return policy_page(name, "history")
+        return policy_page(name) if name in self._policies else ""
 
     def operator(self, name: str) -> str:
         """Return the path of an operator's page."""
@@ -48,7 +49,7 @@ class Places:
 
     def grant(self, id: str) -> str:
         """Return the path of a grant's page."""
-        return f"/grants/{part(id)}" if id in self._stored or id in self._declared else ""
+        return grant_page(id) if id in self._stored or id in self._declared else ""
 
     def label(self, id: str, recorded: str = "") -> str:
         """Return what a grant is called: as it was recorded, or as it is called now; else its id."""

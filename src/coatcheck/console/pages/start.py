@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.core.client_pieces import curl, pastes, route_of
 from coatcheck.errors import Taken
@@ -111,9 +112,14 @@ class StartPages:
         }
 
     async def _calls(self, actor: Actor) -> dict[str, Any]:
-        """Return the newest calls; to those who may not read the record, only whether there are some."""
-        newest = await self._cases.ledger.look(_NEWEST)
+        """Return the newest calls; to those who may not read the record, only whether there are some.
+
+        `unread`: it cannot be read now, so that nobody knows.
+        """
+        newest = await if_readable(self._cases.ledger.look(_NEWEST))
+        entries = () if newest is None else newest.entries
         reads = may(actor.role, Permission.RECORDS)
         if reads:
             await self._cases.readers.look(actor, ReadKind.LIST, {"method": _NEWEST.method})
-        return {"calls": list(reversed(newest.entries)) if reads else (), "has_call": bool(newest.entries)}
+        calls = list(reversed(entries)) if reads else ()
+        return {"calls": calls, "has_call": bool(entries), "unread": newest is None}

@@ -13,12 +13,13 @@ from msgspec import Struct
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Moved, Nothing, seen
 from coatcheck.console.web.refusing import Refusal
 from coatcheck.core.going import way_back
-from coatcheck.errors import AuthorizationRefused, OpenIdRefused, UpstreamError
+from coatcheck.errors import AuthorizationRefused, ConfirmFirst, OpenIdRefused, UpstreamError
 from coatcheck.model.browser import Whose
 from coatcheck.model.openid import Arrived
 from coatcheck.model.secret import Secret
 from coatcheck.operations.signing_in.openid import CALLBACK, OpenIdSignIn
-from coatcheck.operations.signing_in.signing import Opened, SigningIn
+from coatcheck.operations.signing_in.porter import Opened
+from coatcheck.operations.signing_in.signing import SigningIn
 from coatcheck.operations.signing_in.vouching import Entrant, Vouching
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,6 @@ _FAILED: Final = "The provider could not be reached, or did not answer as it sho
 _NOT_TAKEN: Final = (
     "It did not take what your browser brought back from it. Begin anew at the page for signing in. If that "
     "does not help, the gateway's log says more to an admin."
-)
-_NOT_FRESH: Final = (
-    "The provider did not ask you again who you are, so this proves nothing new. Sign out there, or ask its "
-    "administrator to allow prompt=login."
 )
 
 
@@ -90,6 +87,8 @@ class OpenIdPages:
         try:
             returned = sign_in.recognise(pairs, cookie)  # what is not ours is not counted, or on record
             arrived = await self._signing.back(lambda: sign_in.finish(returned), asked.address)
+        except ConfirmFirst as error:
+            raise Refusal.of(error, "That proves nothing new") from error
         except AuthorizationRefused as error:
             raise Refusal(403, "The provider refused", _NOT_TAKEN) from error
         except UpstreamError as error:
@@ -110,8 +109,6 @@ class OpenIdPages:
         same = session is not None and (session.whose, session.who) == (entrant.whose, entrant.who)
         if session is None or not same or entrant.whose is not Whose.OPERATOR or not arrived.prove:
             return await self._signing.by_provider(entrant, asked.address, asked.agent, fresh=fresh)
-        if not fresh:
-            raise Refusal(403, "That proves nothing new", _NOT_FRESH)
         return await self._signing.confirm_by_provider(session, entrant, asked.address)
 
     @property

@@ -360,8 +360,6 @@
     if (choices) countChoices(choices);
     const ticked = event.target.dataset.tickAll;
     if (ticked) for (const tick of all(`input[name="${CSS.escape(ticked)}"]`, event.target.form)) tick.checked = event.target.checked;
-    const sent = event.target.closest("[data-autosubmit]");
-    if (sent) (sent.form ?? sent.closest("form")).requestSubmit();
   });
 
   document.addEventListener("submit", (event) => {

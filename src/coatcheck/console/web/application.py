@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
-from coatcheck.console.web import cookies, forms, sentences
+from coatcheck.console.web import checks, cookies, forms, sentences
 from coatcheck.console.web.files import PREFIX, Files
 from coatcheck.console.web.once import Once
 from coatcheck.console.web.page import (
@@ -31,10 +29,10 @@ from coatcheck.console.web.page import (
 )
 from coatcheck.console.web.reception import Around, Guest, Reception
 from coatcheck.console.web.refusing import Refusal, status_of
-from coatcheck.console.web.rendering import Rendering, link
+from coatcheck.console.web.rendering import Rendering
+from coatcheck.console.web.sending import SentFile
+from coatcheck.core import defects
 from coatcheck.errors import CoatcheckError
-from coatcheck.model.operator import Actor
-from coatcheck.operations.permissions import Permission, may
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +90,7 @@ class _Place:
         except CoatcheckError as error:
             response = self._reception.refuse(Refusal.of(error), guest)
         except Exception as error:  # noqa: BLE001 - a defect, told without what it was about
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("the console failed with %s\n%s", type(error).__name__, frames)
+            log.error("the console failed with %s", defects.told(error))
             response = self._reception.refuse(Refusal(500, "This failed", sentences.DEFECT), guest)
         await response(scope, receive, send)
 
@@ -108,7 +105,7 @@ class _Place:
         names: Mapping[str, str] = scope["path_params"]
         if page.method == "GET":
             if page.saves:
-                _check_way(guest)
+                checks.check_way(guest)
                 if scope["method"] == "HEAD":  # nothing is made for who takes nothing
                     return self._reception.dress(Response())
             asked = self._asked(page, guest, names, Nothing(), {})
@@ -125,21 +122,21 @@ class _Place:
             return None
         if guest.session is None:
             if page.method == "POST":
-                to = _with_way_back(self._sign_in, guest) if "GET" in self._pages else self._sign_in
-                raise Refusal(401, "You are signed out", sentences.SIGNED_OUT, on=to, way="Sign in")
-            return Moved(_with_way_back(self._sign_in, guest))
+                to = checks.with_way_back(self._sign_in, guest) if "GET" in self._pages else self._sign_in
+                raise Refusal(401, "You are signed out", sentences.SIGNED_OUT, on=to, button="Sign in")
+            return Moved(checks.with_way_back(self._sign_in, guest))
         if guest.by is None and guest.arrival.path == "/":
             return Moved(OWN)
-        _check_who(page, guest.by)
+        checks.check_who(page, guest.by)
         if page.proven and not self._reception.around.sessions.verified_recently(guest.session):
-            return Moved(_with_way_back(CONFIRM, guest, unsent=guest.arrival.method == "POST"))
+            return Moved(checks.with_way_back(CONFIRM, guest, unsent=guest.arrival.method == "POST"))
         return None
 
     async def _sent(
         self, page: AnyPage, guest: Guest, names: Mapping[str, str], receive: Receive
     ) -> Response:
         """Answer a form."""
-        _check_origin(guest, anywhere=page.anywhere)
+        checks.check_origin(guest, anywhere=page.anywhere)
         try:
             content_type = guest.arrival.headers.get("content-type", ("",))[0]
             limit = min(page.limit, MAX_OPEN_FORM) if page.who is Door.OPEN else page.limit
@@ -147,7 +144,7 @@ class _Place:
         except forms.Unreadable as error:
             raise Refusal(error.status, "The form could not be read", error.sentence) from None
         sent = typed.get(forms.CSRF, ("",))[-1]
-        if not _same(sent, cookies.csrf_of(guest.form_key)):
+        if not checks.same(sent, cookies.csrf_of(guest.form_key)):
             if page.before is not None:
                 await page.before(self._asked(page, guest, names, Nothing(), {}))
             raise Refusal(403, "This form is too old", sentences.OLD_FORM)
@@ -175,7 +172,7 @@ class _Place:
         which = (asked.signed_in.id, asked.path, key)
         if not self._once.take(*which):
             raise Refusal(
-                409, "This was done already", sentences.DONE_ALREADY, on=page.once, way="See what there is"
+                409, "This was done already", sentences.DONE_ALREADY, on=page.once, button="See what there is"
             )
         try:
             answer = await page.answer(asked)
@@ -228,20 +225,20 @@ class _Place:
             told = f"\u201c{error.field}\u201d in it: {error.message}"
             raise Refusal(422, _NO_ADDRESS, told, field=error.field) from None
         return Asked(
-            guest.by,
-            guest.session,
-            names,
-            query,
-            form,
-            arrival.address,
-            arrival.headers.get("user-agent", ("",))[0],
-            arrival.path,
-            typed,
-            guest.cookies,
-            guest.may_enter,
-            guest.origin,
-            search,
-            arrival.headers.get(_PART, ("",))[0],
+            by=guest.by,
+            session=guest.session,
+            names=names,
+            query=query,
+            form=form,
+            address=arrival.address,
+            agent=arrival.headers.get("user-agent", ("",))[0],
+            path=arrival.path,
+            typed=typed,
+            cookies=guest.cookies,
+            may_enter=guest.may_enter,
+            origin=guest.origin,
+            search=search,
+            part=arrival.headers.get(_PART, ("",))[0],
         )
 
     async def _dressed(self, answer: Answer | Sent, guest: Guest) -> Response:
@@ -252,64 +249,4 @@ class _Place:
         if isinstance(answer, Moved):
             return self._reception.move(answer, guest)
         named = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
-        return self._reception.dress(StreamingResponse(answer.parts, headers=named, media_type=answer.media))
-
-
-def _check_origin(guest: Guest, *, anywhere: bool) -> None:
-    """Refuse a form that no page of ours sent; the door has judged an `Origin` that was given.
-
-    It must be that of the address that it is sent to: where it is not, we have several, or stand behind a
-    proxy that does not tell the Host. What is served `anywhere` bears that.
-
-    Raises:
-        Refusal: 403. Browsers give every form an `Origin` (Fetch, section 3.1), so one without is refused;
-            where they send no `Sec-Fetch-Site`, as old ones do, the `Origin` decides alone.
-    """
-    given = guest.arrival.headers
-    site = given.get("sec-fetch-site", ("same-origin",))[0]
-    origin = given.get("origin", ("null",))[0].strip(" \t").lower()
-    if origin == "null" or site != "same-origin" or (origin != guest.origin and not anywhere):
-        raise Refusal(403, "This form came from elsewhere", sentences.FOREIGN)
-
-
-def _check_way(guest: Guest) -> None:
-    """Refuse to send a file where another site led the browser to it.
-
-    Making one is work, and on record under the name of who is signed in.
-
-    Raises:
-        Refusal: 403. `none` is a bookmark, or an address that was typed. Old browsers and programs say
-            nothing; they are let through: a link that hides where it is would say nothing else either.
-    """
-    if guest.arrival.headers.get("sec-fetch-site", ("none",))[0] not in {"same-origin", "none"}:
-        raise Refusal(403, "Another site led here", sentences.LED_HERE, sentences.ASK_THERE)
-
-
-def _same(sent: str, wanted: str) -> bool:
-    return hmac.compare_digest(sent.encode(), wanted.encode())
-
-
-def _with_way_back(to: str, guest: Guest, *, unsent: bool = False) -> str:
-    """Return the address of a page that leads back to this one; forms lead back to their page."""
-    arrival = guest.arrival
-    query = f"?{arrival.query.decode('latin-1')}" if arrival.query and arrival.method == "GET" else ""
-    back = arrival.path + query
-    return link(to, back="" if back == "/" else back, unsent=int(unsent))
-
-
-def _check_who(page: AnyPage, by: Actor | None) -> None:
-    """Refuse what a page is not for; `by` is None for developers.
-
-    Raises:
-        Refusal: 403.
-    """
-    if page.who is Door.DEVELOPER and by is not None:
-        raise Refusal(403, "This is a developer's page", sentences.FOR_DEVELOPERS)
-    if not isinstance(page.who, Permission):
-        return
-    if by is None:
-        raise Refusal(403, "This is for operators", sentences.FOR_OPERATORS, "Your own page is /mine.")
-    if not may(by.role, page.who):
-        role = by.role.value.replace("_", " ")
-        needed = f"This needs the permission {page.who.value}."
-        raise Refusal(403, f"Not as {role}", needed, sentences.ASK)
+        return self._reception.dress(SentFile(answer.parts, headers=named, media_type=answer.media))

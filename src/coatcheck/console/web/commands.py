@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote
 
+from coatcheck.console.web.paths import filled
 from coatcheck.operations.permissions import Permission
 
 LINE: Final = "the command line"
 """What is said of a command that no page does."""
+PLACEHOLDERS: Final = frozenset({"SERVER"})
+"""What texts write where the reader puts a name. Any other word in capitals is a name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PageFor:
     """What does on a page what a command does: in words, where, and who may go there.
 
     `{}` in the words and the path is the name that the command was given. Where there is no page, `path` is
@@ -26,65 +28,67 @@ class Way:
     path: str = ""
     who: Permission = Permission.SELF
 
-    def to(self, name: str) -> Way:
-        """Return the way to the one of this name; without a name, there is only the kind of thing."""
+    def of(self, name: str) -> PageFor:
+        """Return the page of the one of this name; without a name, there is only the kind of thing."""
         if "{}" not in self.words:
             return self
-        if not name or name.isupper():
+        if not name or name in PLACEHOLDERS:
             bare = re.sub(r" ?\(?\{\}\)?", "", self.words).removesuffix(" of")
-            return Way(bare, "", self.who)
-        return Way(self.words.format(name), self.path.format(quote(name, safe="")), self.who)
+            return PageFor(bare, "", self.who)
+        return PageFor(self.words.format(name), filled(self.path, name), self.who)
 
 
-_CREDENTIAL: Final = Way("the page of the credential {}", "/credentials/{}", Permission.CREDENTIALS_READ)
-_ROTATION: Final = Way(
+_CREDENTIAL: Final = PageFor("the page of the credential {}", "/credentials/{}", Permission.CREDENTIALS_READ)
+_ROTATION: Final = PageFor(
     "the rotation of the credential {}", "/credentials/{}/rotate", Permission.CREDENTIALS_WRITE
 )
-_CREDENTIALS: Final = Way("the page Credentials", "/credentials", Permission.CREDENTIALS_READ)
-_POLICY: Final = Way("the page of the policy {}", "/policies/{}/show", Permission.POLICIES_READ)
-_PERSON: Final = Way("the page of {}", "/people/one?name={}", Permission.SUBJECTS_READ)
-_GRANT: Final = Way("the page of the grant {}", "/grants/{}", Permission.GRANTS_READ)
-_OPERATOR: Final = Way("the page of the operator {}", "/settings/operators/{}", Permission.OPERATORS_READ)
-_SETTINGS: Final = Way("the settings of the server {}", "/servers/{}/settings", Permission.SERVERS_WRITE)
-_OVERVIEW: Final = Way("the page Overview", "/", Permission.STATUS)
-_VERIFY: Final = Way("the page Verify", "/log/verify", Permission.RECORDS)
-_SINKS: Final = Way("the page Sinks", "/settings/sinks", Permission.STATUS)
-_NO_PAGE: Final = Way(LINE)
+_CREDENTIALS: Final = PageFor("the page Credentials", "/credentials", Permission.CREDENTIALS_READ)
+_POLICY: Final = PageFor("the page of the policy {}", "/policies/{}", Permission.POLICIES_READ)
+_PERSON: Final = PageFor("the page of {}", "/people/one?name={}", Permission.SUBJECTS_READ)
+_GRANT: Final = PageFor("the page of the grant {}", "/grants/{}", Permission.GRANTS_READ)
+_OPERATOR: Final = PageFor("the page of the operator {}", "/settings/operators/{}", Permission.OPERATORS_READ)
+_SETTINGS: Final = PageFor("the settings of the server {}", "/servers/{}/settings", Permission.SERVERS_WRITE)
+_OVERVIEW: Final = PageFor("the page Overview", "/", Permission.STATUS)
+_VERIFY: Final = PageFor("the page Verify", "/log/verify", Permission.RECORDS)
+_SINKS: Final = PageFor("the page Sinks", "/settings/sinks", Permission.STATUS)
+_NO_PAGE: Final = PageFor(LINE)
 
-WAYS: Final[Mapping[str, Way]] = {
-    "access": Way("the page Access", "/access", Permission.ACCESS),
+PAGES: Final[Mapping[str, PageFor]] = {
+    "access": PageFor("the page Access", "/access", Permission.ACCESS),
     "add": _NO_PAGE,
     "audit": _VERIFY,
-    "backup": Way("the page About", "/settings/about", Permission.STATUS),
+    "backup": PageFor("the page About", "/settings/about", Permission.STATUS),
     "blast-radius": _NO_PAGE,
     "bridge": _NO_PAGE,
     "call": _NO_PAGE,
     "completion": _NO_PAGE,
-    "config": Way("the page Configuration", "/settings/configuration", Permission.OPERATORS_READ),
+    "config": PageFor("the page Configuration", "/settings/configuration", Permission.OPERATORS_READ),
     "credential": _CREDENTIALS,
     "credential activate": _CREDENTIAL,
-    "credential add": Way("the page New credential ({})", "/credentials/new", Permission.CREDENTIALS_WRITE),
+    "credential add": PageFor(
+        "the page New credential ({})", "/credentials/new", Permission.CREDENTIALS_WRITE
+    ),
     "credential connect": _CREDENTIAL,
     "credential rotate": _ROTATION,
     "credential show": _CREDENTIAL,
     "credential stage": _ROTATION,
     "credential verify": _CREDENTIAL,
     "doctor": _OVERVIEW,
-    "evidence": Way("the page Evidence", "/log/evidence", Permission.RECORDS),
+    "evidence": PageFor("the page Evidence", "/log/evidence", Permission.RECORDS),
     "evidence check": _NO_PAGE,
-    "grant": Way("the page Grants", "/grants", Permission.GRANTS_READ),
+    "grant": PageFor("the page Grants", "/grants", Permission.GRANTS_READ),
     "grant revoke": _GRANT,
     "grant rotate": _GRANT,
     "grant show": _GRANT,
-    "key": Way("the page Key", "/settings/keys", Permission.KEY_READ),
-    "list": Way("the page Servers", "/servers", Permission.SERVERS_READ),
+    "key": PageFor("the page Key", "/settings/keys", Permission.KEY_READ),
+    "list": PageFor("the page Servers", "/servers", Permission.SERVERS_READ),
     "login": _NO_PAGE,
     "logout": _NO_PAGE,
-    "logs": Way("the page Log", "/log", Permission.RECORDS),
+    "logs": PageFor("the page Log", "/log", Permission.RECORDS),
     "migrate": _NO_PAGE,
-    "operator": Way("the page Operators", "/settings/operators", Permission.OPERATORS_READ),
+    "operator": PageFor("the page Operators", "/settings/operators", Permission.OPERATORS_READ),
     "operator remove": _OPERATOR,
-    "policy": Way("the page Policies", "/policies", Permission.POLICIES_READ),
+    "policy": PageFor("the page Policies", "/policies", Permission.POLICIES_READ),
     "policy history": _POLICY,
     "policy show": _POLICY,
     "policy test": _NO_PAGE,
@@ -93,20 +97,20 @@ WAYS: Final[Mapping[str, Way]] = {
     "remove": _NO_PAGE,
     "restore": _NO_PAGE,
     "serve": _NO_PAGE,
-    "server": Way("the page Servers", "/servers", Permission.SERVERS_READ),
+    "server": PageFor("the page Servers", "/servers", Permission.SERVERS_READ),
     "server change": _SETTINGS,
     "server disable": _SETTINGS,
     "server enable": _SETTINGS,
     "server remove": _SETTINGS,
-    "server review": Way("the review of {}", "/servers/{}/review", Permission.TOOLS),
+    "server review": PageFor("the review of {}", "/servers/{}/review", Permission.TOOLS),
     "sink": _SINKS,
     "status": _OVERVIEW,
-    "subject": Way("the page People", "/people", Permission.SUBJECTS_READ),
+    "subject": PageFor("the page People", "/people", Permission.SUBJECTS_READ),
     "subject disable": _PERSON,
     "subject enable": _PERSON,
     "subject show": _PERSON,
     "token": _NO_PAGE,
-    "tools": Way("the tools of the server {}", "/servers/{}/tools", Permission.TOOLS),
+    "tools": PageFor("the tools of the server {}", "/servers/{}/tools", Permission.TOOLS),
     "up": _NO_PAGE,
 }
 """Each command by its first words; a longer one goes before a shorter."""
@@ -119,12 +123,12 @@ OTHERWISE: Final[Mapping[str, str]] = {
 }
 """What is said otherwise as a whole."""
 
-_GROUPS: Final = frozenset({words.split()[0] for words in WAYS if " " in words} - {"evidence"}) | {
+_GROUPS: Final = frozenset({words.split()[0] for words in PAGES if " " in words} - {"evidence"}) | {
     "audit", "config", "key", "sink", "token"
 }  # fmt: skip
 _WORDS: Final = "|".join(
     [
-        *sorted((re.escape(words) for words in WAYS if words not in _GROUPS), key=len, reverse=True),
+        *sorted((re.escape(words) for words in PAGES if words not in _GROUPS), key=len, reverse=True),
         *(f"{group}(?: [a-z-]+)?" for group in sorted(_GROUPS)),
     ]
 )
@@ -137,33 +141,33 @@ _COMMAND: Final = re.compile(
 )
 
 
-class Told(str):
-    """A text without commands; `pieces` are its parts, and those that name a page are ways to it."""
+class Retold(str):
+    """A text without commands; `pieces` are its parts, and those that stand for one are pages."""
 
     __slots__ = ("pieces",)
-    pieces: tuple[str | Way, ...]
+    pieces: tuple[str | PageFor, ...]
 
     @classmethod
-    def of(cls, text: str) -> Told:
+    def of(cls, text: str) -> Retold:
         """Return a text with pages in place of commands."""
-        if isinstance(text, Told):
+        if isinstance(text, Retold):
             return text
         for phrase, instead in OTHERWISE.items():
             text = text.replace(phrase, instead)
         return cls._made(list(_pieces(text)))
 
     @classmethod
-    def as_it_is(cls, text: str) -> Told:
+    def as_it_is(cls, text: str) -> Retold:
         """Return a text in which a command is meant for the reader; one that was told already stays."""
-        return text if isinstance(text, Told) else cls._made([text])
+        return text if isinstance(text, Retold) else cls._made([text])
 
     @classmethod
-    def _made(cls, pieces: Sequence[str | Way]) -> Told:
-        made = cls("".join(one.words if isinstance(one, Way) else one for one in pieces))
+    def _made(cls, pieces: Sequence[str | PageFor]) -> Retold:
+        made = cls("".join(one.words if isinstance(one, PageFor) else one for one in pieces))
         made.pieces = tuple(one for one in pieces if one)
         return made
 
-    def sentence(self) -> Told:
+    def sentence(self) -> Retold:
         """Return it as a sentence: a capital at its beginning, a mark at its end."""
         if not self.pieces:
             return self
@@ -172,8 +176,8 @@ class Told(str):
         return self._made([_capital(first), *others, mark])
 
 
-def _pieces(text: str) -> Iterator[str | Way]:
-    """Yield a text in parts: what is said as it is, and ways in place of commands.
+def _pieces(text: str) -> Iterator[str | PageFor]:
+    """Yield a text in parts: what is said as it is, and pages in place of commands.
 
     A command in backticks is a noun in its sentence, any other an order.
     """
@@ -182,16 +186,16 @@ def _pieces(text: str) -> Iterator[str | Way]:
         before = text[at : found.start()]
         yield before
         words = found["quoted"] or found["plain"]
-        way = WAYS.get(words) or WAYS[words.split()[0]]
+        page = PAGES.get(words) or PAGES[words.split()[0]]
         if found["run"] or (found["plain"] and not before.endswith(("see ", "as "))):
-            yield "open " if way.path else "use "
-        yield way.to((found["of"] or found["rest"] or "").strip())
-        is_without_name = found["plain"] and "{}" not in way.words
+            yield "open " if page.path else "use "
+        yield page.of((found["of"] or found["rest"] or "").strip())
+        is_without_name = found["plain"] and "{}" not in page.words
         at = found.start("rest") if is_without_name and found["rest"] else found.end()
     yield text[at:]
 
 
-def _capital(piece: str | Way) -> str | Way:
-    if isinstance(piece, Way):
+def _capital(piece: str | PageFor) -> str | PageFor:
+    if isinstance(piece, PageFor):
         return replace(piece, words=piece.words[0].upper() + piece.words[1:])
     return piece[0].upper() + piece[1:]

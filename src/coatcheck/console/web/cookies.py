@@ -63,6 +63,10 @@ class Jar:
         """Return the line that removes a cookie."""
         return self.set(of, "", 0)
 
+    def enter(self, token: str) -> tuple[str, ...]:
+        """Return the lines by which a session begins: its token takes the place of a form key."""
+        return self.drop(FORM_KEY_COOKIE), self.set(SESSION, token)
+
     def read(self, values: Sequence[str]) -> Mapping[str, str]:
         """Return our cookies by short name; of one that comes twice, none: nobody can tell which is ours.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -39,11 +38,6 @@ class Files:
             path = f"{PREFIX}{hashlib.sha256(body).hexdigest()[:12]}/{one.name}"
             self._by_path[path] = File(body, media)
             self._addresses[one.name] = path
-
-    @property
-    def addresses(self) -> Mapping[str, str]:
-        """The address of each file by name."""
-        return self._addresses
 
     def address(self, name: str) -> str:
         """Return the address of a file.

@@ -50,6 +50,20 @@ _WORDS: Final = tuple(
     )
 )
 _NO_FIELDS: Final[Fields] = MappingProxyType({})
+NOTHING: Final = Secret("")
+"""A secret that nobody typed."""
+
+
+class BecauseForm(msgspec.Struct):
+    """Why."""
+
+    because: str = ""
+
+
+class RunQuery(msgspec.Struct):
+    """`run` is something that takes a while, and is looked at."""
+
+    run: str = ""
 
 
 class Unreadable(Exception):
@@ -156,7 +170,7 @@ def _convert(shape: type[Struct], fields: Fields, *, known_only: bool) -> Struct
     for name, values in fields.items():
         kind = kinds.get(name)
         if kind is None:
-            if known_only or name == CSRF:
+            if known_only:
                 continue
             raise BadField(name, f"This form has no field {name!r}.")
         if kind is list:

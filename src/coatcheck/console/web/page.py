@@ -33,14 +33,14 @@ class Door(Enum):
     """Who may see a page, other than operators with a permission."""
 
     OPEN = "open"
-    """Everybody: signing in, and files."""
+    """Everybody: signing in, and claiming a grant."""
     SIGNED_IN = "signed in"
     """Operators of every role, and developers."""
     DEVELOPER = "developer"
     """Developers who signed in by a grant or a claim link, on their own page."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Generic[Query, Form]):
     """One request that was let in and read.
 
@@ -60,7 +60,7 @@ class Asked(Generic[Query, Form]):
     path: str
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
-    may_enter: bool = True
+    may_enter: bool
     """Whether a session may begin here: not over plain http from another machine."""
     origin: str = ""
     search: str = ""
@@ -78,6 +78,10 @@ class Asked(Generic[Query, Form]):
         """The session of whoever asks; only open pages may have none."""
         assert self.session is not None, "open pages may have no session"  # noqa: S101
         return self.session
+
+    def said(self, name: str, default: str = "") -> str:
+        """Return what was typed into a field, or how it begins; templates have `ui.said`."""
+        return (self.typed.get(name) or (default,))[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file to save."""
+    """A file to save. `parts` is closed in the end if it can be, whether or not somebody read it."""
 
     parts: AsyncIterator[bytes]
     media: str

@@ -82,15 +82,14 @@ class Guest:
     form_key: str
     """What forms are bound to: the token of the session, or a random text in a cookie where there is none."""
     is_new: bool
-    may_enter: bool = True
+    may_enter: bool
     """Whether a session may begin: not over plain http from another machine."""
 
     @property
     def origin(self) -> str:
         """Where the pages of this browser come from (RFC 6454 section 6.2)."""
         scheme, port = ("https", ":443") if self.jar.secure else ("http", ":80")
-        host = self.arrival.headers.get("host", ("",))[0].strip(" \t").lower()
-        return f"{scheme}://{host.removesuffix(port)}"
+        return f"{scheme}://{host_of(self.arrival).removesuffix(port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +122,12 @@ class Reception:
         near = peers.is_near(arrival.peer, arrival.address, arrival.headers)
         if not near and not anywhere and not self.around.has_login():
             raise Refusal(403, "Not from here yet", sentences.NOT_YET)
-        host = arrival.headers.get("host", ("",))[0].strip(" \t").lower()
+        host = host_of(arrival)
         reached = self.around.reached
         jar = Jar.of(host, secure=reached.is_told_https(host, arrival.headers))
         # By the name of https even this machine comes through a proxy, whatever else that tells us.
-        if not anywhere and not jar.secure and (not near or host in reached.https_hosts):
+        may_enter = jar.secure or (near and host not in reached.https_hosts)
+        if not anywhere and not may_enter:
             raise reached.only_https(host)
         found = jar.read(arrival.headers.get("cookie", ()))
         token = found.get(cookies.SESSION, "")
@@ -135,11 +135,10 @@ class Reception:
         if session is not None:
             if POLL not in arrival.headers:
                 self.around.sessions.note_seen(session)
-            return Guest(arrival, jar, found, session, by, token, is_new=False)
+            return Guest(arrival, jar, found, session, by, token, is_new=False, may_enter=may_enter)
         form_key = found.get(cookies.FORM_KEY_COOKIE, "")
         is_new = len(form_key) != 32 or not form_key.isalnum()
         form_key = self.around.random(16).hex() if is_new else form_key
-        may_enter = jar.secure or (near and host not in reached.https_hosts)
         return Guest(arrival, jar, found, None, None, form_key, is_new=is_new, may_enter=may_enter)
 
     def who(self, token: str, address: str) -> tuple[BrowserSession | None, Actor | None]:
@@ -175,7 +174,7 @@ class Reception:
             "text": refused.text,
             "fix": refused.fix,
             "on": refused.on,
-            "way": refused.way,
+            "button": refused.button,
         }
         response = self.show(Shown("problem.html", values, refused.status), guest)
         response.headers.update(refused.headers)
@@ -183,11 +182,11 @@ class Reception:
 
     def show(self, shown: Shown, guest: Guest | None, **more: Any) -> Response:
         """Return a page with its frame."""
-        entered: list[str] = []
+        entered: tuple[str, ...] = ()
         if guest is not None and shown.enters is not None:
             token = shown.enters.reveal()
             session, by = self.who(token, guest.arrival.address)
-            entered = [guest.jar.drop(cookies.FORM_KEY_COOKIE), guest.jar.set(cookies.SESSION, token)]
+            entered = guest.jar.enter(token)
             guest = replace(guest, session=session, by=by, form_key=token, is_new=False)
         polled = (
             guest is not None and POLL in guest.arrival.headers
@@ -203,8 +202,8 @@ class Reception:
             response.headers.append("Set-Cookie", line)
         if guest is not None and said is not None:
             response.headers.append("Set-Cookie", guest.jar.drop(cookies.SAID))
-        if guest is not None and guest.session is None and guest.is_new:
-            response.headers.append("Set-Cookie", guest.jar.set(cookies.FORM_KEY_COOKIE, guest.form_key))
+        if guest is not None and (line := _form_key_line(guest)):
+            response.headers.append("Set-Cookie", line)
         return self.dress(response)
 
     def move(self, moved: Moved, guest: Guest) -> Response:
@@ -217,11 +216,7 @@ class Reception:
             moved = replace(moved, to="/", said=sentences.FILE_LEFT, tone="info")
         jar = guest.jar
         response = Response(status_code=303, headers={"Location": moved.to})
-        lines = (
-            [jar.drop(cookies.FORM_KEY_COOKIE), jar.set(cookies.SESSION, moved.enters.reveal())]
-            if moved.enters
-            else []
-        )
+        lines = [*jar.enter(moved.enters.reveal())] if moved.enters else [_form_key_line(guest)]
         if moved.leaves:
             lines.append(jar.drop(cookies.SESSION))
         if moved.said:
@@ -230,10 +225,8 @@ class Reception:
         for name, value in moved.keeps.items():
             kept = value.reveal()
             lines.append(jar.set(name, kept, cookies.KEPT_SECONDS) if kept else jar.drop(name))
-        for line in lines:
+        for line in filter(None, lines):
             response.headers.append("Set-Cookie", line)
-        if guest.session is None and guest.is_new and not moved.enters:
-            response.headers.append("Set-Cookie", jar.set(cookies.FORM_KEY_COOKIE, guest.form_key))
         return self.dress(response)
 
     def _frame(self, guest: Guest | None, said: object) -> dict[str, Any]:
@@ -260,3 +253,15 @@ class Reception:
             response.headers.setdefault(name, value)
         self.around.count(response.status_code)
         return response
+
+
+def host_of(arrival: Arrival) -> str:
+    """Return the Host that a request names, as Hosts are compared."""
+    return arrival.headers.get("host", ("",))[0].strip(" \t").lower()
+
+
+def _form_key_line(guest: Guest) -> str:
+    """Return the line that gives a browser its form key; empty if it has one, or somebody is signed in."""
+    if guest.session is not None or not guest.is_new:
+        return ""
+    return guest.jar.set(cookies.FORM_KEY_COOKIE, guest.form_key)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Self
 
-from coatcheck.console.web.commands import Told
+from coatcheck.console.web.commands import Retold
 from coatcheck.errors import (
     CallerError,
     CoatcheckError,
@@ -62,7 +62,7 @@ _TITLES: Final = {
 class Refusal(Exception):
     """Why a page is not shown, or a form not taken; `field` is the one to blame, if one is.
 
-    `on` is where to go on, and `way` what the button there says; without, it leads to the start.
+    `on` is where to go on, and `button` what the button there says; without, it leads to the start.
     Of a foreseen failure, text and fix name pages where they named commands.
     """
 
@@ -76,26 +76,26 @@ class Refusal(Exception):
         field: str = "",
         headers: Mapping[str, str] = MappingProxyType({}),
         on: str = "",
-        way: str = "",
+        button: str = "",
     ) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
-        self.text = Told.as_it_is(text)
-        self.fix = Told.as_it_is(fix)
+        self.text = Retold.as_it_is(text)
+        self.fix = Retold.as_it_is(fix)
         self.field = field
         self.headers = headers
         self.on = on
-        self.way = way
+        self.button = button
 
     @classmethod
-    def of(cls, error: CoatcheckError) -> Self:
-        """Return what is told of a foreseen failure."""
+    def of(cls, error: CoatcheckError, title: str = "") -> Self:
+        """Return what is told of a foreseen failure; its title is that of its status, unless one is given."""
         status = status_of(error)
         blamed = error.field.rpartition(".")[2] if isinstance(error, Unfit) else ""  # forms are flat
         after = {"Retry-After": "5"} if status == 503 else {}
         if isinstance(error, SlowDown):
             after = {"Retry-After": str(error.seconds)}
-        title = _TITLES.get(status, "This failed")
-        text = Told.of(error.message or "it failed").sentence()
-        return cls(status, title, text, Told.of(error.fix).sentence(), field=blamed, headers=after)
+        title = title or _TITLES.get(status, "This failed")
+        text = Retold.of(error.message or "it failed").sentence()
+        return cls(status, title, text, Retold.of(error.fix).sentence(), field=blamed, headers=after)

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from coatcheck.console.web.commands import Told, Way
+from coatcheck.console.web import paths
+from coatcheck.console.web.commands import PageFor, Retold
 from coatcheck.console.web.words import action_in_words, kind_in_words, outcome_in_words, reason_in_words
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Rendering:
             cache_size=400,
         )
         made.globals.update(asset=self._asset, version=self._version, link=link)
+        made.globals.update(server_page=paths.server_page, credential_page=paths.credential_page)
+        made.globals.update(policy_page=paths.policy_page, grant_page=paths.grant_page)
         made.filters.update(iso=iso, utc=utc, part=part, plural=plural, seconds=seconds, sentence=sentence)
         made.filters.update(outcome=outcome_in_words, reason=reason_in_words, told=pass_context(told))
         made.filters.update(linked=pass_context(linked))
@@ -58,31 +61,45 @@ def told(context: Context, text: Any) -> Any:
     It is for what we say ourselves, such as why something failed: what others said is shown as they said it.
     What is markup already stays as it is. It is not for attributes.
     """
-    return text if hasattr(text, "__html__") or not text else linked(context, Told.of(str(text)))
+    return text if hasattr(text, "__html__") or not text else linked(context, Retold.of(str(text)))
 
 
 def linked(context: Context, text: Any) -> Any:
     """Return a text that was told already with its links, and any other as it is."""
-    if not isinstance(text, Told):
+    if not isinstance(text, Retold):
         return text
     may = context.get("may") or (lambda _: False)
     pieces = (
-        (one.words, one.path if may(one.who.value) else "") if isinstance(one, Way) else (one, "")
+        (one.words, one.path if may(one.who.value) else "") if isinstance(one, PageFor) else (one, "")
         for one in text.pieces
     )
     macros: Any = context.environment.get_template("parts/told.html").module
     return macros.told(pieces)
 
 
-def sentence(text: str) -> Told:
+def sentence(text: str) -> Retold:
     """Return a text of ours as a sentence."""
-    return Told.of(text).sentence()
+    return Retold.of(text).sentence()
 
 
 def link(path: str, **query: Any) -> str:
     """Return a path with a query, without what is empty. Lists give a parameter several times."""
     kept = {name: value for name, value in query.items() if value not in (None, "", False, [], ())}
     return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+
+
+def paged(
+    path: str, here: Mapping[str, Any], after: object, then: object, by: str = "after"
+) -> Mapping[str, str]:
+    """Return where the `first` and the `next` page of a list are, for its pager; empty where there is none.
+
+    `here` are the filters of the list, `after` is where this page of it begins, `then` where the next one
+    does, both None or empty without such; `by` is the parameter that says so.
+    """
+    return {
+        "first": "" if after in (None, "") else link(path, **here),
+        "next": "" if then in (None, "") else link(path, **{**here, by: then}),
+    }
 
 
 def part(text: Any) -> str:

@@ -71,8 +71,7 @@ class MatrixRow:
         return [
             one
             for one in self.grants
-            if isinstance(one, IssuedGrant)
-            and (server is None or one.servers is None or server in one.servers)
+            if isinstance(one, IssuedGrant) and (server is None or one.may_reach(server))
         ]
 
 

@@ -9,12 +9,11 @@ from typing import Final
 from uuid import UUID
 
 from coatcheck.core import names
-from coatcheck.errors import Missing
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.operations.access.using import Usage, servers_of_late, tools_of_late
 from coatcheck.operations.activity import Activity
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.registry.desk import Desk, server_name_of
+from coatcheck.operations.registry.desk import Desk, server_in_use, server_name_of
 from coatcheck.operations.registry.fitness import MAX_TOOLS
 from coatcheck.operations.registry.granting.grants import Grants
 from coatcheck.operations.registry.granting.making import scope_without
@@ -134,15 +133,13 @@ class Narrowing:
             LedgerUnavailable: the record cannot be read.
         """
         snapshot, now = self._desk.snapshot, self._desk.now()
-        found = snapshot.find_server(server)
-        if found is None:
-            raise Missing(f"there is no server {server!r} in use", fix="choose one that is listed")
+        found = server_in_use(snapshot, server)
         near = sorted(
             (
                 one
                 for one in all_grants(snapshot)
                 if one.subject == subject
-                and (one.servers is None or found.id in one.servers)
+                and one.may_reach(found.id)
                 and not state_of(snapshot, one, now).is_over
             ),
             key=lambda one: (not _can_lose(snapshot, one, found.id), one.label, one.id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -27,7 +27,7 @@ from coatcheck.operations.access.judging import (
 )
 from coatcheck.operations.access.matrix import AccessMatrix, Line, MatrixFilter
 from coatcheck.operations.directory import Snapshot
-from coatcheck.operations.registry.desk import Desk
+from coatcheck.operations.registry.desk import Desk, server_in_use
 from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of, view_of
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.registry.views import GrantView, SubjectView
@@ -99,11 +99,11 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One row of the matrix told in full."""
+    """One row of the matrix told in full; `label` is the grant's, and empty for whom a proxy vouches for."""
 
     subject: str
     kind: SubjectKind
-    grant: str
+    label: str
     server: str
     tool: str
     nature: Nature
@@ -128,7 +128,7 @@ class AccessTelling:
             Missing: nobody of this name, no such server or grant.
         """
         subject = await self._subjects.get(name)
-        found = self._server(server)
+        found = server_in_use(self._desk.snapshot, server)
         tools, error = await self._tools(found)
         snapshot, now = self._desk.snapshot, self._desk.now()
         own = [one for one in all_grants(snapshot) if one.subject == name]
@@ -161,13 +161,14 @@ class AccessTelling:
         Raises:
             Missing: no such server or tool.
         """
-        found = self._server(server)
+        found = server_in_use(self._desk.snapshot, server)
         tools, error = await self._tools(found)
         view = next((one for one in tools or () if one.entry.name == tool), None)
         if view is None:
             raise Missing(f"{found.name} has no tool {tool!r}", fix=error or "choose one that it lists")
         judge, kept = Judge(self._desk.snapshot), dict[Hashable, PolicyVerdict]()
-        waiting = [(one.place, number, one) for number, one in enumerate(self._ways(judge.snapshot, text))]
+        lines = self._ways(judge.snapshot, MatrixFilter(text=text))
+        waiting = [(one.place, number, one) for number, one in enumerate(lines)]
         heapq.heapify(waiting)  # sorted only as far as they are looked at; no two have the same number
         rows: list[CallerRow] = []
         for place in range(len(waiting)):
@@ -189,9 +190,7 @@ class AccessTelling:
         """
         judge, servers = Judge(self._desk.snapshot), self._matrix.servers(wanted)
         tools: dict[UUID, Sequence[ToolView]] = {}
-        for line in sorted(
-            self._ways(judge.snapshot, wanted.text, wanted, servers), key=lambda one: one.place
-        ):
+        for line in sorted(self._ways(judge.snapshot, wanted, servers), key=lambda one: one.place):
             for server in servers:
                 if not _is_near(line, server):
                     continue
@@ -203,12 +202,6 @@ class AccessTelling:
 
     # --- within ------------------------------------------------------------------------------------------
 
-    def _server(self, key: str) -> Server:
-        found = self._desk.snapshot.find_server(key)
-        if found is None:
-            raise Missing(f"there is no server {key!r} in use", fix="choose one that is listed")
-        return found
-
     async def _tools(self, server: Server) -> tuple[Sequence[ToolView] | None, str]:
         try:
             tools, failing = await self._views.tools_soon(server.name)
@@ -219,23 +212,19 @@ class AccessTelling:
         return sorted(tools, key=lambda one: one.entry.name), ""
 
     def _ways(
-        self,
-        snapshot: Snapshot,
-        text: str,
-        wanted: MatrixFilter | None = None,
-        servers: Sequence[Server] = (),
+        self, snapshot: Snapshot, wanted: MatrixFilter, servers: Sequence[Server] = ()
     ) -> Sequence[Line]:
         """Return a row for each grant, and where a proxy vouches, for each subject; in no order."""
-        kind, reaching = (wanted.kind, wanted.reaching) if wanted is not None else (None, False)
-        asked = MatrixFilter(text=text, kind=kind, reaching=reaching, by_grant=True)
-        found = list(self._matrix.lines(snapshot, asked, servers))
-        if is_proxied(snapshot) and not reaching:
-            found += self._matrix.lines(snapshot, MatrixFilter(text=text, kind=kind), servers)
+        asked = MatrixFilter(text=wanted.text, kind=wanted.kind)
+        by_grant = replace(asked, reaching=wanted.reaching, by_grant=True)
+        found = list(self._matrix.lines(snapshot, by_grant, servers))
+        if is_proxied(snapshot) and not wanted.reaching:
+            found += self._matrix.lines(snapshot, asked, servers)
         return found
 
 
 def _is_near(line: Line, server: Server) -> bool:
-    return not line.id or any(one.servers is None or server.id in one.servers for one in line.grants)
+    return not line.id or any(one.may_reach(server.id) for one in line.grants)
 
 
 def _who(snapshot: Snapshot, line: Line) -> Who:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coatcheck.model.credential import Credential, Stage
-from coatcheck.model.declaration import Provider
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.subject import SubjectKind
+from coatcheck.operations.access.judging import is_proxied
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.permissions import Permission, may
-from coatcheck.operations.registry.operators import state_of as state_of_operator
-from coatcheck.operations.registry.views import OperatorState
+from coatcheck.operations.registry.operators import can_come_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +83,14 @@ def leftovers_of(snapshot: Snapshot, name: str, now: datetime, reader: OperatorR
         sorted(one.name for one in registry.servers.values() if one.created_by == name and not one.ended_at),
         sorted(one.name for one in registry.policies.values() if one.by == name and not one.ended_at),
         _automations(snapshot, name),
-        Provider.FORWARDED in snapshot.declared.declaration.identity.providers,
+        is_proxied(snapshot),
     )
 
 
 def _operator(snapshot: Snapshot, name: str, now: datetime) -> OperatorRole | None:
     """Return the role of the operator of a name who can come in, now or by an invitation."""
     found = snapshot.registry.operators.get(name)
-    can_enter = found is not None and state_of_operator(found, now) in {
-        OperatorState.ACTIVE,
-        OperatorState.INVITED,
-    }
-    return found.role if found is not None and can_enter else None
+    return found.role if found is not None and can_come_in(found, now) else None
 
 
 def _is_theirs(grant: IssuedGrant, name: str, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from coatcheck.operations.cutting import Open
 from coatcheck.operations.directory import FORWARDED
 from coatcheck.operations.people.leftovers import Leftovers, leftovers_of
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, view_of
+from coatcheck.operations.registry.granting.showing import all_grants, view_of
 from coatcheck.operations.registry.subjects import Subjects, find_subject
 from coatcheck.operations.registry.views import Ended, GrantState, GrantView, SubjectView
 
@@ -77,25 +77,22 @@ class Offboarding:
 
     async def would_end(self, name: str) -> WouldEnd:
         """Return what would end with somebody, whoever it is: a proxy may send a name that nobody knows."""
-        snapshot, now = self._desk.snapshot, self._desk.now()
-        grants = self._owned(name)
-        uses = await self._desk.seen.of([grant.id for grant in grants])
-        views = [view_of(snapshot, one, now, uses.get(one.id, ())) for one in grants]
-        ids = frozenset({FORWARDED + name, *(grant.id for grant in grants)})
+        views = await self._owned(name)
+        ids = frozenset({FORWARDED + name, *(view.id for view in views)})
         standing = [view for view in views if not view.state.is_over]
-        return WouldEnd(_by_label(standing), self._desk.book.cutting.open_of(ids), self._signed_in(name))
+        return WouldEnd(standing, self._desk.book.cutting.open_of(ids), self._signed_in(name))
 
     async def offboard(self, actor: Actor, name: str, because: str) -> SeenOff:
         """Disable somebody and revoke all their grants, in one change. As `Subjects.offboard`."""
-        was_gone, browsers = self._is_gone(name), self._signed_in(name)
-        seen_off = SeenOff(await self._subjects.offboard(actor, name, because), browsers)
-        return self._keep(name, seen_off, was_gone=was_gone)
+        return await self._see_off(name, self._subjects.offboard(actor, name, because))
 
     async def disable(self, actor: Actor, name: str, because: str) -> SeenOff:
         """Refuse somebody however they come; their grants stay for when they are back. As `offboard`."""
+        return await self._see_off(name, self._subjects.disable(actor, name, because))
+
+    async def _see_off(self, name: str, ending: Awaitable[Ended]) -> SeenOff:
         was_gone, browsers = self._is_gone(name), self._signed_in(name)
-        seen_off = SeenOff(await self._subjects.disable(actor, name, because), browsers)
-        return self._keep(name, seen_off, was_gone=was_gone)
+        return self._keep(name, SeenOff(await ending, browsers), was_gone=was_gone)
 
     async def report(self, name: str, reader: OperatorRole) -> Report:
         """Return what ended with somebody, as far as it is known, and what is left of them.
@@ -108,10 +105,7 @@ class Offboarding:
         """
         subject = await self._subjects.get(name)
         change = await self._last_ending(name) if subject.disabled else None
-        snapshot, now = self._desk.snapshot, self._desk.now()
-        grants = self._owned(name)
-        uses = await self._desk.seen.of([grant.id for grant in grants])
-        views = _by_label([view_of(snapshot, one, now, uses.get(one.id, ())) for one in grants])
+        views = await self._owned(name)
         ended = [one for one in views if _ended_with(one, change)]
         ids = {one.id for one in ended}
         return Report(
@@ -121,7 +115,7 @@ class Offboarding:
             [one for one in views if one.state.is_over and one.id not in ids],
             [one for one in views if not one.state.is_over],
             self._kept.get(name) if subject.disabled else None,
-            leftovers_of(snapshot, name, now, reader),
+            leftovers_of(self._desk.snapshot, name, self._desk.now(), reader),
         )
 
     async def _last_ending(self, name: str) -> Change | None:
@@ -132,8 +126,13 @@ class Offboarding:
                 return entry.change
         return None
 
-    def _owned(self, name: str) -> Sequence[AnyGrant]:
-        return [grant for grant in all_grants(self._desk.snapshot) if grant.subject == name]
+    async def _owned(self, name: str) -> Sequence[GrantView]:
+        """Return all grants of somebody, by label."""
+        snapshot, now = self._desk.snapshot, self._desk.now()
+        grants = [grant for grant in all_grants(snapshot) if grant.subject == name]
+        uses = await self._desk.seen.of([grant.id for grant in grants])
+        views = [view_of(snapshot, one, now, uses.get(one.id, ())) for one in grants]
+        return sorted(views, key=lambda one: (one.label, one.id))
 
     def _is_gone(self, name: str) -> bool:
         subject = find_subject(self._desk.snapshot, name)
@@ -157,7 +156,3 @@ def _ended_with(one: GrantView, change: Change | None) -> bool:
         return True
     is_same = (one.revoked_by, one.because) == (change.actor, change.because)
     return is_same and one.revoked_at >= change.at - _AT_ONCE
-
-
-def _by_label(views: Sequence[GrantView]) -> Sequence[GrantView]:
-    return sorted(views, key=lambda one: (one.label, one.id))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from coatcheck.core import defects
 from coatcheck.errors import CoatcheckError, Unavailable
 from coatcheck.model.operator import Actor
 from coatcheck.operations.policies.replaying import Progress, Replay, ReplayQuestion, Replays
@@ -116,8 +116,7 @@ class ReplayRuns:
             run.stopped = True
             raise
         except Exception as error:  # noqa: BLE001 - a defect, told without what it was about
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a replay failed with %s\n%s", type(error).__name__, frames)
+            log.error("a replay failed with %s", defects.told(error))
             run.error = Unavailable("this is a defect of Coatcheck; the log tells more")
 
     async def _watch(self, run: ReplayRun) -> None:

@@ -37,8 +37,8 @@ def stored_policy(snapshot: Snapshot, name: str) -> StoredPolicy:
 
 def uses_of(snapshot: Snapshot, name: str) -> list[PolicyUse]:
     """Return what a policy is used on now, in a stable order."""
-    uses = snapshot.registry.policy_uses.values()
-    return sorted((use for use in uses if use.policy == name and use.ended_at is None), key=_place_of)
+    uses = (use for use in snapshot.registry.live_uses() if use.policy == name)
+    return sorted(uses, key=_place_of)
 
 
 def _place_of(use: PolicyUse) -> tuple[int, str, str]:
@@ -58,8 +58,7 @@ def built_in_view(snapshot: Snapshot, name: str) -> PolicyView:
 def policy_views(snapshot: Snapshot) -> Iterator[PolicyView]:
     """Yield all policies, in use or not: thousands of uses are gone through once, not once for each."""
     used: dict[str, list[UseView]] = {}
-    live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
-    for view in use_views(snapshot, sorted(live, key=_place_of)):
+    for view in use_views(snapshot, sorted(snapshot.registry.live_uses(), key=_place_of)):
         used.setdefault(view.policy, []).append(view)
     for name, policy in BUILT_IN.items():
         yield PolicyView(name, policy, tuple(used.get(name, ())))

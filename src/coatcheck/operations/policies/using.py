@@ -105,7 +105,7 @@ class PolicyUses:
     def on_grants(self, ids: Collection[str]) -> Mapping[str, Sequence[UseView]]:
         """Return the policies that are used on grants themselves, by the ids of the grants."""
         snapshot = self._desk.snapshot
-        live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
+        live = snapshot.registry.live_uses()
         uses = [use for use in live if use.kind is UseKind.GRANT and use.of in ids]
         found: dict[str, list[UseView]] = {}
         for view in use_views(snapshot, uses):
@@ -134,8 +134,8 @@ class PolicyUses:
                 case UseKind.EVERYTHING:
                     return True
 
-        live = (use for use in snapshot.registry.policy_uses.values() if use.ended_at is None)
-        return use_views(snapshot, sorted(filter(bears, live), key=lambda use: (use.kind, use.policy)))
+        bearing = filter(bears, snapshot.registry.live_uses())
+        return use_views(snapshot, sorted(bearing, key=lambda use: (use.kind, use.policy)))
 
     # --- within ------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class FirstUses:
         self._desk = desk
         self._snapshot = snapshot
         self._actor = actor
-        self._room = MAX_USES - sum(use.ended_at is None for use in snapshot.registry.policy_uses.values())
+        self._room = _room_for_uses(snapshot)
 
     def put(self, name: str, grant: IssuedGrant) -> tuple[PolicyUse, Change]:
         """Return what puts a policy on a grant, and the record of that.
@@ -227,8 +227,7 @@ def former_uses(snapshot: Snapshot, wanted: PolicyUse) -> list[PolicyUse]:
     if wanted.kind not in _ONE_ONLY:
         return []
     place = (wanted.kind, wanted.of, wanted.server)
-    uses = snapshot.registry.policy_uses.values()
-    return [use for use in uses if use.ended_at is None and (use.kind, use.of, use.server) == place]
+    return [use for use in snapshot.registry.live_uses() if (use.kind, use.of, use.server) == place]
 
 
 def _find(snapshot: Snapshot, name: str, place: Place, now: datetime) -> PolicyUse:
@@ -261,8 +260,12 @@ def _check_grant(snapshot: Snapshot, wanted: PolicyUse) -> None:
         )
 
 
+def _room_for_uses(snapshot: Snapshot) -> int:
+    return MAX_USES - sum(1 for _ in snapshot.registry.live_uses())
+
+
 def _check_room(snapshot: Snapshot) -> None:
-    if sum(use.ended_at is None for use in snapshot.registry.policy_uses.values()) >= MAX_USES:
+    if _room_for_uses(snapshot) <= 0:
         raise _no_room()
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from coatcheck.core.tokens import Pepper
 from coatcheck.errors import Missing, Stale
+from coatcheck.model.server import Server
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.book import Book, Edited
 from coatcheck.operations.registry.changes import Scribe
@@ -76,6 +77,18 @@ def server_id_of(snapshot: Snapshot, key: str) -> UUID:
         if stored.ended_at is None and key in {stored.name, str(stored.id)}:
             return stored.id
     raise Missing(f"there is no server {key!r}", fix="`coatcheck list` names the servers")
+
+
+def server_in_use(snapshot: Snapshot, key: str) -> Server:
+    """Return a server that is in use, by name or UUID.
+
+    Raises:
+        Missing: there is none.
+    """
+    found = snapshot.find_server(key)
+    if found is None:
+        raise Missing(f"there is no server {key!r} in use", fix="`coatcheck list` names the servers")
+    return found
 
 
 def server_name_of(snapshot: Snapshot, id: UUID) -> str:

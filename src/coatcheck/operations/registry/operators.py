@@ -141,14 +141,7 @@ class Operators:
         def make(snapshot: Snapshot) -> Edit:
             before = invited_by(self._desk, snapshot, code)
             names.append(before.name)
-            after = replace(
-                before,
-                token_id=tokens.public_id(token),
-                token_hmac=self._desk.pepper.prove(token),
-                code_hmac="",
-                code_until=None,
-                version=before.version + 1,
-            )
+            after = self._with_token(before, token)
             actor = Actor(before.name, before.role, origin)
             return edit_of(self._desk, actor, "operator.login", before, after)
 
@@ -196,14 +189,7 @@ class Operators:
 
         def make(snapshot: Snapshot) -> Edit:
             before = self._standing(snapshot, name)
-            after = replace(
-                before,
-                token_id=tokens.public_id(token),
-                token_hmac=self._desk.pepper.prove(token),
-                code_hmac="",
-                code_until=None,
-                version=before.version + 1,
-            )
+            after = self._with_token(before, token)
             return edit_of(self._desk, actor, "operator.token", before, after)
 
         await self._desk.book.edit(make)
@@ -226,6 +212,17 @@ class Operators:
 
         await self._desk.book.edit(make)
         return view_of(self._desk.book.registry.operators[name], self._desk.now())
+
+    def _with_token(self, before: Operator, token: str) -> Operator:
+        """Return an operator whom this token lets in; one of before is void, and so is a code."""
+        return replace(
+            before,
+            token_id=tokens.public_id(token),
+            token_hmac=self._desk.pepper.prove(token),
+            code_hmac="",
+            code_until=None,
+            version=before.version + 1,
+        )
 
     def _standing(self, snapshot: Snapshot, name: str) -> Operator:
         """Return an operator that may still be given something."""
@@ -262,7 +259,10 @@ class Operators:
 
 
 def state_of(operator: Operator, now: datetime) -> OperatorState:
-    """Return how an operator stands. One that came by a browser, without a password, is active as well."""
+    """Return how an operator stands. One that came by a browser, without a password, is active as well.
+
+    One that nothing lets in is `invited`, too: whether the invitation is good, `can_come_in` tells.
+    """
     if operator.ended_at is not None:
         return OperatorState.ENDED
     if operator.expires_at is not None and operator.expires_at <= now:
@@ -270,6 +270,22 @@ def state_of(operator: Operator, now: datetime) -> OperatorState:
     came = operator.entered_at is not None and not operator.code_hmac
     active = operator.token_hmac or operator.password or operator.vouched or came
     return OperatorState.ACTIVE if active else OperatorState.INVITED
+
+
+def can_come_in(operator: Operator, now: datetime) -> bool:
+    """Tell whether an operator can come in, now or by a code that waits for it."""
+    match state_of(operator, now):
+        case OperatorState.ACTIVE:
+            return True
+        case OperatorState.INVITED:
+            return bool(operator.code_hmac) and _has_time(operator, now)
+        case _:
+            return False
+
+
+def _has_time(operator: Operator, now: datetime) -> bool:
+    """Tell whether the code of an operator is not too old."""
+    return operator.code_until is not None and operator.code_until > now
 
 
 def _known(snapshot: Snapshot, name: str) -> Operator:
@@ -315,7 +331,7 @@ def invited_by(desk: Desk, snapshot: Snapshot, code: str) -> Operator:
     now = desk.now()
     good = [one for one in snapshot.registry.operators.values() if desk.pepper.fits(code, one.code_hmac)]
     for operator in good:
-        if operator.ended_at is None and operator.code_until is not None and operator.code_until > now:
+        if operator.ended_at is None and _has_time(operator, now):
             return operator
     raise Missing(NO_LOGIN, fix="ask an admin for another, or start the gateway again for the first one")
 

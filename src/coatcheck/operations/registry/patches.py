@@ -66,6 +66,7 @@ class GrantFilter:
 
     `text` are words that label, owner, id or note have, in whatever case. `everywhere` False: those of chosen
     servers. `policy` is used on the grant itself. `unused_since` means those that were never used as well.
+    `over` is whether they ended for good.
     """
 
     subject: str | None = None
@@ -84,6 +85,7 @@ class GrantFilter:
     never_used: bool | None = None
     used_since: datetime | None = None
     unused_since: datetime | None = None
+    over: bool | None = None
 
     @property
     def asks_for_uses(self) -> bool:

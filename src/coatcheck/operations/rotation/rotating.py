@@ -205,7 +205,7 @@ class Rotations:
     # --- within --------------------------------------------------------------------------------------------
 
     async def _drop(
-        self, actor: Actor, ref: str, stage: Stage, made_by: str, action: str, wanted: int | None = None
+        self, actor: Actor, ref: str, stage: Stage, made_by: str, action: str, wanted: int | None
     ) -> CredentialView:
         """Forget the version at a stage; `made_by` is the command that makes one."""
 
@@ -277,7 +277,7 @@ class Rotations:
         number: int,
         accept_unproven: bool,
         progress: Progress | None,
-        because: str = "",
+        because: str,
         *,
         drop: bool,
     ) -> Activated:

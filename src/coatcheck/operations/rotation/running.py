@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from coatcheck.core import defects
 from coatcheck.errors import CoatcheckError, NotVerified, Taken, Unavailable
 from coatcheck.model.credential import Assurance
 from coatcheck.model.operator import Actor
@@ -189,8 +189,7 @@ class Runs:
             self._end(id, failure=Failure(STOPPED, "the gateway was stopped"))
             raise
         except Exception as error:  # noqa: BLE001 - a defect, told without what it was about
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a step of a rotation failed with %s\n%s", type(error).__name__, frames)
+            log.error("a step of a rotation failed with %s", defects.told(error))
             self._end(id, failure=Failure(_DEFECT, "this is a defect of Coatcheck; the log tells more"))
         else:
             self._say(id, done.verdicts)

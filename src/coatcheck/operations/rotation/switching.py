@@ -41,7 +41,7 @@ class Switching:
         number: int,
         assurance: Assurance,
         verdicts: Sequence[Verdict],
-        because: str = "",
+        because: str,
     ) -> Activated:
         """Make a staged version the active one."""
         numbers: list[int | None] = []

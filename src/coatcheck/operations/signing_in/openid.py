@@ -18,7 +18,7 @@ import msgspec
 from coatcheck.core import oauth, openid
 from coatcheck.core.going import return_path
 from coatcheck.core.sealing.states import NONCE_BYTES, Seal
-from coatcheck.errors import OpenIdRefused, UpstreamError
+from coatcheck.errors import ConfirmFirst, OpenIdRefused, UpstreamError
 from coatcheck.model.openid import Arrived, OpenIdRules, Redeemed, Vouched
 from coatcheck.model.secret import Secret
 from coatcheck.ports import Clock, Entropy
@@ -36,6 +36,8 @@ provider takes no code twice either."""
 _MAX_CODE: Final = 4096
 _MAX_STATE: Final = 200
 _ANEW: Final = "begin anew at the page for signing in"
+_NOT_FRESH: Final = "the provider did not ask you again who you are, so this proves nothing new"
+_ASK_AGAIN: Final = "sign out there, or ask its administrator to allow prompt=login"
 _ERRORS: Final = frozenset(
     {
         "access_denied",
@@ -141,6 +143,7 @@ class OpenIdSignIn:
 
         Raises:
             OpenIdRefused: the provider vouches for nobody; or it came back meanwhile.
+            ConfirmFirst: proof was wanted anew, and the provider asked for none. It may vouch for anybody.
             UpstreamError: the provider cannot be reached, or fails.
             Busy: too many do this at once.
         """
@@ -154,7 +157,12 @@ class OpenIdSignIn:
             # What the ID token says of it, whether it was asked for or not: a provider that knew the person
             # already had no proof of who sits there now.
             fresh = openid.is_fresh(redeemed.claims, kept.begun, self._now())
+            if kept.prove and not fresh:
+                raise ConfirmFirst(_NOT_FRESH, fix=_ASK_AGAIN)
             return Arrived(replace(vouched, fresh=fresh), kept.return_to, kept.prove)
+        except ConfirmFirst:
+            log.warning("a proof by OpenID Connect was refused: the provider did not ask for it anew")
+            raise
         except OpenIdRefused as refused:
             log.warning("a sign-in by OpenID Connect was refused: %s", refused.because)
             raise
@@ -198,9 +206,7 @@ class OpenIdSignIn:
 
     async def _vouched(self, redeemed: Redeemed, kept: _Kept) -> Vouched:
         rules, claims = self._rules, redeemed.claims
-        expected = openid.Expected(
-            rules.issuer, rules.client_id, kept.nonce, self._now(), kept.begun if kept.prove else None
-        )
+        expected = openid.Expected(rules.issuer, rules.client_id, kept.nonce, self._now())
         if problem := openid.token_problem(claims, redeemed.algorithm, redeemed.access, expected):
             raise openid.unusable(f"the ID token is refused: {problem}")
         if openid.is_lacking(claims, rules):

@@ -97,7 +97,7 @@ class BrowserSessions:
         self._noted = {session.id: session.seen_at for session in good}
         self._bases = {session.id: self._basis(session) or "" for session in good}
         self._owed |= {session.id for session in stored} - self._kept.keys()
-        await self._settle()
+        await self.settle()
 
     async def open(
         self, whose: Whose, who: str, how: Way, address: str, agent: str, by: str = "", *, proven: bool = True
@@ -153,21 +153,30 @@ class BrowserSessions:
         """Tell whether the person proved who they are within the last five minutes."""
         return timedelta(0) <= self._clock.now() - session.verified_at <= RECENT
 
+    def void(self, id: str) -> BrowserView | None:
+        """Make a session void; the store hears of it by `settle`, or by `flush`. None: there was none."""
+        ended = self._drop([id])
+        return ended[0] if ended else None
+
+    def void_of(self, whose: Whose, who: str, but: str = "") -> Sequence[BrowserView]:
+        """Make all sessions of somebody void, but for one if that is named. The store hears as by `void`."""
+        return self._drop([one.id for one in self._of(whose, who) if one.id != but])
+
     async def end(self, id: str) -> BrowserView | None:
-        """End a session; it is void when this is called. None: there was none.
+        """Make a session void, and have the store know. None: there was none. Raises as `settle`."""
+        ended = self.void(id)
+        await self.settle()
+        return ended
+
+    async def settle(self) -> None:
+        """Have the store know what is void: else it would be good again after a sudden end.
 
         Raises:
             Unavailable: the store does not know yet; it is told again and again.
         """
-        ended = self._drop([id])
-        await self._settle()
-        return ended[0] if ended else None
-
-    async def end_of(self, whose: Whose, who: str, but: str = "") -> Sequence[BrowserView]:
-        """End all sessions of somebody, but for one if that is named. Raises as `end`."""
-        ended = self._drop([one.id for one in self._of(whose, who) if one.id != but])
-        await self._settle()
-        return ended
+        if owed := set(self._owed):
+            await self._store.end(owed)
+            self._owed -= owed
 
     def list(self, whose: Whose | None = None, who: str | None = None) -> Sequence[BrowserView]:
         """Return the sessions that are not over, those used last first."""
@@ -197,7 +206,7 @@ class BrowserSessions:
             Unavailable: nothing is lost; it is tried the next time.
         """
         self._drop([one.id for one in self._kept.values() if not self._stands(one)])
-        await self._settle()
+        await self.settle()
         late = {
             one.id: one.seen_at
             for one in self._kept.values()
@@ -276,14 +285,9 @@ class BrowserSessions:
             self._owed.add(session.id)
         return [_view(session) for session in ended]
 
-    async def _settle(self) -> None:
-        if owed := set(self._owed):
-            await self._store.end(owed)
-            self._owed -= owed
-
     async def _settle_if_possible(self) -> None:
         try:
-            await self._settle()
+            await self.settle()
         except Unavailable as error:
             log.warning("browser sessions that are over stay in the store for now: %s", error.message)
 

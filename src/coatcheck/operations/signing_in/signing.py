@@ -8,8 +8,6 @@ from typing import Final, NamedTuple
 from coatcheck.core import passwords, tokens
 from coatcheck.errors import (
     AuthorizationRefused,
-    Busy,
-    CoatcheckError,
     ConfirmFirst,
     Missing,
     OpenIdRefused,
@@ -19,7 +17,7 @@ from coatcheck.errors import (
 from coatcheck.model.browser import BrowserSession, Way, Whose
 from coatcheck.model.grant import Principal, Voucher
 from coatcheck.model.openid import Arrived
-from coatcheck.model.operator import Actor, Operator, OperatorRole
+from coatcheck.model.operator import Actor
 from coatcheck.model.secret import Secret
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.operators import NO_LOGIN
@@ -27,26 +25,18 @@ from coatcheck.operations.registry.views import OperatorView
 from coatcheck.operations.signing_in.brake import Brake
 from coatcheck.operations.signing_in.entering import Entering
 from coatcheck.operations.signing_in.hashing import Hashing
+from coatcheck.operations.signing_in.porter import Opened, Porter
 from coatcheck.operations.signing_in.sessions import BrowserSessions, BrowserView
-from coatcheck.operations.signing_in.telling import NOT_IN, SignInRecord
+from coatcheck.operations.signing_in.telling import SignInRecord
 from coatcheck.operations.signing_in.vouching import Entrant
 from coatcheck.ports import Presented
 
-_HOW: Final = "check it, or ask an admin for a new link"
 _NO_WORD: Final = "no word of the provider"
 """What is told of as presented by who brings back nothing good: the provider vouched for nobody."""
-_MAX_NAME_CHARS: Final = 64
-
-
-class Opened(NamedTuple):
-    """A new session, and the token that proves it: for the browser's cookie, once."""
-
-    session: BrowserSession
-    token: Secret
 
 
 class Welcomed(NamedTuple):
-    """The same of an operator who used a link."""
+    """What `Opened` is, of an operator who used a link."""
 
     operator: OperatorView
     session: BrowserSession
@@ -80,6 +70,7 @@ class SigningIn:
         self._at_links = at_links
         self._told = told
         self._snapshot = snapshot
+        self._porter = Porter(sessions, entering, hashing, brake, told)
 
     # --- in ----------------------------------------------------------------------------------------------
 
@@ -110,6 +101,7 @@ class SigningIn:
         Raises:
             Unfit: the password cannot be one; the code stays good.
             Missing: the code is unknown, used or too old.
+            SignedOut: the operator was ended, or invited anew, while it came in.
             SlowDown, Busy: too many wrong tries from there; too many at once.
             Unavailable: it cannot be stored or recorded.
         """
@@ -118,20 +110,20 @@ class SigningIn:
             hashed = await self._hashing.hash_of(passwords.fit(password.reveal(), name), name)
         view = await self._entering.enter(code, name, hashed, address)
         actor = Actor(name, view.role, address)
-        return Welcomed(view, *await self._open(actor, Whose.OPERATOR, Way.LINK, agent))
+        return Welcomed(view, *await self._porter.open(actor, Whose.OPERATOR, Way.LINK, agent))
 
     async def by_password(self, name: str, password: Secret, address: str, agent: str) -> Opened:
         """Sign an operator in. What was wrong is not told, neither by words nor by time.
 
         Raises:
             SignInRefused: nobody has this name and password.
-            SlowDown, Busy, Unavailable: as `by_code`.
+            SignedOut, SlowDown, Busy, Unavailable: as `by_code`.
         """
         name = name.strip().lower()
-        operator = await self._judged(name, password, address)
+        operator = await self._porter.judged(name, password, address)
         if passwords.needs_rehash(operator.password):
-            await self._rehash(operator, password)
-        return await self._open(
+            await self._porter.rehash(operator, password)
+        return await self._porter.open(
             Actor(operator.name, operator.role, address), Whose.OPERATOR, Way.PASSWORD, agent, of=operator
         )
 
@@ -144,8 +136,8 @@ class SigningIn:
             SignedOut: they may not come in any more.
             Unavailable: as `by_code`.
         """
-        actor = self._actor_of(entrant, address)
-        return await self._open(actor, entrant.whose, Way.OIDC, agent, by=entrant.by, proven=fresh)
+        actor = self._porter.actor(entrant.whose, entrant.who, address)
+        return await self._porter.open(actor, entrant.whose, Way.OIDC, agent, by=entrant.by, proven=fresh)
 
     async def back(self, judge: Callable[[], Awaitable[Arrived]], address: str) -> Arrived:
         """Have judged what a browser of ours brings back from the provider (`OpenIdSignIn.finish`).
@@ -153,7 +145,7 @@ class SigningIn:
         Raises:
             OpenIdRefused, AuthorizationRefused: as `judge`; it is on record.
             SlowDown: too many were refused from there: each has us ask the provider.
-            UpstreamError, Busy: as `judge`.
+            ConfirmFirst, UpstreamError, Busy: as `judge`.
             Unavailable: it cannot be recorded.
         """
         self._at_provider.spend(address)
@@ -163,7 +155,7 @@ class SigningIn:
             await self._told.refused(address, _NO_WORD)
             raise
         except BaseException:
-            self._at_provider.right(address)  # nobody has judged it
+            self._at_provider.right(address)  # nobody has judged it, or it was right and too old
             raise
         self._at_provider.right(address)
         return arrived
@@ -184,6 +176,7 @@ class SigningIn:
 
         Raises:
             SignInRefused: it is no live grant.
+            SignedOut: it ended meanwhile.
             SlowDown, Unavailable: as `by_code`.
         """
         self._brake.spend(address)
@@ -191,21 +184,21 @@ class SigningIn:
         headers = {"authorization": (f"Bearer {text}",)}
         found = self._snapshot().identify(Presented(headers, address, address))
         if not isinstance(found, Principal) or found.voucher is not Voucher.GRANT:
-            raise await self._refused(address, text)
+            raise await self._porter.refused(address, text)
         self._brake.right(address)
         known = tokens.public_id(text) if tokens.is_well_formed(text) else ""
         by = known if known in self._snapshot().issued else found.grant_id
-        actor = Actor(found.subject, OperatorRole.VIEWER, address)
-        return await self._open(actor, Whose.SUBJECT, Way.GRANT, agent, by=by)
+        actor = self._porter.actor(Whose.SUBJECT, found.subject, address)
+        return await self._porter.open(actor, Whose.SUBJECT, Way.GRANT, agent, by=by)
 
     # --- while in ----------------------------------------------------------------------------------------
 
     def actor_of(self, session: BrowserSession, address: str) -> Actor | None:
         """Return the operator who is signed in, as who makes changes; None: it is an owner of grants."""
-        operator = self._entering.find(session.who) if session.whose is Whose.OPERATOR else None
+        operator = self._porter.operator(session.whose, session.who)
         return None if operator is None else Actor(operator.name, operator.role, address)
 
-    async def confirm(self, session: BrowserSession, password: Secret, address: str = "") -> Opened:
+    async def confirm(self, session: BrowserSession, password: Secret, address: str) -> Opened:
         """Let an operator prove anew who it is; another token takes the place of the session's, at once.
 
         Raises:
@@ -213,21 +206,18 @@ class SigningIn:
             SignedOut: the session is over.
             SlowDown, Busy, Unavailable: as `by_code`.
         """
-        address = address or session.address
-        operator = await self._judged(_operator_name(session), password, address)
-        return await self._renew(session, Actor(operator.name, operator.role, address), Way.PASSWORD)
+        operator = await self._porter.judged(_operator_name(session), password, address)
+        return await self._porter.renew(session, Actor(operator.name, operator.role, address), Way.PASSWORD)
 
-    async def confirm_by_provider(
-        self, session: BrowserSession, entrant: Entrant, address: str = ""
-    ) -> Opened:
+    async def confirm_by_provider(self, session: BrowserSession, entrant: Entrant, address: str) -> Opened:
         """Do the same for whom the provider has just vouched for. Raises as `confirm`."""
-        address = address or session.address
         if (entrant.whose, entrant.who) != (session.whose, session.who):
-            raise await self._refused(address, entrant.by)
-        return await self._renew(session, self._actor_of(entrant, address), Way.OIDC, by=entrant.by)
+            raise await self._porter.refused(address, entrant.by)
+        actor = self._porter.actor(entrant.whose, entrant.who, address)
+        return await self._porter.renew(session, actor, Way.OIDC, by=entrant.by)
 
     async def set_password(
-        self, session: BrowserSession, old: Secret | None, new: Secret, address: str = ""
+        self, session: BrowserSession, old: Secret | None, new: Secret, address: str
     ) -> Opened:
         """Give an operator a password, or another: all its sessions end, and this one is opened anew.
 
@@ -235,38 +225,38 @@ class SigningIn:
             Unfit: the new one cannot be a password.
             SignInRefused: the old one is wrong.
             ConfirmFirst: there is no old one, and the sign-in is too long ago.
+            Stale: it was given another password meanwhile, or may not sign in any more.
             SignedOut, SlowDown, Busy, Unavailable: as `confirm`.
         """
-        name, address = _operator_name(session), address or session.address
+        name = _operator_name(session)
         operator = self._entering.find(name)
         if operator is None or not self._sessions.stands(session):
             raise SignedOut("You are signed out here.", fix="sign in again")
         prepared = passwords.fit(new.reveal(), name)
         if operator.password:
-            operator = await self._judged(name, old or Secret(""), address)
+            operator = await self._porter.judged(name, old or Secret(""), address)
         elif not self._sessions.verified_recently(session):
             raise ConfirmFirst("Your first password needs a fresh sign-in.", fix="sign in again, then set it")
         hashed = await self._hashing.hash_of(prepared, name)
         actor = Actor(name, operator.role, address)
         await self._entering.set_password(name, operator.password, hashed, actor)
-        opened = await self._open(actor, Whose.OPERATOR, Way.PASSWORD, session.agent)
-        await self._sessions.end_of(Whose.OPERATOR, name, but=opened.session.id)
+        opened = await self._porter.open(actor, Whose.OPERATOR, Way.PASSWORD, session.agent)
+        self._sessions.void_of(Whose.OPERATOR, name, but=opened.session.id)
         return opened
 
     # --- out ---------------------------------------------------------------------------------------------
 
-    async def sign_out(self, session: BrowserSession, address: str = "") -> None:
+    async def sign_out(self, session: BrowserSession, address: str) -> None:
         """End one's own session; it is void whatever is raised.
 
         Raises:
-            Unavailable: it cannot be stored or recorded.
+            Unavailable: it is on record, but the store does not know yet, and is told again and again. Or it
+                cannot be recorded: then it never will be.
         """
-        ended = await self._sessions.end(session.id)
+        ended = self._sessions.void(session.id)
         if ended is not None:
-            operator = self._entering.find(session.who) if session.whose is Whose.OPERATOR else None
-            role = operator.role if operator is not None else OperatorRole.VIEWER
-            actor = Actor(session.who, role, address or session.address)
-            await self._told.ended(actor, [ended], "sign_out")
+            actor = self._porter.actor(session.whose, session.who, address)
+            await self._ended(actor, [ended], "sign_out")
 
     async def end_session(self, actor: Actor, id: str) -> BrowserView:
         """End somebody's session, or another of one's own.
@@ -275,18 +265,18 @@ class SigningIn:
             Missing: there is none.
             Unavailable: as `sign_out`.
         """
-        ended = await self._sessions.end(id)
+        ended = self._sessions.void(id)
         if ended is None:
             raise Missing("there is no such browser session", fix="it ended meanwhile")
-        await self._told.ended(actor, [ended], "end_session")
+        await self._ended(actor, [ended], "end_session")
         return ended
 
     async def end_sessions(
         self, actor: Actor, whose: Whose, who: str, but: str = ""
     ) -> Sequence[BrowserView]:
         """End all sessions of somebody, but for one if that is named. Raises as `sign_out`."""
-        ended = await self._sessions.end_of(whose, who, but)
-        await self._told.ended(actor, ended, "end_session")
+        ended = self._sessions.void_of(whose, who, but)
+        await self._ended(actor, ended, "end_session")
         return ended
 
     # --- within ------------------------------------------------------------------------------------------
@@ -301,79 +291,12 @@ class SigningIn:
         brake.right(address)
         return found
 
-    async def _judged(self, name: str, password: Secret, address: str) -> Operator:
-        """Return the operator that has this name and password."""
-        name = name[:_MAX_NAME_CHARS]
-        self._brake.spend(address, name)
-        operator = self._entering.find(name)
-        kept = operator.password if operator is not None else ""
+    async def _ended(self, actor: Actor, ended: Sequence[BrowserView], verb: str) -> None:
+        """Have on record what is void already, whether the store knows it by now or is owed it."""
         try:
-            is_right = await self._hashing.fits(password.reveal(), name, kept)
-        except Busy:
-            self._brake.unjudged(address, name)
-            raise
-        if not is_right or operator is None:
-            raise await self._refused(address, name, operator.name if operator is not None else "")
-        self._brake.right(address, name)
-        return operator
-
-    async def _rehash(self, operator: Operator, password: Secret) -> None:
-        """Keep a password hashed as of today; it is tried the next time if that fails."""
-        prepared = passwords.prepared(password.reveal())
-        try:
-            hashed = await self._hashing.hash_of(prepared or "", operator.name)
-            await self._entering.set_password(operator.name, operator.password, hashed)
-        except CoatcheckError:
-            return
-
-    async def _open(
-        self,
-        actor: Actor,
-        whose: Whose,
-        how: Way,
-        agent: str,
-        by: str = "",
-        of: Operator | None = None,
-        *,
-        proven: bool = True,
-    ) -> Opened:
-        """Sign somebody in, and have that on record before anybody can use it."""
-        opened = Opened(
-            *await self._sessions.open(whose, actor.name, how, actor.origin, agent, by, proven=proven)
-        )
-        if of is not None and not self._is_as_judged(of):
-            await self._sessions.end(opened.session.id)
-            raise SignInRefused(NOT_IN, fix=_HOW)
-        await self._record(actor, opened.session, "sign_in")
-        if whose is Whose.OPERATOR:
-            self._brake.met(actor.origin, actor.name)
-        return opened
-
-    def _is_as_judged(self, operator: Operator) -> bool:
-        """Tell whether the password that was judged is still the one: another was not set meanwhile."""
-        found = self._entering.find(operator.name)
-        return found is not None and found.password_at == operator.password_at
-
-    async def _renew(self, session: BrowserSession, actor: Actor, how: Way, by: str = "") -> Opened:
-        renewed = Opened(*await self._sessions.renew(session, how, by))
-        await self._record(actor, renewed.session, "confirm")
-        return renewed
-
-    def _actor_of(self, entrant: Entrant, address: str) -> Actor:
-        operator = self._entering.find(entrant.who) if entrant.whose is Whose.OPERATOR else None
-        return Actor(entrant.who, operator.role if operator else OperatorRole.VIEWER, address)
-
-    async def _record(self, actor: Actor, session: BrowserSession, verb: str) -> None:
-        try:
-            await self._told.signed_in(actor, session, verb)
-        except BaseException:
-            await self._sessions.end(session.id)
-            raise
-
-    async def _refused(self, address: str, presented: str, operator: str = "") -> SignInRefused:
-        """Record a try that failed, and return what is told of it."""
-        await self._told.refused(address, presented, operator)
-        return SignInRefused(NOT_IN, fix=_HOW)
+            await self._sessions.settle()
+        finally:
+            await self._told.ended(actor, ended, verb)
 
 
 def _operator_name(session: BrowserSession) -> str:

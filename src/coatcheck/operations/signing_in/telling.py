@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.core.tokens import Pepper
+from coatcheck.errors import LedgerUnavailable
 from coatcheck.model.browser import BrowserSession, Whose
-from coatcheck.model.change import ObjectKind
+from coatcheck.model.change import Change, ObjectKind
 from coatcheck.model.operator import Actor
 from coatcheck.operations.refusals import Refusals
 from coatcheck.operations.registry.changes import Scribe
@@ -36,18 +37,30 @@ class SignInRecord:
         Raises:
             LedgerUnavailable: it cannot be recorded.
         """
-        what = (_KINDS[session.whose], session.who, session.who)
-        told = {"session": session.id, "how": session.how.value, "agent": session.agent}
-        await self._changes.add(self._scribe.changed(by, f"{session.whose.value}.{verb}", what, None, told))
+        await self._changes.add(self._changed(by, session, verb, begins=True))
 
     async def ended(self, by: Actor, ended: Sequence[BrowserView], verb: str) -> None:
-        """Tell of sessions that were ended: `sign_out` one's own, `end_session` others. As `signed_in`."""
+        """Tell of sessions that were ended: `sign_out` one's own, `end_session` others. Each is tried.
+
+        Raises:
+            LedgerUnavailable: one cannot be recorded. Another try at it would find nothing to end.
+        """
+        failed: LedgerUnavailable | None = None
         for one in ended:
-            what = (_KINDS[one.whose], one.who, one.who)
-            told = {"session": one.id, "how": one.how.value, "agent": one.agent}
-            await self._changes.add(self._scribe.changed(by, f"{one.whose.value}.{verb}", what, told, None))
+            try:
+                await self._changes.add(self._changed(by, one, verb, begins=False))
+            except LedgerUnavailable as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def refused(self, address: str, presented: str, operator: str = "") -> None:
         """Tell of a try that failed: of which operator, or a print of what was presented. As `signed_in`."""
         trace = f"operator:{operator}" if operator else f"{STRANGER}{self._pepper.print_of(presented)}"
         await self._refusals.note(Refused("sign_in", NOT_IN, trace, guess=True), ROUTE, address)
+
+    def _changed(self, by: Actor, one: BrowserSession | BrowserView, verb: str, *, begins: bool) -> Change:
+        what = (_KINDS[one.whose], one.who, one.who)
+        told = {"session": one.id, "how": one.how.value, "agent": one.agent}
+        before, after = (None, told) if begins else (told, None)
+        return self._scribe.changed(by, f"{one.whose.value}.{verb}", what, before, after)

@@ -59,6 +59,7 @@ class Vouching:
 
         Raises:
             OpenIdRefused: nobody who may come in.
+            Stale, Taken: somebody else wrote the store meanwhile; nothing happened.
             Unavailable: the store cannot be written.
         """
         outcomes: list[_Outcome] = []
@@ -94,9 +95,7 @@ class Vouching:
         if self._is_over(linked):
             return _Outcome(refusal=f"the time of the operator {linked.name} is over")
         if vouched.role in (None, linked.role):
-            if linked.entered_at is not None:
-                return _Outcome(linked, linked)
-            return _Outcome(linked, self._next(linked), "operator.login")
+            return _Outcome(linked, linked)
         return _Outcome(linked, self._next(linked, role=vouched.role), "operator.change")
 
     def _back(self, ended: Operator, vouched: Vouched) -> _Outcome:

@@ -149,7 +149,7 @@ def endpoint_in(who: str, said: Mapping[str, Any], name: str, *, needed: bool = 
     """Return the URL of an endpoint; empty if there is none and none is `needed`.
 
     Raises:
-        UpstreamForbidden: it is one that we never dial.
+        UpstreamForbidden: it is one that we never dial, or is `needed` and not there.
     """
     url = text_in(said, name)
     if not url and not needed:

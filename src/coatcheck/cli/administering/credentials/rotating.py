@@ -62,16 +62,15 @@ def rotate(
     stays.
     """
     expires: Expiry = words["expires"]
+    check_reason(words)
     if file is not None:
         if name is not None or origin.is_said or expires.said:
             raise click.UsageError("with --list, everything about the values stands in the file")
-        check_reason(words)
         from coatcheck.cli.administering.credentials.many import rotate_many
 
         return rotate_many(file, where, as_json, words)
     if name is None:
         raise click.UsageError("give NAME, or --list FILE")
-    check_reason(words)
     reach = reach_of(where)
     check_rotates(reach_credential(reach, check_name(name)))  # before a person is asked for a secret
     body = body_of(material(name, origin), expires, words)
@@ -105,10 +104,15 @@ def check_reason(words: Mapping[str, Any]) -> None:
     """Refuse to go on without a proof and without a reason, before a person is asked for a secret.
 
     Raises:
-        click.UsageError: it lacks.
+        click.UsageError: the reason lacks.
     """
     if (words["no_verify"] or words["accept_unproven"]) and not words["because"].strip():
         raise click.UsageError("say why with --because: --no-verify and --accept-unproven are put on record")
+
+
+def reason_of(words: Mapping[str, Any]) -> dict[str, str]:
+    """Return the reason as a member of what is sent, if one was given."""
+    return {"because": words["because"]} if words["because"] else {}
 
 
 def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, Any]:
@@ -118,6 +122,6 @@ def body_of(given: Secret, expires: Expiry, words: dict[str, Any]) -> dict[str, 
         "verify": not words["no_verify"],
         "accept_unproven": words["accept_unproven"],
         "wait": not words["no_wait"],
-        **({"because": words["because"]} if words["because"] else {}),
+        **reason_of(words),
         **expires.member(),
     }

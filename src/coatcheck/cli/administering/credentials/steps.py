@@ -8,7 +8,12 @@ import click
 
 from coatcheck.cli import options, show
 from coatcheck.cli.administering.credentials.giving import GivenApart, Origin, check_name, material, origin
-from coatcheck.cli.administering.credentials.rotating import check_reason, check_rotates, reach_credential
+from coatcheck.cli.administering.credentials.rotating import (
+    check_reason,
+    check_rotates,
+    reach_credential,
+    reason_of,
+)
 from coatcheck.cli.administering.credentials.telling import (
     no_wait,
     nothing_changed,
@@ -97,7 +102,7 @@ def activate(name: str, where: Where, as_json: bool, **words: Any) -> int:
         "accept_unproven": words["accept_unproven"],
         "unverified": words["no_verify"],
         "wait": not words["no_wait"],
-        **({"because": words["because"]} if words["because"] else {}),
+        **reason_of(words),
     }
     with (
         unknown_object(reach, "credentials", name),

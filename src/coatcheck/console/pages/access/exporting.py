@@ -50,7 +50,7 @@ class ExportPages:
                 (
                     row.subject,
                     row.kind.value,
-                    row.grant,
+                    row.label,
                     row.server,
                     row.tool,
                     row.nature.value,

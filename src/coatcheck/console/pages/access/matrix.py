@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
-from coatcheck.console.web.commands import Told
+from coatcheck.console.pages.reading import if_readable
+from coatcheck.console.web.commands import Retold
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link, utc
-from coatcheck.errors import CoatcheckError
+from coatcheck.console.web.rendering import link, paged, utc
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.model.server import Server
 from coatcheck.model.subject import SubjectKind
@@ -111,8 +110,7 @@ class MatrixPages:
             "export": link(
                 "/access/export.csv", **{key: here[key] for key in ("q", "server", "kind", "only")}
             ),
-            "first": link("/access", **here, col=query.col or None) if query.after else "",
-            "next": link("/access", **here, col=query.col or None, after=page.next) if page.next else "",
+            **paged("/access", {**here, "col": query.col or None}, query.after, page.next),
             "left": _columns(query, here, page.column - COLUMNS) if page.column else "",
             "right": _columns(query, here, page.column + COLUMNS)
             if page.column + COLUMNS < page.all_servers
@@ -122,10 +120,10 @@ class MatrixPages:
 
     async def _usages(self, page: MatrixPage) -> Usages | None:
         """Return who of these used what; None where the record cannot be read."""
-        with suppress(CoatcheckError):
-            whose = [(row.subject.name, row.grant) for row in page.rows]
-            return await servers_of_late(self._cases.activity, self._cases.clock, whose, DAYS, soon=True)
-        return None
+        whose = [(row.subject.name, row.grant) for row in page.rows]
+        return await if_readable(
+            servers_of_late(self._cases.activity, self._cases.clock, whose, DAYS, soon=True)
+        )
 
 
 def _here(query: MatrixQuery) -> dict[str, Any]:
@@ -213,8 +211,8 @@ def _sentence(cell: Cell) -> str:
         case Reach.READ:
             return f"{cell.allowed} of {cell.tools} tools, which only read"
         case Reach.DENIED:
-            return f"none of {cell.tools} tools, which they see: {Told.of(cell.because)}"
+            return f"none of {cell.tools} tools, which they see: {Retold.of(cell.because)}"
         case Reach.HIDDEN:
-            return f"none, and they see none: {Told.of(cell.because)}"
+            return f"none, and they see none: {Retold.of(cell.because)}"
         case _:
-            return Told.of(cell.because)
+            return Retold.of(cell.because)

@@ -11,6 +11,7 @@ from coatcheck.console.pages.access.matrix import span
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Shown, done, seen
 from coatcheck.console.web.page import Nothing as NoForm
+from coatcheck.console.web.paths import grant_page
 from coatcheck.console.web.rendering import plural
 from coatcheck.operations.access.narrowing import Proposal
 from coatcheck.operations.permissions import Permission
@@ -63,7 +64,7 @@ class NarrowingPages:
 
     async def ask_again(self, asked: Asked[NarrowQuery, Any]) -> Shown:
         """Show it anew."""
-        return await self._shown(asked.query, asked.typed.get("grant", (asked.query.grant,))[-1])
+        return await self._shown(asked.query, asked.said("grant", asked.query.grant))
 
     async def _shown(self, query: NarrowQuery, ref: str) -> Shown:
         days = query.days if query.days in DAYS else DAYS[-1]
@@ -80,7 +81,6 @@ class NarrowingPages:
             "days": days,
             "choices": [(str(one), f"the last {one} days") for one in DAYS],
             "keep": keep,
-            "gone": [one.server for one in found.reaches if one.server not in keep],
             "tools": tools,
             "lines": _lines(found, keep, tools),
             "same": len(keep) == len(found.reaches) and tools is None and found.grant.servers is not None,
@@ -96,9 +96,7 @@ class NarrowingPages:
         patch = GrantPatch(servers=frozenset(form.keep), tools=tools)
         view = await self._cases.grants.change(asked.actor, form.grant, patch, form.version)
         servers = plural(len(form.keep), "server")
-        return Moved(
-            f"/grants/{view.id}", f"{view.label} reaches {servers} now. Its open streams begin anew."
-        )
+        return Moved(grant_page(view.id), f"{view.label} reaches {servers} now. Its open streams begin anew.")
 
 
 def _kept(found: Proposal, keep: Sequence[str]) -> Sequence[str] | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import Struct
 
 from coatcheck.console.pages.access.matrix import DAYS, span
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
-from coatcheck.errors import CoatcheckError
+from coatcheck.console.web.rendering import paged
 from coatcheck.model.verdict import Judgement
 from coatcheck.operations.access.telling import CallerRow, OneReach, ToolReach
 from coatcheck.operations.access.using import Usage, tools_of_late
@@ -87,20 +86,15 @@ class TellingPages:
             "days": DAYS,
             "allowed": sum(one.allowed for one in tools),
             "unused": sum(_is_unused(one, usage) for one in tools) if usage and usage.complete else None,
-            "first": link("/access/one", **here) if query.after else "",
-            "next": link("/access/one", **here, after=page.next) if page.next else "",
+            **paged("/access/one", here, query.after, page.next),
         }
         return Shown("access/one.html", values)
 
     async def _usage(self, found: OneReach, grant: str) -> Usage | None:
         """Return what was called of late, by tool; None where the record cannot be read."""
-        server = found.server.name
-        with suppress(CoatcheckError):
-            by = await tools_of_late(
-                self._cases.activity, self._cases.clock, [server], (found.subject.name, grant), DAYS
-            )
-            return by[server]
-        return None
+        server, whose = found.server.name, (found.subject.name, grant)
+        by = await if_readable(tools_of_late(self._cases.activity, self._cases.clock, [server], whose, DAYS))
+        return None if by is None else by[server]
 
     async def tool(self, asked: Asked[ToolQuery, Nothing]) -> Answer:
         """Show who may call a tool."""
@@ -123,8 +117,7 @@ class TellingPages:
             "found": found,
             "query": query,
             "reason": _reason_of_all(found.rows),
-            "first": link("/access/tool", **here) if query.start else "",
-            "next": link("/access/tool", **here, start=found.next) if found.next is not None else "",
+            **paged("/access/tool", here, query.start or None, found.next, "start"),
         }
         return Shown("access/tool.html", values)
 

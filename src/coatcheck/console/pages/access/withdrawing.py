@@ -50,8 +50,8 @@ class WithdrawingPages:
 
     async def ask_again(self, asked: Asked[Any, Any]) -> Shown:
         """Show it anew."""
-        subject, server = ((asked.typed.get(name) or ("",))[-1] for name in ("subject", "server"))
-        return await self._shown(subject, server, asked.typed.get("grant", ()))
+        grants = asked.typed.get("grant", ())
+        return await self._shown(asked.said("subject"), asked.said("server"), grants)
 
     async def _shown(self, subject: str, server: str, ticked: Sequence[str] | None) -> Shown:
         found = await self._cases.narrowing.reaching(subject, server, DAYS)

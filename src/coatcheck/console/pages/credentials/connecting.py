@@ -26,8 +26,7 @@ class ConnectingPages:
         begun = await self._cases.connecting.begin(asked.actor, str(row.view.id), self._cases.origin())
         frame = frame_of(row)
         if not begun.url:
-            return Moved(frame["here"], f"{row.view.name} is connected.")
-        before = 0 if frame["active"] is None else frame["active"].number
+            return Moved(frame["at"](), f"{row.view.name} is connected.")
         minutes = round(begun.seconds / 60)
-        values = {**frame, "url": begun.url, "minutes": minutes, "before": before}
+        values = {**frame, "url": begun.url, "minutes": minutes}
         return Shown("credentials/connect.html", values)

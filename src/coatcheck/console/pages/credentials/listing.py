@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from coatcheck.console.pages.credentials.words import CUSTODIES, TONES, path_of
+from coatcheck.console.pages.credentials.words import CUSTODIES, TONES
 from coatcheck.console.pages.places import Places
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import paged
 from coatcheck.model.credential import Stage
 from coatcheck.operations.credentials.listing import LookFilter
 from coatcheck.operations.credentials.views import CredentialState
@@ -51,15 +51,13 @@ class CredentialListPages:
             {
                 "looked": looked,
                 "places": Places(self._cases.directory.snapshot),
-                "lines": [(row, path_of(row.view), row.view.at(Stage.ACTIVE)) for row in looked.page.items],
+                "lines": [(row, row.view.at(Stage.ACTIVE)) for row in looked.page.items],
                 "query": query,
                 "tones": TONES,
                 "custodies": CUSTODIES,
                 "states": [("", "any")]
                 + [(one.value, f"{one.value} ({count})") for one, count in counted.items()],
-                "waiting": sum(counted.values()) - counted[CredentialState.OK],
-                "first": link("/credentials", **here) if query.after else "",
-                "next": link("/credentials", **here, after=looked.page.next) if looked.page.next else "",
+                **paged("/credentials", here, query.after, looked.page.next),
                 "narrowed": any(here.values()),
             },
         )

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
-from coatcheck.console.pages.credentials.words import as_pasted, end_of, end_said, frame_of, path_of
-from coatcheck.console.web.forms import BadField
+from coatcheck.console.pages.credentials.words import as_pasted, end_of, end_said, frame_of
+from coatcheck.console.web.forms import NOTHING, BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.paths import credential_page
 from coatcheck.model.credential import USUAL_INTERVAL, CredentialKind, OauthTerms, OnRefusal
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.patches import CredentialPatch, NewCredential
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.use_cases import UseCases
-
-NOTHING: Final = Secret("")
 
 
 class TermsForm(Struct, kw_only=True):
@@ -84,9 +83,9 @@ class MakingPages:
         form = asked.form
         view = await self._cases.credentials.add(asked.actor, _new_of(form))
         if form.auth == "oauth":
-            return Moved(path_of(view), f"{view.name} is kept. Connect it next.")
+            return Moved(credential_page(view.name), f"{view.name} is kept. Connect it next.")
         said = "Name it where a server needs it: under the server's settings."
-        return Moved(path_of(view), f"{view.name} is kept, sealed. {said}")
+        return Moved(credential_page(view.name), f"{view.name} is kept, sealed. {said}")
 
     async def ask_terms(self, asked: Asked[Nothing, Any]) -> Shown:
         """Show how a credential is looked after, to be changed."""
@@ -105,7 +104,7 @@ class MakingPages:
             expires_at=end_said(form.expires, row.view.expires_at),
         )
         view = await self._cases.credentials.change(asked.actor, str(row.view.id), patch, form.version)
-        return Moved(path_of(view), "Changed.")
+        return Moved(credential_page(view.name), "Changed.")
 
     async def ask_end(self, asked: Asked[Nothing, Any]) -> Shown:
         """Show what forgetting a credential would end."""

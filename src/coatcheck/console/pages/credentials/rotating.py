@@ -9,10 +9,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from coatcheck.console.pages.credentials.phases import phase_of, rail_of
-from coatcheck.console.pages.credentials.showing import RunQuery
-from coatcheck.console.pages.credentials.words import as_pasted, end_of, frame_of, path_of
-from coatcheck.console.web.forms import BadField
+from coatcheck.console.pages.credentials.words import as_pasted, end_of, frame_of
+from coatcheck.console.web.forms import BadField, RunQuery
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.paths import credential_page
 from coatcheck.console.web.rendering import link
 from coatcheck.errors import CoatcheckError
 from coatcheck.model.credential import Assurance, Stage
@@ -94,7 +94,7 @@ class RotatingPages:
             "phase": phase,
             "rail": rail_of(phase),
             "lost": "" if run is not None or not wanted else _lost(runs.was_before_restart(wanted)),
-            "poll": link(f"{frame['here']}/rotate", run=wanted),
+            "poll": link(frame["at"]("rotate"), run=wanted),
         }
         return Shown("credentials/rotate.html", values)
 
@@ -115,15 +115,15 @@ class RotatingPages:
             )
         except CoatcheckError as error:
             said = f"The new version is staged, but it is not being verified: {error.message}."
-            return Moved(f"{path_of(view)}/rotate", said, "warn")
-        return Moved(link(f"{path_of(view)}/rotate", run=run.id))
+            return Moved(credential_page(view.name, "rotate"), said, "warn")
+        return Moved(link(credential_page(view.name, "rotate"), run=run.id))
 
     async def verify(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Begin to try the staged version, or else the active one."""
         view = await self._cases.credentials.get(asked.names["ref"])
         run = self._cases.runs.verify(asked.actor, str(view.id))
-        here = path_of(view)
-        return Moved(link(f"{here}/rotate" if view.at(Stage.STAGED) is not None else here, run=run.id))
+        below = ["rotate"] if view.at(Stage.STAGED) is not None else []
+        return Moved(link(credential_page(view.name, *below), run=run.id))
 
     async def activate(self, asked: Asked[RunQuery, ActivateForm]) -> Answer:
         """Use the staged version from the next call on."""
@@ -134,7 +134,7 @@ class RotatingPages:
             made = await self._anyway(asked.actor, id, form)
         elif staged is not None and staged.assurance is Assurance.NEVER:  # it is tried first: that takes time
             run = cases.runs.activate(asked.actor, id, form.number)
-            return Moved(link(f"{path_of(view)}/rotate", run=run.id))
+            return Moved(link(credential_page(view.name, "rotate"), run=run.id))
         else:
             made = await cases.hasty.activate(asked.actor, id, number=form.number)
         return _switched(made)
@@ -148,7 +148,7 @@ class RotatingPages:
         """Forget the staged version."""
         form = asked.form
         view = await self._cases.rotations.discard(asked.actor, asked.names["ref"], form.number)
-        to = f"{path_of(view)}/rotate" if form.again else path_of(view)
+        to = credential_page(view.name, *(["rotate"] if form.again else []))
         return Moved(to, f"Version {form.number} is forgotten. {_in_use(view)}")
 
     # --- the version before --------------------------------------------------------------------------------
@@ -173,7 +173,8 @@ class RotatingPages:
         """Forget the secret of the version before."""
         number = asked.form.number
         view = await self._cases.rotations.retire(asked.actor, asked.names["ref"], number)
-        return Moved(path_of(view), f"The secret of version {number} is forgotten. {_in_use(view)}")
+        said = f"The secret of version {number} is forgotten. {_in_use(view)}"
+        return Moved(credential_page(view.name), said)
 
 
 def _of_staged(view: CredentialView, run: Run | None) -> Run | None:
@@ -194,9 +195,8 @@ def _in_use(view: CredentialView) -> str:
 
 
 def _switched(made: Activated) -> Moved:
-    here = path_of(made.credential)
     said = f"Version {made.number} is used from the next call on."
     warned = " ".join(f"{one[:1].upper()}{one[1:]}." for one in made.warnings)
     tone: Any = "warn" if warned else "good"
-    to = f"{here}/former" if made.former is not None else here
-    return Moved(to, f"{said} {warned}".strip(), tone)
+    below = ["former"] if made.former is not None else []
+    return Moved(credential_page(made.credential.name, *below), f"{said} {warned}".strip(), tone)

@@ -9,17 +9,12 @@ from msgspec import Struct
 from coatcheck.console.pages.credentials.words import frame_of
 from coatcheck.console.pages.places import Places
 from coatcheck.console.pages.servers.words import place_in_words
+from coatcheck.console.web.forms import RunQuery
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.model.reading import Radius, RadiusFilter, Touched
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import ReadKind
 from coatcheck.operations.use_cases import UseCases
-
-
-class RunQuery(Struct):
-    """`run` is a step that is looked at."""
-
-    run: str = ""
 
 
 class RadiusQuery(Struct):
@@ -35,9 +30,10 @@ class CredentialPages:
         self._cases = cases
 
     def pages(self) -> Sequence[AnyPage]:
-        """Return the pages."""
+        """Return the pages. `/show` is for credentials that are called as a page of ours is."""
         return [
             seen("/credentials/{ref}", Permission.CREDENTIALS_READ, self.show, RunQuery),
+            seen("/credentials/{ref}/show", Permission.CREDENTIALS_READ, self.show, RunQuery),
             seen("/credentials/{ref}/radius", Permission.RECORDS, self.radius, RadiusQuery),
         ]
 

@@ -1,11 +1,12 @@
-"""How credentials are told on pages: tones, reasons, what is known of a version, and where a page is."""
+"""How credentials are told on pages: tones, reasons, what is known of a version."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 
+from coatcheck.console.web.paths import credential_page
 from coatcheck.model.credential import Assurance, CredentialKind, Custody, Stage
 from coatcheck.model.secret import Secret
 from coatcheck.operations.credentials.listing import CredentialRow
@@ -53,14 +54,6 @@ ELSEWHERE: Final = {
     ),
 }
 """What is to be done where the secret is not ours to change."""
-_RESERVED: Final = frozenset({"new"})
-"""Names of pages, which a credential can have as well; it is then linked to by its id."""
-
-
-def path_of(view: CredentialView) -> str:
-    """Return the path of a credential's page."""
-    ref = str(view.id) if view.name in _RESERVED else view.name
-    return f"/credentials/{quote(ref, safe='')}"
 
 
 def is_rotated_here(view: CredentialView) -> bool:
@@ -69,12 +62,12 @@ def is_rotated_here(view: CredentialView) -> bool:
 
 
 def frame_of(row: CredentialRow) -> dict[str, Any]:
-    """Return what all pages of one credential show."""
+    """Return what all pages of one credential show. `at` tells where its page is, and those below it."""
     view = row.view
     return {
         "row": row,
         "view": view,
-        "here": path_of(view),
+        "at": partial(credential_page, view.name),
         "tone": TONES[view.state],
         "tones": TONES,
         "stages": STAGES,

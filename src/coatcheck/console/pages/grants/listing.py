@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from coatcheck.console.pages.endings import ended_words
 from coatcheck.console.pages.grants.shapes import (
     GrantQuery,
     OwnerQuery,
@@ -14,11 +15,11 @@ from coatcheck.console.pages.grants.shapes import (
     Standing,
     filter_of,
 )
-from coatcheck.console.pages.grants.words import STANDINGS, ended_words
+from coatcheck.console.pages.grants.words import STANDINGS
 from coatcheck.console.pages.log.calls import with_own
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import link, paged
 from coatcheck.core.going import way_back
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.permissions import Permission
@@ -74,9 +75,8 @@ class GrantListPages:
             "query": query,
             "rows": [self._row(view, uses.get(view.id, ())) for view in page.items],
             "found": page.found,
-            "next": link(_LIST, **asks, after=page.next) if page.next else "",
+            **paged(_LIST, asks, page.previous or query.after, page.next),
             "previous": link(_LIST, **asks, before=page.previous) if page.previous else "",
-            "first": link(_LIST, **asks) if page.previous or query.after else "",
             "here": link(_LIST, **asks, after=query.after, before=query.before),
             "filtered": any(asks.values()),
             "standings": [(one.value, STANDINGS[one]) for one in Standing],
@@ -96,7 +96,7 @@ class GrantListPages:
 
     async def ask_again(self, asked: Asked[RevokeQuery, Any]) -> Shown:
         """Show it once more."""
-        return await self._ask(asked, asked.typed.get("grant", ()), asked.typed.get("back", ("",))[-1])
+        return await self._ask(asked, asked.typed.get("grant", ()), asked.said("back"))
 
     async def revoke(self, asked: Asked[RevokeQuery, RevokeForm]) -> Answer:
         """Revoke the chosen grants, all of them or none."""
@@ -121,7 +121,7 @@ class GrantListPages:
             "views": views,
             "ending": ending,
             "open": grants.open_now([view.id for view in ending]),
-            "because": (asked.typed.get("because") or ("",))[-1],
+            "because": asked.said("because"),
             "back": _list_at(back),
         }
         return Shown("grants/revoke.html", values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -15,6 +15,15 @@ from coatcheck.operations.registry.patches import UNSAID, GrantFilter, GrantPatc
 from coatcheck.operations.registry.views import GrantState, GrantView
 
 A_PAGE: Final = 50
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
+"""What was used since then was used at all."""
+_STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "ends_before": min,
+    "unused_since": min,
+    "used_since": max,
+    "never_used": max,
+}
+"""Which of what two filters say of the same holds for both."""
 
 
 class Standing(StrEnum):
@@ -160,12 +169,6 @@ class RotateForm(Struct):
     overlap: int = 3_600
 
 
-class BecauseForm(Struct):
-    """Why."""
-
-    because: str = ""
-
-
 def filter_of(query: GrantQuery, now: datetime) -> GrantFilter:
     """Return the filter that a query means."""
     asked: dict[str, Any] = {
@@ -178,7 +181,9 @@ def filter_of(query: GrantQuery, now: datetime) -> GrantFilter:
         "after": query.after,
         "before": query.before,
     }
-    asked |= _used_as(query.used, now) | _ends_as(query.expires, now) | _stands_as(query.state, now)
+    for one in (_used_as(query.used, now), _ends_as(query.expires, now), _stands_as(query.state, now)):
+        for name, said in one.items():
+            asked[name] = _STRICTER[name](asked[name], said) if name in asked else said
     return GrantFilter(**asked)
 
 
@@ -217,7 +222,7 @@ def _stands_as(standing: Standing | None, now: datetime) -> dict[str, Any]:
         case Standing.NEVER_USED:
             return {"state": GrantState.LIVE, "never_used": True}
         case Standing.IDLE:
-            return {"state": GrantState.LIVE, "unused_since": now - LONG, "never_used": False}
+            return {"state": GrantState.LIVE, "unused_since": now - LONG, "used_since": _EVER}
         case None:
             return {}
         case _:

@@ -8,19 +8,20 @@ from datetime import timedelta
 from typing import Any, Final
 
 from coatcheck.console.pages import plots
+from coatcheck.console.pages.endings import ended_words, open_words
 from coatcheck.console.pages.grants.issuing import IssuingPages
 from coatcheck.console.pages.grants.listing import suggestions
 from coatcheck.console.pages.grants.shapes import (
-    BecauseForm,
     ChangeForm,
     RotateForm,
     begins_change,
     filled_of,
     patch_of,
 )
-from coatcheck.console.pages.grants.words import ended_words, open_words
+from coatcheck.console.pages.places import Places
+from coatcheck.console.web.forms import BecauseForm
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import part
+from coatcheck.console.web.paths import grant_page
 from coatcheck.core.activity import Knock, Series, Step
 from coatcheck.errors import Unavailable
 from coatcheck.model.reading import RadiusFilter
@@ -100,6 +101,7 @@ class GrantPages:
         open_now = cases.grants.open_now([view.id])
         values = {
             **_frame(view),
+            "places": Places(cases.directory.snapshot),
             "automation": subject is not None and subject.kind is SubjectKind.AUTOMATION,
             "counted": counted,
             "points": plots.counts(counted.series),
@@ -108,7 +110,7 @@ class GrantPages:
             "open": open_now,
             "open_words": open_words(open_now),
             "file": cases.overview()["config"]["path"] if view.source is Source.FILE else "",
-            "because": (asked.typed.get("because") or ("",))[-1],
+            "because": asked.said("because"),
         }
         return Shown("grants/one.html", values)
 
@@ -128,13 +130,13 @@ class GrantPages:
         ended = await self._cases.grants.revoke(asked.actor, [ref], because)
         view = ended.grants[0]
         if view.id not in ended.revoked:
-            return Moved(f"/grants/{part(view.id)}", f"{view.label} was revoked before.", "info")
-        return Moved(f"/grants/{part(view.id)}", f"{view.label} is revoked. {ended_words(ended)}")
+            return Moved(grant_page(view.id), f"{view.label} was revoked before.", "info")
+        return Moved(grant_page(view.id), f"{view.label} is revoked. {ended_words(ended)}")
 
     async def restore(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Let a revoked grant of the servers file be good again."""
         view = await self._cases.grants.restore(asked.actor, asked.names["ref"])
-        return Moved(f"/grants/{part(view.id)}", f"{view.label} is good again, as the file declares it.")
+        return Moved(grant_page(view.id), f"{view.label} is good again, as the file declares it.")
 
     async def ask_change(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Show the form for changing a grant."""
@@ -158,7 +160,7 @@ class GrantPages:
         """Change a grant."""
         patch = patch_of(asked.form, self._cases.clock.now())
         view = await self._cases.grants.change(asked.actor, asked.names["ref"], patch, asked.form.version)
-        return Moved(f"/grants/{part(view.id)}", f"{view.label} is changed, from the next call on.")
+        return Moved(grant_page(view.id), f"{view.label} is changed, from the next call on.")
 
     async def ask_rotation(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Show the form for a new token of a grant."""
@@ -167,8 +169,8 @@ class GrantPages:
     async def ask_rotation_again(self, asked: Asked[Nothing, Any]) -> Shown:
         """Show it once more."""
         view = await self._cases.grants.get(asked.names["ref"])
-        chosen = (asked.typed.get("overlap") or ("3600",))[-1]
-        return Shown("grants/rotate.html", {**_frame(view), "overlaps": OVERLAPS, "overlap": chosen})
+        values = {**_frame(view), "overlaps": OVERLAPS, "overlap": asked.said("overlap", "3600")}
+        return Shown("grants/rotate.html", values)
 
     async def rotate(self, asked: Asked[Nothing, RotateForm]) -> Answer:
         """Make a new token for a grant, and show it once."""
@@ -200,7 +202,7 @@ def _frame(view: GrantView) -> dict[str, Any]:
     """Return what all pages about one grant need."""
     return {
         "view": view,
-        "here": f"/grants/{part(view.id)}",
+        "here": grant_page(view.id),
         "of_file": view.source is Source.FILE,
         "over": view.state.is_over,
     }

@@ -105,6 +105,10 @@ class Terms:
         """Return what is asked of one thing."""
         return self.said.get(name, "")
 
+    def every(self) -> list[tuple[str, str, str]]:
+        """Return of each condition its parameter, what it is called, and what is asked of it, if anything."""
+        return [(name, called.capitalize(), self.of(name)) for name, called in _NAMES.items()]
+
     @property
     def more(self) -> bool:
         """Whether one of the conditions is asked that are folded away."""

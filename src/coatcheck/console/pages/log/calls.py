@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from coatcheck.console.pages.log.asking import DECISIONS, ENDINGS, TIMES, LogQuery, Terms
 from coatcheck.console.pages.places import Places
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
+from coatcheck.console.web.rendering import paged
 from coatcheck.errors import Unavailable
 from coatcheck.model.record import RecordEntry, RecordFilter
 from coatcheck.operations.permissions import Permission
@@ -69,8 +70,7 @@ class CallPages:
             "every": LIVE_SECONDS if found.back_to is None else LIVE_SLOWLY,
             "places": Places(self._cases.directory.snapshot),
             "here": terms.href("/log", before=before),
-            "first": terms.href("/log") if before is not None else "",
-            "next": terms.href("/log", before=found.older) if found.older is not None else "",
+            **paged("/log", terms.said, before, found.older, "before"),
         }
         return Shown("log/calls.html", values)
 
@@ -94,5 +94,4 @@ def with_own(options: Sequence[tuple[str, str]], value: str) -> Sequence[tuple[s
 
 
 def _servers(cases: UseCases) -> Sequence[tuple[str, str]]:
-    names: Any = sorted(server.name for server in cases.directory.snapshot.servers.values())
-    return [("", "Any server"), *((name, name) for name in names)]
+    return [("", "Any server"), *((name, name) for name in sorted(cases.directory.snapshot.servers))]

@@ -15,7 +15,7 @@ from coatcheck.console.pages.log.calls import with_own
 from coatcheck.console.pages.places import Places
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import paged
 from coatcheck.console.web.words import action_in_words, kind_in_words
 from coatcheck.model.change import Change, ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.operations.permissions import Permission
@@ -99,8 +99,7 @@ class ChangePages:
             "complaint": complaint,
             "kinds": _KINDS,
             "times": with_own(TIMES, said["since"]),
-            "first": link("/log/changes", **said) if query.before is not None else "",
-            "next": link("/log/changes", **said, before=older) if older is not None else "",
+            **paged("/log/changes", said, query.before, older, "before"),
         }
         return Shown("log/changes.html", values)
 

@@ -12,12 +12,11 @@ from msgspec import Struct
 from coatcheck.console.pages.log.asking import TIMES, Matching, Position, Terms
 from coatcheck.console.pages.log.calls import look, with_own
 from coatcheck.console.pages.places import Places
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import paged
 from coatcheck.console.web.words import reason_in_words
-from coatcheck.core.activity import Knocks
-from coatcheck.errors import Unavailable
 from coatcheck.model.record import KNOCKING, RecordEntry, Verdict
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.readers import ReadKind
@@ -102,6 +101,7 @@ class RefusalPages:
             await self._cases.readers.look(asked.actor, ReadKind.LIST, {"decision": "refused", **said})
             found = await look(self._cases, wanted, LOOKED)
             folds = folded(found.entries)
+        is_all = not said and query.before is None
         values = {
             "folds": folds,
             "places": Places(self._cases.directory.snapshot),
@@ -110,17 +110,10 @@ class RefusalPages:
             "query": query,
             "narrowed": bool(said),
             "times": with_own(TIMES, query.since.strip()),
-            "knocks": None if said or query.before is not None else await self._knocks(now - _USUAL),
-            "first": link("/log/refusals", **said) if query.before is not None else "",
-            "next": link("/log/refusals", **said, before=found.older) if found and found.older else "",
+            "knocks": await if_readable(self._cases.activity.knocking(now - _USUAL)) if is_all else None,
+            **paged("/log/refusals", said, query.before, found and found.older, "before"),
         }
         return Shown("log/refusals.html", values)
-
-    async def _knocks(self, since: datetime) -> Knocks | None:
-        try:
-            return await self._cases.activity.knocking(since)
-        except Unavailable:
-            return None
 
 
 def folded(entries: Iterable[RecordEntry]) -> list[Fold]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from coatcheck.console.pages.places import Places
-from coatcheck.console.web.commands import Told
+from coatcheck.console.web.commands import Retold
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.console.web.rendering import part
 from coatcheck.console.web.words import outcome_in_words, reason_in_words
@@ -128,7 +128,7 @@ def _said(detail: str, *, told: bool) -> str:
     """Return what there is to say about an end, before more is said; `told`: it is what the caller got."""
     if not detail:
         return ""
-    return f"The caller was told: \u201c{detail}\u201d " if told else f"{Told.as_it_is(detail).sentence()} "
+    return f"The caller was told: \u201c{detail}\u201d " if told else f"{Retold.as_it_is(detail).sentence()} "
 
 
 def _at_server(entry: RecordEntry) -> tuple[str, str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from coatcheck.console.pages.log.asking import DECISIONS, ENDINGS, Matching, Terms, moment_of
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Sent, Shown, saved, seen
 from coatcheck.console.web.refusing import Refusal
+from coatcheck.console.web.sending import closed_at_the_end
 from coatcheck.model.browser import BrowserSession
 from coatcheck.operations.evidence import wanted_of
 from coatcheck.operations.exporting import ExportFormat
@@ -31,6 +32,9 @@ FORMATS: Final = (
     (ExportFormat.CSV.value, "CSV", "For spreadsheets; a row for each call"),
     (ExportFormat.CEF.value, "CEF", "For a SIEM"),
 )
+
+
+_Make = Callable[[], Awaitable[AsyncIterator[bytes]]]
 
 
 class ExportQuery(Matching, kw_only=True):
@@ -76,10 +80,12 @@ class TakingPages:
         """Send calls as JSON Lines, CSV or CEF."""
         terms, form = Terms(asked.query), asked.query.format
         wanted = terms.wanted(self._cases.clock.now())
-        await self._cases.readers.take(asked.actor, ReadKind.EXPORT, {**terms.said, "format": form.value})
-        made = self._cases.exports.pieces(wanted, form)
-        first = await anext(made, b"")  # what cannot be read at all is an error, not a broken file
-        return Sent(self._while_signed_in(first, made, asked.signed_in), _MEDIA[form], f"record.{form.value}")
+
+        async def made() -> AsyncIterator[bytes]:
+            await self._cases.readers.take(asked.actor, ReadKind.EXPORT, {**terms.said, "format": form.value})
+            return self._cases.exports.pieces(wanted, form)
+
+        return Sent(await self._begun(made, asked.signed_in), _MEDIA[form], f"record.{form.value}")
 
     async def ask_evidence(self, asked: Asked[EvidenceQuery, Nothing]) -> Answer:
         """Show the form for a signed bundle of evidence."""
@@ -94,32 +100,39 @@ class TakingPages:
         since, until = moment_of("since", terms.of("since"), now), moment_of("until", terms.of("until"), now)
         wanted = wanted_of(since, until, **about)
         asked_for: dict[str, Any] = {**about, "since": since, "until": until}
-        await self._cases.readers.take(asked.actor, ReadKind.EVIDENCE, asked_for)
-        made = await self._cases.evidence(wanted, asked.actor.name)
-        return Sent(self._while_signed_in(b"", made, asked.signed_in), "application/zip", "evidence.zip")
 
-    def _while_signed_in(
-        self, first: bytes, rest: AsyncIterator[bytes], session: BrowserSession
-    ) -> AsyncIterator[bytes]:
-        """Return the bytes of a file, for as long as the session stands.
+        async def made() -> AsyncIterator[bytes]:
+            await self._cases.readers.take(asked.actor, ReadKind.EVIDENCE, asked_for)
+            return await self._cases.evidence(wanted, asked.actor.name)
+
+        return Sent(await self._begun(made, asked.signed_in), "application/zip", "evidence.zip")
+
+    async def _begun(self, make: _Make, session: BrowserSession) -> AsyncIterator[bytes]:
+        """Return the bytes of a file that has its place and is made.
+
+        It is read up to its first piece, since closing what was never read does nothing: so its place is
+        given back when it is closed, whether or not somebody reads it.
 
         Raises:
             Refusal: too many are being sent.
+            CoatcheckError: it cannot be made; what cannot be read at all is no broken file.
         """
         if self._open >= MOST_AT_ONCE:
             text = "Some files are being sent already. Try again when one is done."
             raise Refusal(503, "Not now", text, headers={"Retry-After": "10"})
-        return self._counted(first, rest, session)
+        file = self._while_signed_in(make, session)
+        await anext(file)
+        return file
 
-    async def _counted(
-        self, first: bytes, rest: AsyncIterator[bytes], session: BrowserSession
-    ) -> AsyncIterator[bytes]:
+    async def _while_signed_in(self, make: _Make, session: BrowserSession) -> AsyncIterator[bytes]:
+        """Yield nothing once the file is made, and then the file, for as long as the session stands."""
         self._open += 1
         try:
-            yield first
-            async for piece in rest:
-                if not self._sessions.stands(session):
-                    return
-                yield piece
+            async with closed_at_the_end(await make()) as pieces:
+                piece = await anext(pieces, None)
+                yield b""
+                while piece is not None and self._sessions.stands(session):
+                    yield piece
+                    piece = await anext(pieces, None)
         finally:
             self._open -= 1

@@ -84,7 +84,7 @@ class ChangingPages:
 
     async def ask_change_again(self, asked: Asked[OneQuery, Any]) -> Shown:
         """Show the form of somebody once more."""
-        return await self._form(asked.typed.get("name", (asked.query.name,))[-1])
+        return await self._form(asked.said("name", asked.query.name))
 
     async def _form(self, name: str) -> Shown:
         return Shown("people/change.html", {"view": await self._cases.subjects.get(name), "kinds": KINDS})

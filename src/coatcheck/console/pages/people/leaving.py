@@ -7,13 +7,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from coatcheck.console.pages.endings import ended_words
 from coatcheck.console.pages.people.reporting import rows_of, text_of
 from coatcheck.console.pages.people.showing import OneQuery
 from coatcheck.console.web import sheets
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Sent, Shown, done, saved, seen
 from coatcheck.console.web.rendering import link, plural
 from coatcheck.operations.people.leftovers import leftovers_of
-from coatcheck.operations.people.offboarding import Report, SeenOff
+from coatcheck.operations.people.offboarding import Report
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.use_cases import UseCases
 
@@ -50,7 +51,7 @@ class LeavingPages:
 
     async def ask_again(self, asked: Asked[OneQuery, Any]) -> Shown:
         """Show it once more."""
-        return await self._asked(asked, _name_of(asked), "offboard")
+        return await self._asked(asked, asked.said("name", asked.query.name), "offboard")
 
     async def ask_disable(self, asked: Asked[OneQuery, Nothing]) -> Answer:
         """Show what disabling a person would end."""
@@ -58,7 +59,7 @@ class LeavingPages:
 
     async def ask_disable_again(self, asked: Asked[OneQuery, Any]) -> Shown:
         """Show it once more."""
-        return await self._asked(asked, _name_of(asked), "disable")
+        return await self._asked(asked, asked.said("name", asked.query.name), "disable")
 
     async def _asked(self, asked: Asked[OneQuery, Any], name: str, verb: str) -> Shown:
         snapshot, now = self._cases.directory.snapshot, self._cases.clock.now()
@@ -79,7 +80,7 @@ class LeavingPages:
         grants = plural(len(gone.ended.revoked), "grant")
         return Moved(
             link("/people/report", name=form.name),
-            f"{form.name} is offboarded: {grants} revoked, {_cut(gone)}.",
+            f"{form.name} is offboarded: {grants} revoked. {ended_words(gone.ended, gone.browsers)}",
         )
 
     async def disable(self, asked: Asked[OneQuery, LeaveForm]) -> Answer:
@@ -89,7 +90,7 @@ class LeavingPages:
         gone = await self._cases.offboarding.disable(asked.actor, form.name, form.because.strip())
         return Moved(
             link("/people/one", name=form.name),
-            f"{form.name} is disabled: {_cut(gone)}. The grants are kept.",
+            f"{form.name} is disabled. {ended_words(gone.ended, gone.browsers)} The grants are kept.",
         )
 
     # --- the report ----------------------------------------------------------------------------------------
@@ -113,19 +114,3 @@ class LeavingPages:
 
     async def _report(self, asked: Asked[OneQuery, Nothing]) -> Report:
         return await self._cases.offboarding.report(asked.query.name, asked.actor.role)
-
-
-def _name_of(asked: Asked[OneQuery, Any]) -> str:
-    return asked.typed.get("name", (asked.query.name,))[-1]
-
-
-def _cut(gone: SeenOff) -> str:
-    """Say what was cut off."""
-    parts = (
-        (gone.ended.calls, "call", "cancelled"),
-        (gone.ended.streams, "stream", "closed"),
-        (gone.ended.sessions, "session", "ended"),
-        (gone.browsers, "browser", "signed out"),
-    )
-    told = [f"{plural(count, noun)} {end}" for count, noun, end in parts if count]
-    return ", ".join(told) or "nothing was open"

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import link, paged
 from coatcheck.model.server import Source
 from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.people.listing import PeopleFilter, PersonStanding
@@ -76,8 +76,7 @@ class PeopleListPages:
                 "everybody": everybody,
                 "roles": [("", "any"), *((role, role) for role in rows.roles[:_ROLES])],
                 "narrowed": any(here.values()),
-                "first": link("/people", **here) if page.previous or query.after else "",
+                **paged("/people", here, page.previous or query.after, page.next),
                 "previous": link("/people", **here, before=page.previous) if page.previous else "",
-                "next": link("/people", **here, after=page.next) if page.next else "",
             },
         )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
 from coatcheck.console.pages import plots
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
 from coatcheck.core.activity import Series, Step
-from coatcheck.errors import CoatcheckError
 from coatcheck.model.browser import Whose
 from coatcheck.model.change import ChangeEntry, ChangeFilter, ObjectKind
 from coatcheck.model.grant import Seen
@@ -57,15 +56,19 @@ class PersonPages:
         """Show a person: grants, clients, calls, and what operators changed."""
         name = asked.query.name
         row = await self._cases.people.get(name)
-        page = await self._cases.grants.list(GrantFilter(subject=name, limit=_GRANTS))
-        grants = sorted(page.items, key=lambda one: (_ORDER.index(one.state), one.label))
+        pages = [
+            await self._cases.grants.list(GrantFilter(subject=name, over=over, limit=_GRANTS))
+            for over in (False, True)
+        ]
+        owned = (one for page in pages for one in page.items)
+        grants = sorted(owned, key=lambda one: (_ORDER.index(one.state), one.label))
         series = await self._series(name)
         values: dict[str, Any] = {
             "row": row,
             "view": row.view,
             "grants": grants[:_SHOWN],
             "grants_all": len(grants),
-            "grants_more": page.next is not None,
+            "grants_more": any(page.next is not None for page in pages),
             "clients": _clients(grants),
             "series": series,
             "points": plots.counts(series),
@@ -78,10 +81,8 @@ class PersonPages:
 
     async def _series(self, name: str) -> Series | None:
         """Return what somebody did of late; None where the record cannot be read."""
-        with suppress(CoatcheckError):
-            since = self._cases.clock.now() - timedelta(days=DAYS)
-            return await self._cases.activity.over(since, step=Step.DAY, subject=name)
-        return None
+        since = self._cases.clock.now() - timedelta(days=DAYS)
+        return await if_readable(self._cases.activity.over(since, step=Step.DAY, subject=name))
 
     def _browsers(self, asked: Asked[Any, Any], name: str) -> Sequence[BrowserView] | None:
         """Return where somebody is signed in, to those who may see that of everybody; None: to others."""

@@ -19,14 +19,14 @@ from coatcheck.console.pages.policies.shapes import (
     SECTIONS,
     WINDOWS,
     DraftForm,
-    path_of,
     place_of,
     visual_of,
 )
 from coatcheck.console.pages.policies.trying import tried
+from coatcheck.console.web.forms import RunQuery
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.paths import policy_page
 from coatcheck.console.web.refusing import Refusal, status_of
-from coatcheck.console.web.rendering import part
 from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.core.policy.editing.yaml_writing import write_yaml
 from coatcheck.core.policy.trying.suggesting import name_for
@@ -55,12 +55,6 @@ class NewQuery(Struct):
     server: str = ""
 
 
-class RunQuery(Struct):
-    """Which replay."""
-
-    run: str = ""
-
-
 class EditQuery(Struct):
     """The server whose tools are shown; by default the one that the policy is used on."""
 
@@ -81,7 +75,7 @@ class Edited:
     @property
     def path(self) -> str:
         """Where the editor is."""
-        return f"/policies/{part(self.name)}/edit" if self.view is not None else "/policies/new"
+        return policy_page(self.name, "edit") if self.view is not None else "/policies/new"
 
 
 class EditorPages:
@@ -153,9 +147,9 @@ class EditorPages:
         except CoatcheckError as error:
             return await self._refused(asked, edited, error)
         if view.version == form.version:
-            return Moved(path_of(name), "Nothing was saved: it says what it said.", "info")
+            return Moved(policy_page(name), "Nothing was saved: it says what it said.", "info")
         said = "It is in force for the next call." if view.uses else "It is used on nothing yet."
-        return Moved(path_of(name), f"{name} is saved as version {view.version}. {said}")
+        return Moved(policy_page(name), f"{name} is saved as version {view.version}. {said}")
 
     async def replay(self, asked: Asked[Nothing, DraftForm]) -> Answer:
         """Begin to find out what the policy would have decided otherwise; it is not put."""
@@ -248,7 +242,6 @@ class EditorPages:
             "sections": SECTIONS,
             "windows": WINDOWS,
             "defaults": tuple(Default),
-            "kinds": tuple(UseKind),
             "may_replay": may(asked.actor.role, Permission.RECORDS),
             "run": None,
             "begun": False,

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from coatcheck.console.pages.policies.shapes import path_of
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import link, part
+from coatcheck.console.web.paths import policy_page
+from coatcheck.console.web.rendering import paged
 from coatcheck.core.policy.editing.yaml_writing import write_yaml
 from coatcheck.model.policy import Policy
 from coatcheck.operations.permissions import Permission
@@ -72,8 +72,7 @@ class HistoryPages:
         values = {
             "name": name,
             "items": page.items,
-            "next": link(f"/policies/{part(name)}/history", after=page.next) if page.next else "",
-            "first": f"/policies/{part(name)}/history" if asked.query.after else "",
+            **paged(policy_page(name, "history"), {}, asked.query.after, page.next),
             "now_view": await self._now(name),
         }
         return Shown("policies/history.html", values)
@@ -108,7 +107,7 @@ class HistoryPages:
         name, number, form = asked.names["name"], _number(asked), asked.form
         view = await self._policies.revert(asked.actor, name, number, form.version, form.because.strip())
         said = f"{name} says again what version {number} said. This is version {view.version}."
-        return Moved(path_of(name), said)
+        return Moved(policy_page(name), said)
 
     async def _now(self, name: str) -> PolicyView | None:
         """Return the policy as it is, in use or removed; None for one that never was."""

@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from coatcheck.console.pages.policies.reading import Typed
 from coatcheck.console.pages.policies.ready import ready
-from coatcheck.console.pages.policies.shapes import UseForm, path_of
+from coatcheck.console.pages.policies.shapes import UseForm
 from coatcheck.console.pages.policies.trying import tried
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.paths import policy_page
+from coatcheck.console.web.rendering import paged
 from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.core.policy.editing.sentences import sentences_of
 from coatcheck.core.policy.editing.yaml_writing import write_yaml
@@ -91,8 +92,7 @@ class PolicyPages:
         values = {
             "query": query,
             "items": [(view, _used(view)) for view in page.items],
-            "next": link("/policies", q=query.q, ended=query.ended and "1", after=page.next),
-            "more": page.next is not None,
+            **paged("/policies", {"q": query.q, "ended": query.ended and "1"}, query.after, page.next),
             "begins": not own and name is None and query.after is None,
             "ready": list(ready().values()),
         }
@@ -112,14 +112,14 @@ class PolicyPages:
         used = await self._cases.policy_uses.use(asked.actor, name, _place(form), form.because.strip())
         instead = f" It took the place of {used.instead_of}." if used.instead_of else ""
         said = f"{name} is used on {words_of(used)} from the next call on.{instead}"
-        return Moved(path_of(name), said)
+        return Moved(policy_page(name), said)
 
     async def unuse(self, asked: Asked[Nothing, UseForm]) -> Answer:
         """Take a policy off what it is used on."""
         name, form = asked.names["name"], asked.form
         gone = await self._cases.policy_uses.unuse(asked.actor, name, _place(form), form.because.strip())
         said = f"{name} is not used on {words_of(gone)} any more."
-        return Moved(path_of(name), said)
+        return Moved(policy_page(name), said)
 
     async def end(self, asked: Asked[Nothing, EndForm]) -> Answer:
         """Remove a policy that is used on nothing; its versions stay."""
@@ -152,7 +152,6 @@ class PolicyPages:
             "latest": latest.items if latest is not None else [],
             "document": write_yaml(view.policy),
             "servers": sorted(self._cases.directory.snapshot.servers),
-            "kinds": tuple(UseKind),
             "cases": beside.cases if beside is not None else "",
             "tries": None,
         }

@@ -9,7 +9,6 @@ from msgspec import Struct, field
 
 from coatcheck.console.pages.policies.drafting import NOT_SENT, Visual
 from coatcheck.console.web.forms import BadField
-from coatcheck.console.web.rendering import part
 from coatcheck.core.policy.editing.rows import Choice, Row
 from coatcheck.model.policy import Each, Per, Section
 from coatcheck.model.stored_policy import UseKind
@@ -36,12 +35,6 @@ WINDOWS: Final = tuple(
     for each in (*Each, "all")
 )
 _MOST_DIGITS: Final = 18
-_PAGES: Final = frozenset({"new", "suggest", "explain"})
-
-
-def path_of(name: str) -> str:
-    """Return where a policy is shown: some are called as a page of ours is."""
-    return f"/policies/{part(name)}/show" if name in _PAGES else f"/policies/{part(name)}"
 
 
 class DraftForm(Struct, kw_only=True):

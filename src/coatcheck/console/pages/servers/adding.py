@@ -23,17 +23,19 @@ from coatcheck.console.pages.servers.shapes import (
     remote_of,
     typed_of,
 )
-from coatcheck.console.pages.servers.words import path_of, place_in_words, report_of
-from coatcheck.console.web.commands import Told
+from coatcheck.console.pages.servers.words import place_in_words, report_of
+from coatcheck.console.web.commands import Retold
 from coatcheck.console.web.forms import BadField
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
+from coatcheck.console.web.paths import credential_page, server_page
 from coatcheck.console.web.rendering import plural
 from coatcheck.core.pasted import Filled, FoundServer, Pasted, filled
-from coatcheck.errors import CoatcheckError, Unfit, UpstreamError
+from coatcheck.errors import CoatcheckError, Missing, Unfit, UpstreamError
 from coatcheck.model.operator import Actor
 from coatcheck.model.policy import Default
 from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import NewServer
+from coatcheck.operations.registry.serving.equipping import names_of
 from coatcheck.operations.registry.serving.servers import ServerAdded
 from coatcheck.operations.use_cases import UseCases
 
@@ -71,7 +73,7 @@ class AddingPages:
             done("/servers/new/paste", write, self.read, PasteForm, again=self.ask_paste, limit=MAX_PASTE),
             seen("/servers/new/draft/{draft}", write, self.show),
             done("/servers/new/draft/{draft}", write, self.add, AddForm, again=self.show),
-            done("/servers/new/draft/{draft}/choose", write, self.choose, ChooseForm, again=self.show),
+            done("/servers/new/draft/{draft}/choose", write, self.choose, ChooseForm, again=self.show_choice),
             seen("/servers/new/draft/{draft}/choose", write, self.show_choice),
         ]
 
@@ -128,12 +130,12 @@ class AddingPages:
         found = pasted.servers[0]
         if found.gaps:
             raise BadField(field, f"Write the value itself in place of {found.gaps[0].written}.")
-        return filled(found, {}, taken=await self._taken())
+        return filled(found, {}, taken=self._taken())
 
     async def _tried(self, actor: Actor, new: NewServer, *, anyway: bool) -> Answer:
         trial = await self._cases.trials.run(actor, new)
         if trial.error and not anyway:
-            fix: str = Told.of(trial.fix).sentence()
+            fix: str = Retold.of(trial.fix).sentence()
             if trial.refused:
                 fix = "Give it a credential, another one, or choose OAuth."
             raise UpstreamError(f"trying it failed: {trial.error}", fix=f"{fix} {ANYWAY}".strip())
@@ -143,48 +145,55 @@ class AddingPages:
 
     async def show_choice(self, asked: Ask) -> Shown:
         """Show the servers of a pasted configuration, to choose from."""
-        draft = self._drafts.get(asked.actor.name, asked.names["draft"])
-        if draft.pasted is None:
-            return await self.show(asked)
-        why = self._cases.servers.may_add_commands(asked.actor)
-        values = {"draft": draft, "pasted": draft.pasted, "why_not": why, "in_words": place_in_words}
-        return Shown("servers/new_choose.html", values)
+        return self._shown(asked, choosing=True)
 
     async def choose(self, asked: Asked[Nothing, ChooseForm]) -> Answer:
         """Try the servers that were chosen, and show what came of it."""
         actor, form = asked.actor, asked.form
         draft = self._drafts.get(actor.name, asked.names["draft"])
-        pasted = draft.pasted or Pasted("")
-        if not form.include:
+        if draft.pasted is None:
+            raise Unfit("nothing was pasted that could be chosen from", fix="begin again, with a paste")
+        found = [(n, one) for n, one in enumerate(draft.pasted.servers) if str(n) in form.include]
+        if not found:
             raise Unfit("no server is chosen", fix="choose at least one")
-        numbers = [number for number in range(len(pasted.servers)) if str(number) in form.include]
-        taken, wanted = set(await self._taken()), list[NewServer]()
-        for number in numbers:
-            wanted.append(_chosen(pasted.servers[number], number, form, taken))
+        taken, wanted = self._taken(), list[NewServer]()
+        for number, one in found:
+            wanted.append(_chosen(one, number, form, taken))
             taken |= wanted[-1].credentials.keys()
-        found = await asyncio.gather(*(self._candidate(actor, new) for new in wanted))
-        self._drafts.change(draft, found)
+        self._drafts.change(draft, await asyncio.gather(*(self._candidate(actor, new) for new in wanted)))
         return Moved(_path(draft))
 
-    async def _candidate(self, actor: Actor, new: NewServer) -> Candidate:
+    async def _candidate(self, actor: Actor, new: NewServer, *, chosen: bool | None = None) -> Candidate:
         try:
-            return Candidate(new, await self._cases.trials.run(actor, new))
+            return Candidate(new, await self._cases.trials.run(actor, new), chosen=chosen)
         except CoatcheckError as error:
-            return Candidate(new, None, error.message, error.fix)
+            return Candidate(new, None, error.message, error.fix, chosen)
 
-    async def _taken(self) -> frozenset[str]:
+    def _taken(self) -> set[str]:
         """Return the names that credentials have."""
-        return frozenset(await self._cases.server_lists.credentials())
+        return names_of(self._cases.directory.snapshot.registry)
 
     # --- before they are kept, and keeping them ------------------------------------------------------------
 
     async def show(self, asked: Ask) -> Shown:
         """Show what was tried, what would become of it, and what that allows."""
-        draft = self._drafts.get(asked.actor.name, asked.names["draft"])
+        return self._shown(asked)
+
+    def _shown(self, asked: Ask, *, choosing: bool = False) -> Shown:
+        """Return the page of a draft: what was pasted, to choose from, or what was tried, if there is such.
+
+        Raises:
+            Missing: there is neither.
+        """
+        draft, trials = self._drafts.get(asked.actor.name, asked.names["draft"]), self._cases.trials
+        if draft.pasted is not None and (choosing or not draft.candidates):
+            why = self._cases.servers.may_add_commands(asked.actor)
+            values = {"draft": draft, "pasted": draft.pasted, "why_not": why, "in_words": place_in_words}
+            return Shown("servers/new_choose.html", values)
         if not draft.candidates:
-            return await self.show_choice(asked)
-        shown = [preview_of(self._cases.trials, number, one) for number, one in enumerate(draft.candidates)]
-        return Shown("servers/new_preview.html", {"draft": draft, "previews": shown})
+            raise Missing("there is nothing here that could be added", fix="begin again")
+        previews = [preview_of(trials, number, one) for number, one in enumerate(draft.candidates)]
+        return Shown("servers/new_preview.html", {"draft": draft, "previews": previews})
 
     async def add(self, asked: Asked[Nothing, AddForm]) -> Answer:
         """Keep the servers that were chosen, or try all of them again."""
@@ -194,8 +203,8 @@ class AddingPages:
             draft, [_as_chosen(one, n, form) for n, one in enumerate(draft.candidates)]
         )
         if form.act == "again":
-            found = await asyncio.gather(*(self._candidate(actor, one.new) for one in draft.candidates))
-            self._drafts.change(draft, found)
+            again = (self._candidate(actor, one.new, chosen=one.chosen) for one in draft.candidates)
+            self._drafts.change(draft, await asyncio.gather(*again))
             return Moved(_path(draft))
         chosen = [one for n, one in enumerate(draft.candidates) if str(n) in form.include]
         if not chosen:
@@ -226,10 +235,10 @@ def _told(added: Sequence[tuple[NewServer, ServerAdded]]) -> Moved:
     name = done.server.name
     if new.oauth is not None and done.credentials:
         said = f"{name} was added. Connect it now: until then it has no token."
-        return Moved(f"/credentials/{done.credentials[-1]}", said)
+        return Moved(credential_page(done.credentials[-1]), said)
     if done.tools is None:
-        return Moved(path_of(done.server), f"{name} was added, and cannot be asked: {done.error}.", "warn")
-    return Moved(path_of(done.server), f"{name} was added. {report_of(done.tools)}")
+        return Moved(server_page(name), f"{name} was added, and cannot be asked: {done.error}.", "warn")
+    return Moved(server_page(name), f"{name} was added. {report_of(done.tools)}")
 
 
 def _names(added: Sequence[tuple[NewServer, ServerAdded]]) -> str:
@@ -260,14 +269,18 @@ def _chosen(found: FoundServer, number: int, form: ChooseForm, taken: set[str]) 
 
 
 def _as_chosen(one: Candidate, number: int, form: AddForm) -> Candidate:
-    """Return a candidate with what it is to allow of itself."""
+    """Return a candidate with what it is to allow of itself, and whether it was chosen.
+
+    What is left as it was shown says nothing: what did not answer is ticked once it does.
+    """
+    is_in = str(number) in form.include
     new = replace(
         one.new,
         default=form.default[number] if number < len(form.default) else Default.READ_ONLY,
         approved=globs_of(form.approved[number]) if number < len(form.approved) else None,
         trusted=str(number) in form.trusted,
     )
-    return replace(one, new=new)
+    return replace(one, new=new, chosen=one.chosen if is_in is one.ticked else is_in)
 
 
 def _path(draft: Draft, more: str = "") -> str:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from coatcheck.console.pages.endings import ended_words
 from coatcheck.console.pages.servers.framing import Framing
-from coatcheck.console.pages.servers.shapes import NOTHING, Allowing, globs_of, lines_of, typed_of
+from coatcheck.console.pages.servers.shapes import Allowing, globs_of, lines_of, typed_of
 from coatcheck.console.pages.servers.words import report_of
-from coatcheck.console.web.forms import BadField
+from coatcheck.console.web.forms import NOTHING, BadField, BecauseForm
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
 from coatcheck.console.web.rendering import plural
 from coatcheck.model.credential import Probe, Replace, Upkeep
@@ -22,7 +23,7 @@ from coatcheck.operations.permissions import Permission
 from coatcheck.operations.registry.patches import UNSAID, GrantFilter, ServerPatch
 from coatcheck.operations.registry.serving.listing import TROUBLED, ServerRow
 from coatcheck.operations.registry.serving.servers import ServerAdded
-from coatcheck.operations.registry.views import Ended, GrantState, RegisteredView
+from coatcheck.operations.registry.views import GrantState, RegisteredView
 from coatcheck.operations.use_cases import UseCases
 
 MOST_COUNTED: Final = 50
@@ -63,12 +64,6 @@ class UpkeepForm(Struct, kw_only=True):
     replace: Replace = Replace.OVERLAP
     probe: str = ""
     arguments: str = ""
-
-
-class BecauseForm(Struct):
-    """Why."""
-
-    because: str = ""
 
 
 class EndForm(Struct):
@@ -140,20 +135,20 @@ class SettingPages:
         done = await self._cases.servers.change(asked.actor, asked.names["ref"], patch, version)
         frame = await self._framing.of(asked, "settings")
         said, tone = _changed_in_words(done, frame["row"])
-        return Moved(f"{frame['here']}/settings", said, tone)
+        return Moved(frame["at"]("settings"), said, tone)
 
     async def disable(self, asked: Asked[Nothing, BecauseForm]) -> Answer:
         """Take a server away from all callers."""
         frame = await self._framing.of(asked, "settings")
         ref, because = asked.names["ref"], asked.form.because.strip()
         ended = await self._cases.servers.disable(asked.actor, ref, because)
-        return Moved(frame["here"], f"{frame['row'].view.name} is disabled. {_died(ended)}")
+        return Moved(frame["at"](), f"{frame['row'].view.name} is disabled. {ended_words(ended)}")
 
     async def enable(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Let callers reach a disabled server again."""
         await self._cases.servers.enable(asked.actor, asked.names["ref"])
         frame = await self._framing.of(asked, "settings")
-        return Moved(frame["here"], f"{frame['row'].view.name} is in use again.")
+        return Moved(frame["at"](), f"{frame['row'].view.name} is in use again.")
 
     async def remove(self, asked: Asked[Nothing, EndForm]) -> Answer:
         """Remove a server."""
@@ -163,7 +158,7 @@ class SettingPages:
         dying = self._cases.servers.made_for(str(row.view.id))
         ended = await self._cases.servers.end(asked.actor, str(row.view.id), asked.form.because.strip())
         also = f" {plural(len(dying), 'credential')} went with it." if dying else ""
-        return Moved("/servers", f"{row.view.name} was removed. {_died(ended)}{also}")
+        return Moved("/servers", f"{row.view.name} was removed. {ended_words(ended)}{also}")
 
 
 def _changed_in_words(done: ServerAdded, row: ServerRow) -> tuple[str, Any]:
@@ -172,12 +167,6 @@ def _changed_in_words(done: ServerAdded, row: ServerRow) -> tuple[str, Any]:
     if done.tools is None or row.condition in TROUBLED:
         return f"Changed, and it cannot be asked: {row.why or done.error}.", "warn"
     return f"Changed. {report_of(done.tools)}", "good"
-
-
-def _died(ended: Ended) -> str:
-    cut = [(ended.calls, "call"), (ended.streams, "stream"), (ended.sessions, "session")]
-    told = [plural(count, noun) for count, noun in cut if count]
-    return f"{' and '.join(told)} ended." if told else "No call was under way."
 
 
 def _plain_lines(view: RegisteredView) -> str:

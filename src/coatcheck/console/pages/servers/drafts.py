@@ -20,12 +20,31 @@ MOST_OF_ONE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One server that may be added, and what came of trying it. `trial` None: it cannot be, `why` says so."""
+    """One server that may be added, and what came of trying it. `trial` None: it cannot be, `why` says so.
+
+    `chosen`: whether somebody said that it is to be added; None: nobody said yes or no.
+    """
 
     new: NewServer = field(repr=False)
     trial: Trial | None
     why: str = ""
     fix: str = ""
+    chosen: bool | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be connected before it can answer."""
+        return self.new.oauth is not None and self.trial is not None and not self.trial.error
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answered, or is to be connected."""
+        return self.waits or (self.trial is not None and self.trial.catalogue is not None)
+
+    @property
+    def ticked(self) -> bool:
+        """Whether it is to be added: as somebody said, else whether it is ready."""
+        return self.ready if self.chosen is None else self.chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from coatcheck.console.pages.servers.words import TONES, path_of
+from coatcheck.console.pages.servers.words import TONES
 from coatcheck.console.web.page import Asked
+from coatcheck.console.web.paths import server_page
 from coatcheck.model.operator import Actor, OperatorRole
 from coatcheck.model.server import Transport
 from coatcheck.operations.permissions import Permission, may
@@ -21,23 +23,22 @@ class Framing:
         self._lists = lists
 
     async def of(self, asked: Asked[Any, Any], tab: str) -> dict[str, Any]:
-        """Return what the frame needs.
+        """Return what the frame needs. `at` tells where the server's page is, and those below it.
 
         Raises:
             Missing: there is no such server.
         """
         row = await self._lists.get(asked.names["ref"])
-        here = path_of(row.view)
         return {
             "row": row,
-            "here": here,
+            "at": partial(server_page, row.view.name),
             "tone": TONES[row.condition],
-            "tabs": _tabs(row, here, tab, asked.actor),
+            "tabs": _tabs(row, tab, asked.actor),
             "tab": tab,
         }
 
 
-def _tabs(row: ServerRow, here: str, tab: str, actor: Actor) -> list[Tab]:
+def _tabs(row: ServerRow, tab: str, actor: Actor) -> list[Tab]:
     standing = row.standing
     is_child = row.view.transport is Transport.STDIO
     credentials = len({name for _, name in row.view.credentials})
@@ -52,7 +53,7 @@ def _tabs(row: ServerRow, here: str, tab: str, actor: Actor) -> list[Tab]:
         ("settings", "Settings", None, may(actor.role, Permission.SERVERS_WRITE)),
     ]
     return [
-        (label, here if name == "overview" else f"{here}/{name}", name == tab, count)
+        (label, server_page(row.view.name, *([] if name == "overview" else [name])), name == tab, count)
         for name, label, count, is_there in found
         if is_there
     ]

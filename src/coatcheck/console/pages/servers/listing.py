@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct
 
-from coatcheck.console.pages.servers.words import TONES, path_of
+from coatcheck.console.pages.reading import if_readable
+from coatcheck.console.pages.servers.words import TONES
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Nothing, Shown, seen
-from coatcheck.console.web.rendering import link
+from coatcheck.console.web.rendering import paged
 from coatcheck.core.activity import Counts
-from coatcheck.errors import CoatcheckError
 from coatcheck.model.server import Source, Transport
 from coatcheck.operations.credentials.views import CredentialState, CredentialView
 from coatcheck.operations.permissions import Permission
@@ -47,7 +46,6 @@ class Line:
     """One line of the list. `counts` None: not known. `worst` is the gravest state of its credentials."""
 
     row: ServerRow
-    href: str
     tone: str
     counts: Counts | None
     credentials: int
@@ -93,19 +91,15 @@ class ServerListPages:
                 "states": [("", "any"), ("trouble", "in trouble"), ("review", "tools to review")]
                 + [(one.value, one.value) for one in Condition],
                 "waiting": self._cases.reviewing.waiting(),
-                "first": link("/servers", **here) if query.after else "",
-                "next": link("/servers", **here, after=rows.page.next) if rows.page.next else "",
+                **paged("/servers", here, query.after, rows.page.next),
                 "narrowed": any(here.values()),
-                "counted": counts is not None,
             },
         )
 
     async def _counts(self) -> Mapping[str, Counts] | None:
         """Return what each server did in the last day; None where the record cannot be read."""
-        with suppress(CoatcheckError):
-            ranking = await self._cases.activity.servers(self._cases.clock.now() - DAY)
-            return {one.name: one.counts for one in ranking.items}
-        return None
+        ranking = await if_readable(self._cases.activity.servers(self._cases.clock.now() - DAY))
+        return None if ranking is None else {one.name: one.counts for one in ranking.items}
 
 
 def _line(row: ServerRow, counts: Mapping[str, Counts] | None, known: Mapping[str, CredentialView]) -> Line:
@@ -113,4 +107,4 @@ def _line(row: ServerRow, counts: Mapping[str, Counts] | None, known: Mapping[st
     states = {known[name].state for name in names if name in known}
     worst = next((state for state in _GRAVITY if state in states), None)
     found = None if counts is None else counts.get(row.view.name, Counts())
-    return Line(row, path_of(row.view), TONES[row.condition], found, len(names), worst)
+    return Line(row, TONES[row.condition], found, len(names), worst)

@@ -13,7 +13,7 @@ from coatcheck.console.pages.servers.words import (
     place_in_words,
     row_of,
 )
-from coatcheck.console.web.commands import Told
+from coatcheck.console.web.commands import Retold
 from coatcheck.model.policy import Default
 from coatcheck.operations.registry.patches import NewServer
 from coatcheck.operations.registry.serving.trials import Trial, Trials
@@ -24,7 +24,7 @@ class Preview:
     """One server before it is kept. `made` and `named` are pairs of where it goes and the credential's name.
 
     `allowances` are what each default would make of its tools, `tools` how they stand by the chosen one.
-    `waits`: it is to be connected first. `ready`: it answered, or is to be connected.
+    `waits`, `ready` and `ticked` are as in `Candidate`.
     """
 
     number: int
@@ -39,6 +39,7 @@ class Preview:
     tools: Sequence[ToolRow]
     waits: bool
     ready: bool
+    ticked: bool
 
     @property
     def chosen(self) -> Allowance:
@@ -49,7 +50,7 @@ class Preview:
 def _fix_of(one: Candidate) -> str:
     if one.trial is not None and one.trial.refused:
         return "Begin again with a credential that it takes, or with OAuth."
-    return Told.of(one.trial.fix if one.trial else one.fix).sentence()
+    return Retold.of(one.trial.fix if one.trial else one.fix).sentence()
 
 
 def preview_of(trials: Trials, number: int, one: Candidate) -> Preview:
@@ -62,7 +63,6 @@ def preview_of(trials: Trials, number: int, one: Candidate) -> Preview:
     made = [(place_in_words(place), name) for place, name in trial.made] if trial else []
     if new.oauth is not None and not made:
         made = [(place_in_words("headers/Authorization"), f"{new.name}-oauth")]
-    waits = new.oauth is not None and trial is not None and not trial.error
     return Preview(
         number=number,
         new=new,
@@ -74,6 +74,7 @@ def preview_of(trials: Trials, number: int, one: Candidate) -> Preview:
         plain=sorted(new.plain),
         allowances={default.value: allowance_of(tools) for default, tools in judged.items()},
         tools=[row_of(tool) for tool in judged[new.default]],
-        waits=waits,
-        ready=waits or (trial is not None and trial.catalogue is not None),
+        waits=one.waits,
+        ready=one.ready,
+        ticked=one.ticked,
     )

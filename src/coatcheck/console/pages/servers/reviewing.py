@@ -10,7 +10,7 @@ from msgspec import Struct
 from coatcheck.console.pages.servers import diffs
 from coatcheck.console.pages.servers.framing import Framing
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Shown, done, seen
-from coatcheck.console.web.rendering import link, plural
+from coatcheck.console.web.rendering import paged, plural
 from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.errors import Unfit
 from coatcheck.model.stored_policy import UseKind
@@ -71,8 +71,7 @@ class ReviewPages:
             "hiding": self._hiding(),
             "shown": len(rows),
             "waiting": self._reviewing.waiting(),
-            "next": link("/servers/review", after=page.next) if page.next else "",
-            "first": "/servers/review" if asked.query.after else "",
+            **paged("/servers/review", {}, asked.query.after, page.next),
         }
         return Shown("servers/review_all.html", values)
 
@@ -83,13 +82,11 @@ class ReviewPages:
         wanted = ChangeFilter(ref, limit=PAGE, after=asked.query.after or None)
         page = await self._reviewing.list(wanted)
         rows = [diffs.row_of(change) for change in page.items]
-        here = f"{frame['here']}/review"
         values = {
             **frame,
             "rows": rows,
             "hiding": self._hiding(),
-            "next": link(here, after=page.next) if page.next else "",
-            "first": here if asked.query.after else "",
+            **paged(frame["at"]("review"), {}, asked.query.after, page.next),
         }
         return Shown("servers/review.html", values)
 
@@ -103,7 +100,7 @@ class ReviewPages:
         accepted = await self._reviewing.accept(asked.actor, ref, seen_ones, form.because.strip())
         frame = await self._framing.of(asked, "review")
         said = f"{plural(len(accepted), 'tool')} of {frame['row'].view.name} accepted."
-        return Moved("/servers/review" if form.back else f"{frame['here']}/review", said)
+        return Moved("/servers/review" if form.back else frame["at"]("review"), said)
 
     def _hiding(self) -> Mapping[str, str]:
         """Return the policy of each server that has one, by the server's id: a tool can be hidden there."""

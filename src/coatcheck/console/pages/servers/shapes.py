@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from coatcheck.console.web.forms import BadField
+from coatcheck.console.web.forms import NOTHING, BadField
 from coatcheck.core.pasted import Filled
 from coatcheck.errors import Unfit
 from coatcheck.model.policy import Default
@@ -17,7 +17,6 @@ from coatcheck.model.secret import Secret
 from coatcheck.model.server import Transport
 from coatcheck.operations.registry.patches import NewServer, OauthWanted
 
-NOTHING: Final = Secret("")
 _BEARER: Final = "Authorization"
 
 

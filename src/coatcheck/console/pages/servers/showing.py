@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from coatcheck.console.pages import plots
+from coatcheck.console.pages.reading import if_readable
 from coatcheck.console.pages.servers.framing import Framing
 from coatcheck.console.pages.servers.listing import DAY
 from coatcheck.console.pages.servers.words import (
@@ -19,12 +20,12 @@ from coatcheck.console.pages.servers.words import (
     server_info,
     visible,
 )
-from coatcheck.console.web.commands import Told
+from coatcheck.console.web.commands import Retold
 from coatcheck.console.web.page import Answer, AnyPage, Asked, Moved, Nothing, Shown, done, seen
-from coatcheck.console.web.rendering import link, plural, seconds
+from coatcheck.console.web.rendering import paged, plural, seconds
 from coatcheck.core.activity import Series, Step
+from coatcheck.core.policy.builtin import BUILT_IN
 from coatcheck.core.wire import messages
-from coatcheck.errors import CoatcheckError
 from coatcheck.model.credential import Stage
 from coatcheck.model.operator import OperatorRole
 from coatcheck.model.record import RecordEntry, RecordFilter
@@ -82,10 +83,11 @@ class ServerPages:
         self._framing = framing
 
     def pages(self) -> Sequence[AnyPage]:
-        """Return the pages."""
+        """Return the pages. `/show` is for servers that are called as a page of ours is."""
         read = Permission.SERVERS_READ
         return [
             seen("/servers/{ref}", read, self.overview),
+            seen("/servers/{ref}/show", read, self.overview),
             done("/servers/{ref}/test", read, self.test),
             seen("/servers/{ref}/tools", Permission.TOOLS, self.tools, ToolQuery),
             seen("/servers/{ref}/credentials", Permission.CREDENTIALS_READ, self.credentials),
@@ -101,7 +103,7 @@ class ServerPages:
         frame = await self._framing.of(asked, "overview")
         row: ServerRow = frame["row"]
         series = await self._series(row.view.name)
-        errors: Sequence[RecordEntry] = ()
+        errors: Sequence[RecordEntry] | None = ()
         if may(asked.actor.role, Permission.RECORDS):
             errors = await self._record(asked, RecordFilter(server=row.view.name, errors=True, limit=ERRORS))
         values = {
@@ -116,10 +118,8 @@ class ServerPages:
 
     async def _series(self, name: str) -> Series | None:
         """Return the last day of a server; None where the record cannot be read."""
-        with suppress(CoatcheckError):
-            since = self._cases.clock.now() - DAY
-            return await self._cases.activity.over(since, step=Step.HOUR, server=name)
-        return None
+        since = self._cases.clock.now() - DAY
+        return await if_readable(self._cases.activity.over(since, step=Step.HOUR, server=name))
 
     async def test(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Connect to a server and ask for its lists."""
@@ -127,10 +127,10 @@ class ServerPages:
         name = frame["row"].view.name
         tested = await self._cases.views.test(frame["row"].view.id)
         if tested.tools is None:
-            said = f"{visible(tested.error)}. {Told.of(tested.fix).sentence()}".strip()
-            return Moved(frame["here"], said[:600], "bad")
+            said = f"{visible(tested.error)}. {Retold.of(tested.fix).sentence()}".strip()
+            return Moved(frame["at"](), said[:600], "bad")
         took = seconds(tested.seconds)
-        return Moved(frame["here"], f"{name} answered in {took} and offers {plural(tested.tools, 'tool')}.")
+        return Moved(frame["at"](), f"{name} answered in {took} and offers {plural(tested.tools, 'tool')}.")
 
     # --- tools ---------------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class ServerPages:
         fit = [one for one in tools if _fits(one, query)]
         page = page_of(fit, lambda one: (one.tool.entry.name,), PAGE, query.after or None)
         here = {"q": query.q, "nature": query.nature, "standing": query.standing}
-        path = f"{frame['here']}/tools"
+        path = frame["at"]("tools")
         values = {
             **frame,
             "known": found is not None,
@@ -158,8 +158,7 @@ class ServerPages:
             "query": query,
             "policy": _policy_of([one.default.rule for one in tools]),
             "left_out": [visible(one) for one in row.standing.quarantined] if row.standing else [],
-            "first": link(path, **here) if query.after else "",
-            "next": link(path, **here, after=page.next) if page.next else "",
+            **paged(path, here, query.after, page.next),
         }
         return Shown("servers/tools.html", values)
 
@@ -182,15 +181,14 @@ class ServerPages:
         page = await self._cases.grants.list(
             GrantFilter(server=ref, state=query.state, label=glob, limit=PAGE, after=query.after or None)
         )
-        path, here = f"{frame['here']}/grants", {"q": query.q, "state": query.state}
+        path, here = frame["at"]("grants"), {"q": query.q, "state": query.state}
         values = {
             **frame,
             "grants": page.items,
             "query": query,
             "states": [("", "any"), *((one.value, one.value) for one in GrantState)],
             "narrowed": any(here.values()),
-            "first": link(path, **here) if query.after else "",
-            "next": link(path, **here, after=page.next) if page.next else "",
+            **paged(path, here, query.after, page.next),
         }
         return Shown("servers/grants.html", values)
 
@@ -200,12 +198,15 @@ class ServerPages:
         entries = await self._record(asked, RecordFilter(server=frame["row"].view.name, limit=PAGE))
         return Shown("servers/calls.html", {**frame, "entries": entries})
 
-    async def _record(self, asked: Asked[Any, Any], wanted: RecordFilter) -> Sequence[RecordEntry]:
-        """Return entries of the record, the newest first; that they were looked at is recorded."""
+    async def _record(self, asked: Asked[Any, Any], wanted: RecordFilter) -> Sequence[RecordEntry] | None:
+        """Return entries of the record, the newest first; None where it cannot be read.
+
+        That they were looked at is recorded.
+        """
         told = {"server": wanted.server, "errors": wanted.errors, "limit": wanted.limit}
         await self._cases.readers.look(asked.actor, ReadKind.LIST, told)
-        looked = await self._cases.ledger.look(wanted)
-        return list(reversed(looked.entries))
+        looked = await if_readable(self._cases.ledger.look(wanted))
+        return None if looked is None else list(reversed(looked.entries))
 
     async def output(self, asked: Asked[Nothing, Nothing]) -> Answer:
         """Show the last lines that a child wrote on standard error; it is for admins alone."""
@@ -231,5 +232,5 @@ def _fits(one: JudgedTool, query: ToolQuery) -> bool:
 
 def _policy_of(rules: Sequence[str]) -> str:
     """Return the policy that is used on a server, if one is."""
-    own = {"allow-all", "read-only", "deny-all", "(approved)", "(no policy)", "(quarantined)", "(scope)"}
+    own = BUILT_IN.keys() | {"(approved)", "(no policy)", "(quarantined)", "(scope)"}
     return next((name for rule in rules if (name := rule.partition(":")[0]) not in own), "")

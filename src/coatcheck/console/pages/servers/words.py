@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
-from uuid import UUID
 
 from coatcheck.console.web.rendering import plural
 from coatcheck.core.wire import messages
@@ -16,7 +14,6 @@ from coatcheck.model.policy import Default
 from coatcheck.model.verdict import Judgement
 from coatcheck.operations.registry.serving.judged import JudgedTool
 from coatcheck.operations.registry.serving.listing import Condition
-from coatcheck.operations.registry.views import RegisteredView
 from coatcheck.operations.views import ServerView
 
 TONES: Final = {
@@ -29,8 +26,6 @@ TONES: Final = {
     Condition.LACKING: "bad",
     Condition.DISABLED: "mute",
 }
-_RESERVED: Final = frozenset({"new", "review"})
-"""Names of pages, which a server can have as well; it is then linked to by its id."""
 _MAX_SCHEMA: Final = 20_000
 _MAX_TEXT: Final = 4_000
 
@@ -63,17 +58,6 @@ class Allowance:
     allowed: tuple[str, ...]
     hidden: tuple[str, ...]
     unclear: tuple[str, ...]
-
-
-def path_of(view: RegisteredView) -> str:
-    """Return the path of a server's page."""
-    return path_to(view.name, view.id)
-
-
-def path_to(name: str, id: UUID) -> str:
-    """Return the path of the page of the server with this name and id."""
-    ref = str(id) if name.lower() in _RESERVED else name
-    return f"/servers/{quote(ref, safe='')}"
 
 
 def place_in_words(place: str) -> str:

@@ -158,7 +158,6 @@ class OperatorPages:
         values = {
             **self._about(view),
             "browsers": [(one, browser_of(one.agent)) for one in found],
-            "is_me": view.name == asked.actor.name,
             "words": ROLE_WORDS,
         }
         return Shown("settings/operator.html", values)

@@ -14,7 +14,7 @@ from coatcheck.console.web.page import Answer, AnyPage, Asked, Door, Moved, Noth
 from coatcheck.errors import Missing, Unfit
 from coatcheck.model.browser import Whose
 from coatcheck.model.secret import Secret
-from coatcheck.operations.permissions import ROLES, Permission
+from coatcheck.operations.permissions import Permission, may
 from coatcheck.operations.registry.views import OperatorView
 from coatcheck.operations.signing_in.sessions import BrowserSessions, BrowserView
 from coatcheck.operations.signing_in.signing import SigningIn
@@ -130,7 +130,7 @@ class OwnSettingPages:
         views = self._sessions.list()
         own = [one for one in views if (one.whose, one.who) == (session.whose, session.who)]
         others = [one for one in views if one not in own]
-        may_see = Permission.OPERATORS_WRITE in ROLES[asked.actor.role]
+        may_see = may(asked.actor.role, Permission.OPERATORS_WRITE)
         values = {
             "own": [_browser(one, session.id) for one in own],
             "others": [_browser(one, session.id) for one in others] if may_see else [],

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of, view_of
+from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, end_of, state_of, view_of
 from coatcheck.operations.registry.views import GrantState, GrantView
 
 SOON: Final = timedelta(days=14)
@@ -22,6 +22,7 @@ LONG: Final = timedelta(days=60)
 """A grant that was not used for so long is idle."""
 MOST: Final = 50
 """How many of each are named."""
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 KEPT: Final = 60.0
 """Seconds for which what was found is told again."""
 
@@ -34,7 +35,7 @@ class Attention:
     any: bool
     """Whether there are grants at all, those that are over among them."""
     ending: Sequence[GrantView]
-    endings: int
+    ending_count: int
     never_used: Sequence[GrantView]
     never_used_count: int
     idle: Sequence[GrantView]
@@ -78,7 +79,7 @@ class GrantsAttention:
 def _attention(snapshot: Snapshot, last: Mapping[str, datetime], now: datetime) -> Attention:
     standing = [(grant, state_of(snapshot, grant, now)) for grant in all_grants(snapshot)]
     live = [grant for grant, state in standing if state is GrantState.LIVE]
-    ending = [grant for grant in live if _ends_within(grant, now + SOON)]
+    ending = [grant for grant in live if (end_of(grant) or _NEVER) <= now + SOON]
     settled = [one for one in live if isinstance(one, IssuedGrant) and one.issued_at < now - SETTLED]
     never = [grant for grant in settled if grant.id not in last]
     idle = [grant for grant in settled if grant.id in last and last[grant.id] < now - LONG]
@@ -90,8 +91,8 @@ def _attention(snapshot: Snapshot, last: Mapping[str, datetime], now: datetime) 
     return Attention(
         live=len(live),
         any=bool(standing),
-        ending=told(sorted(ending, key=lambda one: str(getattr(one, "expires_at", "")))),
-        endings=len(ending),
+        ending=told(sorted(ending, key=lambda one: end_of(one) or _NEVER)),
+        ending_count=len(ending),
         never_used=told(never),
         never_used_count=len(never),
         idle=told(idle),
@@ -99,8 +100,3 @@ def _attention(snapshot: Snapshot, last: Mapping[str, datetime], now: datetime) 
         unclaimed=told(unclaimed),
         unclaimed_count=len(unclaimed),
     )
-
-
-def _ends_within(grant: AnyGrant, until: datetime) -> bool:
-    end = grant.expires_at if isinstance(grant, IssuedGrant) else None
-    return end is not None and end <= until

@@ -11,7 +11,7 @@ from coatcheck.model.server import Source
 from coatcheck.model.stored_policy import UseKind
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import server_id_of
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of
+from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, end_of, state_of
 from coatcheck.operations.registry.patches import GrantFilter
 
 
@@ -29,22 +29,23 @@ def matching(
     for grant in all_grants(snapshot):
         if under is not None and grant.id not in under:
             continue
-        if server is not None and grant.servers is not None and server not in grant.servers:
+        if server is not None and not grant.may_reach(server):
             continue
         if not _is_named(grant, wanted, words) or not _ends_as(grant, wanted):
             continue
         if wanted.asks_for_uses and not _is_used_as(last.get(grant.id), wanted):
             continue
-        if wanted.state is None or state_of(snapshot, grant, now) is wanted.state:
-            yield grant
+        if (wanted.state, wanted.over) != (None, None):
+            state = state_of(snapshot, grant, now)
+            if wanted.state not in {None, state} or wanted.over not in {None, state.is_over}:
+                continue
+        yield grant
 
 
 def _under(snapshot: Snapshot, policy: str) -> frozenset[str]:
     """Return the ids of the grants that a policy is used on."""
-    uses = snapshot.registry.policy_uses.values()
-    return frozenset(
-        use.of for use in uses if use.ended_at is None and use.kind is UseKind.GRANT and use.policy == policy
-    )
+    uses = snapshot.registry.live_uses()
+    return frozenset(use.of for use in uses if use.kind is UseKind.GRANT and use.policy == policy)
 
 
 def _is_named(grant: AnyGrant, wanted: GrantFilter, words: list[str]) -> bool:
@@ -64,7 +65,7 @@ def _is_named(grant: AnyGrant, wanted: GrantFilter, words: list[str]) -> bool:
 
 
 def _ends_as(grant: AnyGrant, wanted: GrantFilter) -> bool:
-    end = grant.expires_at if isinstance(grant, IssuedGrant) else None
+    end = end_of(grant)
     if wanted.endless is not None and wanted.endless is not (end is None):
         return False
     return wanted.ends_before is None or (end is not None and end < wanted.ends_before)

@@ -43,6 +43,11 @@ def all_grants(snapshot: Snapshot) -> Iterator[AnyGrant]:
     yield from snapshot.declared.grants.values()
 
 
+def end_of(grant: AnyGrant) -> datetime | None:
+    """Return when a grant expires; None: never, as those of the file."""
+    return grant.expires_at if isinstance(grant, IssuedGrant) else None
+
+
 def live_labels(snapshot: Snapshot, now: datetime) -> set[str]:
     """Return the labels that are in use."""
     labels = {grant.label for grant in snapshot.registry.grants.values() if not grant.is_over(now)}

@@ -208,9 +208,16 @@ def re_equip(
 
 
 def with_oauth(
-    registry: Registry, maker: Maker, server: str, parted: Parted, wanted: OauthWanted
+    registry: Registry,
+    maker: Maker,
+    server: str,
+    parted: Parted,
+    wanted: OauthWanted,
+    besides: frozenset[str] = frozenset(),
 ) -> tuple[Parted, Credential]:
     """Return a server that gets the tokens of a new OAuth credential, and that credential.
+
+    `besides` are names that will be taken, too.
 
     Raises:
         Unfit: the server has no URL of its own, or an Authorization header already; terms that cannot be.
@@ -220,7 +227,7 @@ def with_oauth(
         raise Unfit("OAuth is for servers with a URL that names no credential")
     if any(name.lower() == "authorization" for name in reach.headers):
         raise Unfit("the server has an Authorization header besides OAuth", fix="leave one of them out")
-    name = free_name(credential_name(server, "oauth"), names_of(registry))
+    name = free_name(credential_name(server, "oauth"), names_of(registry) | besides)
     credential = maker.oauth(name, wanted, reach.shown_url)
     headers = {**reach.headers, "Authorization": Secret(filling.STAND_IN)}
     blanks = {**parted.blanks, AUTHORIZATION: filling.whole(name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from uuid import UUID
 
@@ -31,12 +32,13 @@ def made(
     if new.name.casefold() in _names(snapshot):
         raise Taken(f"there is a server {new.name!r} already", fix="choose another name")
     credentials = _named(snapshot, maker, new)
-    taken = frozenset(one.name for one in credentials)
-    given, own = equipping.equip(snapshot.registry, maker, new.name, parted.secrets, taken)
+    registry = snapshot.registry
+    given, own = equipping.equip(registry, maker, new.name, parted.secrets, _names_in(credentials))
     equipping.check_named(snapshot, actor, parted.reach, parted.blanks, more=credentials)
     credentials += own
     if new.oauth is not None:
-        parted, tokens = equipping.with_oauth(snapshot.registry, maker, new.name, parted, new.oauth)
+        beside = _names_in(credentials)
+        parted, tokens = equipping.with_oauth(registry, maker, new.name, parted, new.oauth, beside)
         credentials.append(tokens)
     server = StoredServer(
         id=UUID(bytes=maker.entropy.token(16), version=4),
@@ -74,6 +76,10 @@ def _named(snapshot: Snapshot, maker: Maker, new: NewServer) -> list[Credential]
             raise Taken(f"there is a credential {name!r} already", fix="choose another name")
     given = new.credentials.items()
     return [maker.credential(name, material_of(None, one.reveal(), lines=True)) for name, one in given]
+
+
+def _names_in(credentials: Iterable[Credential]) -> frozenset[str]:
+    return frozenset(one.name for one in credentials)
 
 
 def _names(snapshot: Snapshot) -> set[str]:
