@@ -108,6 +108,26 @@ def test_a_tick_that_was_taken_away_does_not_come_back_while_calls_are_counted(l
     assert asks()
 
 
+TYPED_MEANWHILE = """(id) => new Promise((told) => {
+  const type = () => (document.querySelector(`#${id} [aria-label=Text]`).value = "some");
+  addEventListener("htmx:beforeOnLoad", type, { once: true });
+  addEventListener("htmx:afterRequest", () => told(), { once: true });
+  htmx.trigger(document.getElementById(id), "beat");
+})"""
+"""Has a part ask as it does by itself, and types in it before the answer is there."""
+
+
+def test_what_is_typed_while_a_part_asks_is_not_lost(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    asks = counting_on(page, PAGES["withdraw"], "withdrawing", FIELDS)
+    page.evaluate(TYPED_MEANWHILE, "withdrawing")
+    text = page.get_by_label("Text", exact=True)
+    expect(text).to_have_value("some")
+    text.fill("")
+    page.locator("#first").click()
+    assert asks(), "it goes on once the field is as it was"
+
+
 FIELDS = """<p id="first">Fields</p><input type="hidden" value="x"><input type="checkbox" aria-label="Tick">
 <input aria-label="Text"><textarea aria-label="Texts">
 one</textarea>

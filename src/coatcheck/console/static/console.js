@@ -378,9 +378,13 @@
     if (!elt.matches("form.filters")) return;
     for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
   });
+  const held = (part) => part.matches("[data-live]") && (inUse(part) || paused(part));
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const part = event.detail.elt;
-    if (part.matches("[data-live]") && (inUse(part) || paused(part))) event.preventDefault();
+    if (held(event.detail.elt)) event.preventDefault();
+  });
+  // Somebody may have begun to use the part while the answer was on its way.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (held(event.detail.requestConfig.elt)) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
   document.addEventListener("htmx:afterSwap", (event) => {
