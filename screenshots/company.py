@@ -80,7 +80,7 @@ TICKETS: Final = (
     Ticket("ines-new-laptop", "ines.costa", ("github", "linear", "notion"), 0.8, 89, 0, fate="unclaimed"),
     Ticket("jonas-laptop", "jonas.weber", ("warehouse", "notion", "grafana"), 77, 13, 33, "claude-ai", "10.20.7.2"),
     Ticket("keiko-laptop", "keiko.tanaka", ("warehouse", "notion"), 15, 75, 22, "claude-ai", "10.20.7.8"),
-    Ticket("keiko-notebooks", "keiko.tanaka", ("warehouse",), 14, 76, 0, fate="unused"),
+    Ticket("keiko-notebooks", "keiko.tanaka", ("warehouse", "github"), 14, 76, 0, fate="unused"),
     Ticket("liam-desktop", "liam.byrne", ("slack", "notion", "linear"), 50, 40, 17, "claude-ai", "10.20.8.21"),
     Ticket("mei-desktop", "mei.zhang", ("slack", "notion", "linear"), 49, 41, 12, "claude-ai", "10.20.8.22"),
     Ticket("mei-trial", "mei.zhang", ("notion",), 36, -6, 3, "gemini-cli-mcp-client", "10.20.8.22", fate="expired"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -37,17 +38,23 @@ def test_a_cell_that_says_none_leads_to_what_keeps_somebody_out(lived_in: LivedI
     expect(page.locator("main")).to_contain_text("No live grant of hugo.moreau reaches git")
 
 
+def test_a_cell_that_nobody_used_leads_to_taking_it_away(lived_in: LivedIn) -> None:
+    page = lived_in.page("admin")
+    page.goto("/access")
+    cell = page.locator("#matrix a.reach-unused").first
+    expect(cell).to_have_attribute("href", re.compile(r"^/access/narrow\?"))  # it is there when it is counted
+    cell.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Narrow")
+
+
 def test_a_server_is_taken_from_several_grants_by_keyboard(lived_in: LivedIn) -> None:
     for number in (1, 2, 3):
         told = issue(lived_in, "many.example", f"many-{number}", servers=["git", "github"])
         lived_in.world.tokens[f"many-{number}"] = str(told["token"])
     assert lived_in.world.call("many-2", "github", "search_code", {"query": "x"}) == 200
     page = lived_in.page("admin")
-    page.goto("/access?q=many.example")
-    cell = page.get_by_role("link", name="many.example at git:")
-    expect(page.locator("#matrix .reach-unused")).to_have_count(1)  # it is there when it is counted
-    cell.focus()
-    page.keyboard.press("Enter")
+    page.goto(link("/access/withdraw", subject="many.example", server="git"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Take git from many.example")
     ticks = page.get_by_role("checkbox")
     expect(ticks).to_have_count(3)

@@ -8,11 +8,11 @@ from datetime import timedelta
 from coatcheck.operations.registry.granting.attention import (
     KEPT,
     LONG,
-    SETTLED,
     SOON,
     Attention,
     GrantsAttention,
 )
+from coatcheck.operations.registry.granting.showing import SETTLED
 from coatcheck.operations.registry.patches import NewGrant
 from doubles.registries import ROOT, Office
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from coatcheck.model.subject import SubjectKind
 from coatcheck.operations.access.judging import Cell, Judge, is_proxied, who_of
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, state_of
+from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, is_settled, state_of
 from coatcheck.operations.registry.paging import page_of
 from coatcheck.operations.registry.subjects import Subjects
 from coatcheck.operations.registry.views import SubjectView
@@ -73,6 +74,11 @@ class MatrixRow:
             for one in self.grants
             if isinstance(one, IssuedGrant) and (server is None or one.may_reach(server))
         ]
+
+    def is_settled(self, server: UUID, now: datetime) -> bool:
+        """Tell whether somebody could have used a server for long: not only by grants that are new."""
+        near = [one for one in self.grants if one.may_reach(server)]
+        return not near or any(is_settled(one, now) for one in near)
 
 
 @dataclass(frozen=True, slots=True)

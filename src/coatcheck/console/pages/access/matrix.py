@@ -97,10 +97,11 @@ class MatrixPages:
         here = _here(query)
         writes = may(asked.actor.role, Permission.GRANTS_WRITE)
         place = {"col": query.col or None, "after": query.after}
+        now = self._cases.clock.now()
         values: dict[str, Any] = {
             "query": query,
             "page": page,
-            "rows": [_marked(page, row, usages, writes=writes) for row in page.rows],
+            "rows": [_marked(page, row, usages, now, writes=writes) for row in page.rows],
             "usages": usages,
             "failed": is_marked and usages is None,
             "span": span(usages.sealed_since if usages is not None else None),
@@ -141,10 +142,12 @@ def _columns(query: MatrixQuery, here: dict[str, Any], place: int) -> str:
     return link("/access", **here, col=max(0, place) or None, after=query.after)
 
 
-def _marked(page: MatrixPage, row: MatrixRow, usages: Usages | None, *, writes: bool) -> MarkedRow:
+def _marked(
+    page: MatrixPage, row: MatrixRow, usages: Usages | None, now: datetime, *, writes: bool
+) -> MarkedRow:
     usage = usages.by.get((row.subject.name, row.grant)) if usages is not None else None
     shades = [
-        _shade(row, server, cell, usage, writes=writes)
+        _shade(row, server, cell, usage if row.is_settled(server.id, now) else None, writes=writes)
         for server, cell in zip(page.servers, row.cells, strict=True)
     ]
     narrow = ""

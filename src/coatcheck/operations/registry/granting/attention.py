@@ -11,13 +11,18 @@ from typing import Final
 from coatcheck.model.grant import IssuedGrant
 from coatcheck.operations.directory import Snapshot
 from coatcheck.operations.registry.desk import Desk
-from coatcheck.operations.registry.granting.showing import AnyGrant, all_grants, end_of, state_of, view_of
+from coatcheck.operations.registry.granting.showing import (
+    AnyGrant,
+    all_grants,
+    end_of,
+    is_settled,
+    state_of,
+    view_of,
+)
 from coatcheck.operations.registry.views import GrantState, GrantView
 
 SOON: Final = timedelta(days=14)
 """A grant that ends within this time is about to end."""
-SETTLED: Final = timedelta(days=7)
-"""Only a grant that is older is told as never used."""
 LONG: Final = timedelta(days=60)
 """A grant that was not used for so long is idle."""
 MOST: Final = 50
@@ -80,7 +85,7 @@ def _attention(snapshot: Snapshot, last: Mapping[str, datetime], now: datetime) 
     standing = [(grant, state_of(snapshot, grant, now)) for grant in all_grants(snapshot)]
     live = [grant for grant, state in standing if state is GrantState.LIVE]
     ending = [grant for grant in live if (end_of(grant) or _NEVER) <= now + SOON]
-    settled = [one for one in live if isinstance(one, IssuedGrant) and one.issued_at < now - SETTLED]
+    settled = [one for one in live if isinstance(one, IssuedGrant) and is_settled(one, now)]
     never = [grant for grant in settled if grant.id not in last]
     idle = [grant for grant in settled if grant.id in last and last[grant.id] < now - LONG]
     unclaimed = [grant for grant, state in standing if state is GrantState.UNCLAIMED]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from coatcheck.errors import Missing
 from coatcheck.model.change import ObjectKind
@@ -15,6 +16,8 @@ from coatcheck.operations.registry.desk import server_name_of
 from coatcheck.operations.registry.views import GrantState, GrantView
 
 AnyGrant = Grant | IssuedGrant
+SETTLED: Final = timedelta(days=7)
+"""Only of a grant that is older is it told that it is not used."""
 
 
 def find_grant(snapshot: Snapshot, ref: str, now: datetime) -> AnyGrant:
@@ -46,6 +49,11 @@ def all_grants(snapshot: Snapshot) -> Iterator[AnyGrant]:
 def end_of(grant: AnyGrant) -> datetime | None:
     """Return when a grant expires; None: never, as those of the file."""
     return grant.expires_at if isinstance(grant, IssuedGrant) else None
+
+
+def is_settled(grant: AnyGrant, now: datetime) -> bool:
+    """Tell whether a grant is so old that not using it tells something; those of the file have no age."""
+    return not isinstance(grant, IssuedGrant) or grant.issued_at < now - SETTLED
 
 
 def live_labels(snapshot: Snapshot, now: datetime) -> set[str]:
