@@ -233,8 +233,11 @@ def test_codex_calls_a_tool(make_gateway: MakeGateway, tmp_path: Path) -> None:
 
     def agent(model: str) -> str:
         settings = tmp_path / "home" / ".codex" / "config.toml"
+        # By default Codex gives a server one second, and then asks its model without that server's tools. A
+        # server that it requires it waits for; once the grant is revoked, it would not begin at all.
+        required = "false" if settings.exists() else "true"
         settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(CODEX.format(model=model, url=gateway.url))
+        settings.write_text(CODEX.format(model=model, url=gateway.url, required=required))
         ask = ["exec", "--skip-git-repo-check", "what time is it?"]
         return codex(ask, tmp_path / "home", COATCHECK_GRANT=grant, MODEL_KEY="none").stdout
 
@@ -255,6 +258,8 @@ env_key = "MODEL_KEY"
 url = "{url}"
 bearer_token_env_var = "COATCHECK_GRANT"
 default_tools_approval_mode = "approve"
+required = {required}
+startup_timeout_sec = 100
 """
 
 
